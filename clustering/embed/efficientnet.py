@@ -36,7 +36,8 @@ _EPSILON = 1e-3
 """The epsilon of batch normalisation (published: TensorFlow's EfficientNet; PyTorch's default is
 1e-5)."""
 _STRIDE_2 = (1, 3, 5, 11)
-"""The blocks that halve the width and height (published: the first of stages 2, 3, 4 and 6)."""
+"""The numbers of the blocks that halve the width and height (published: the first block of each of
+the stages 2, 3, 4 and 6)."""
 _BLOCKS = 16
 
 
@@ -48,8 +49,8 @@ def build() -> bytes:
 
 
 class _Graph:
-    """Collects the nodes and weights of the ONNX graph, in order. Batch normalisation is folded
-    into the convolutions."""
+    """Collects the nodes and weights of the ONNX graph, in order. Batch normalisation is multiplied
+    into the weights of the convolutions."""
 
     def __init__(self, state: dict[str, np.ndarray]) -> None:
         self._onnx = _onnx()
@@ -80,8 +81,11 @@ class _Graph:
         return made
 
     def _block(self, x: str, name: str, stride: int) -> str:
-        """Add an inverted residual block: expand, filter each channel, project; then add the input
-        if it has the same shape as the output."""
+        """Adds an inverted residual block: expand, filter each channel, project; then add the input
+        if it has the same shape as the output. Returns the name of the block's output.
+
+        `x`: the name of the block's input. `name`: the beginning of the names of its weights.
+        """
         start, y = x, x
         if name + "_expand_conv.weight" in self._state:
             y = self._convolution(y, name + "_expand_conv", name + "_bn0")
@@ -97,8 +101,13 @@ class _Graph:
     def _convolution(
         self, x: str, name: str, norm: str, stride: int = 1, groups: int = 1, relu: bool = True
     ) -> str:
-        """Add a convolution with TensorFlow's SAME padding: if the number of padding pixels is odd,
-        there is one more at the right and at the bottom than at the left and at the top."""
+        """Adds a convolution with TensorFlow's SAME padding: if the number of padding pixels is
+        odd, there is one more at the right and at the bottom than at the left and at the top.
+        Returns the name of its output.
+
+        `x`: the name of the input. `name` and `norm`: the names of the weights of the convolution
+        and of the batch normalisation after it. `relu`: whether ReLU6 follows.
+        """
         factor = self._state[norm + ".weight"] / np.sqrt(
             self._state[norm + ".running_var"] + _EPSILON
         )

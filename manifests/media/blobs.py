@@ -9,11 +9,12 @@ from manifests.storage import Sink
 
 
 class BlobFile:
-    """Stores bytes at the end of a file and returns references to them.
+    """Writes bytes one after the other into a new file, when it is called with them. Each call
+    returns a reference to the bytes.
 
     `uri`: the uri of the file in records, `kept:...`. `open_sink`: opens the file when the first
-    blob is stored; None if no blob may be stored. `start`: the offset of the first stored blob in
-    the file that `uri` names.
+    bytes are stored; None if no bytes may be stored. `start`: the offset at which the new file
+    begins in the file that `uri` names.
     """
 
     def __init__(

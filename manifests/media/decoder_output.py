@@ -13,15 +13,16 @@ _STDERR = 2
 
 
 class Printed:
-    """The lines that a decoder printed. `text` is the last line, which names the cause; "" until
-    the decoder has ended, and if nothing was printed."""
+    """What an image decoder printed: `text` is the last line that is not blank, which names the
+    cause of an error. It is "" until the decoder has ended, and if nothing was printed."""
 
     text = ""
 
 
 @contextlib.contextmanager
 def decoder_output(prints: bool) -> Iterator[Printed]:
-    """Hide what a decoder prints and what it warns of.
+    """Hides warnings and printed lines of an image decoder in the `with` block; the last printed
+    line is then in `Printed.text`.
 
     `prints` is true for decoders that write to the standard error stream itself, past Python:
     libtiff, of the decoders that Pillow has (13.0, measured with damaged files of all formats).

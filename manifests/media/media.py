@@ -44,11 +44,10 @@ _FIX_TRUNCATED = "Put the whole file in its place, or leave it in quarantine."
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
 _FIX_OUTSIDE = "No run writes such a reference: make the run again from its sources."
 CACHED_BYTES = 256 << 20
-"""Decoded images of a batch that are kept for its other steps (our choice: 128 images of 512 x 1024
-pixels). Images beyond it are decoded again by each step."""
+"""How many bytes of decoded images are kept in memory, so that all steps of a batch share them (our
+choice: 128 images of 512 x 1024 pixels). Images beyond this are decoded again by each step."""
 _OPEN_FILES = 64
-"""Number of files that stay open to read byte ranges from: the most recently used files (our
-choice)."""
+"""How many files stay open for reading byte ranges: the most recently used ones (our choice)."""
 
 
 class Decoded(NamedTuple):
@@ -87,10 +86,10 @@ class Media:
     """Opens the images and videos of batches of records. Steps that run together share one `Media`,
     so each image is decoded once for all of them.
 
-    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` is a number
-    of pixels: every step can work with an image whose shorter side has at least this length; None
-    means that the full size is needed. An image is decoded once, at the smallest scale of its codec
-    whose shorter side is at least `side`.
+    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` allows to
+    decode images at a reduced size, which is faster: every step can work with an image whose
+    shorter side has at least `side` pixels; None means that the full size is needed. An image is
+    decoded once, at the smallest scale of its codec whose shorter side is at least `side`.
     """
 
     def __init__(
@@ -158,7 +157,8 @@ class Media:
         return orientation(self._first(ref, FIRST_BYTES))
 
     def check(self, header: Header, place: str = "") -> None:
-        """Raises LimitError if an image has more than `max_pixels`."""
+        """Raises LimitError if the width times the height of an image is over the limit
+        `max_pixels`."""
         if header.width * header.height > self.limits.max_pixels:
             raise LimitError(
                 f"{header.width} x {header.height} pixels is over the limit of "
@@ -173,8 +173,9 @@ class Media:
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:
-        """Returns the same image as `image`, with its size before rounding and its Exif
-        orientation."""
+        """Returns the image that `image` returns, together with its exact size before it was
+        rounded to whole pixels (a codec that scales an image down gives fractions), and the file's
+        Exif orientation, which is not applied to the image."""
         image = self._images.get(ref)
         if image is None:
             image = self._decode_once(ref)
@@ -190,14 +191,15 @@ class Media:
             return error
 
     def _cache(self, ref: Reference, image: Decoded | MediaError) -> None:
-        """Keep an image for the other steps of the pass, until CACHED_BYTES are full."""
+        """Keeps a decoded image, or the error of one that cannot be decoded, for the other steps of
+        the pass, until CACHED_BYTES are full."""
         size = 0 if isinstance(image, MediaError) else 4 * image.image.width * image.image.height
         if self._cached_bytes + size <= CACHED_BYTES:
             self._images[ref] = image
             self._cached_bytes += size
 
     def forget(self) -> None:
-        """Free the decoded images, at the end of a batch."""
+        """Frees the memory of the decoded images, at the end of a batch."""
         self._images.clear()
         self._cached_bytes = 0
 
@@ -239,8 +241,7 @@ class Media:
         return drafted and drafted[1][2:]
 
     def _check_frames(self, image: Any, ref: Reference) -> None:
-        """Raises LimitError if an image has more than `max_frames`. Only the first frame is
-        opened."""
+        """Raises LimitError if an image has more frames than the limit `max_frames`."""
         frames = getattr(image, "n_frames", 1)
         if frames > self.limits.max_frames:
             raise LimitError(
@@ -303,8 +304,8 @@ class Media:
 
 @contextlib.contextmanager
 def _media_errors(uri: str) -> Iterator[None]:
-    """Replace errors of disks and servers in the `with` block by a MediaError with the uri. The
-    data name the file or bucket, so it costs the record and does not stop the run."""
+    """Turns errors of disks and servers in the `with` block into a MediaError with the uri. So a
+    medium that cannot be read puts only its record into quarantine, and does not stop the run."""
     try:
         yield
     except FileNotFoundError:
@@ -316,8 +317,8 @@ def _media_errors(uri: str) -> Iterator[None]:
 
 
 def _decoder_fault(error: Exception, size: int, printed: str) -> str:
-    """Returns the error text for an image that Pillow cannot decode. `printed` is what its decoder
-    printed."""
+    """Returns the error text for an image that Pillow cannot decode. `size` is the number of bytes
+    of the image file, `printed` is what its decoder printed."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):

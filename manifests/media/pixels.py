@@ -50,13 +50,13 @@ def _block_rows(width: int) -> int:
 
 
 def _gray(image: Any) -> Image:
-    """Scales gray values of 16 bits, of 32 bits or of floating point to 8 bits: from their range to
-    0 to 255.
+    """Scales gray values of 16 bits, of 32 bits or of floating point to 8 bits: the lowest value of
+    their range becomes 0, the highest 255.
 
     The range is 0 to 65535 for 16 bits, and 0 to 4095 for a TIFF of 12 bits; so a 16-bit copy has
-    the pixels of the 8-bit original. Signed integers, integers of 32 bits and floating point have
-    no range of their own: it is the lowest to the highest value of the image, but 0 to 1 for
-    floating point in that range. NaN and infinity become the lowest value.
+    the pixels of the 8-bit original. For signed integers, integers of 32 bits and floating point
+    the range is the lowest to the highest value of the image, but 0 to 1 if all floating point
+    values are in 0 to 1. NaN and infinity become the lowest value.
     """
     from PIL import Image as pillow
 
@@ -77,7 +77,8 @@ def _gray(image: Any) -> Image:
 
 
 def _range(image: Any, values: np.ndarray) -> tuple[float, float]:
-    """Returns the values that are shown as black and as white."""
+    """Returns the two gray values of an image that are shown as black and as white. `values` are
+    its pixels."""
     if image.mode.startswith("I;16"):
         tags = image.tag_v2 if image.format == "TIFF" else {}
         return 0, 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
@@ -90,7 +91,8 @@ def _range(image: Any, values: np.ndarray) -> tuple[float, float]:
 
 
 def _finite_range(values: np.ndarray) -> tuple[float, float]:
-    """Returns the lowest and the highest value that is a number; 0 and 1 if there is none."""
+    """Returns the lowest and the highest of the values, without NaN and infinity; 0 and 1 if there
+    are none."""
     rows = _block_rows(values.shape[1])
     found: list[float] = []
     for top in range(0, len(values), rows):

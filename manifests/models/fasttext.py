@@ -21,8 +21,8 @@ _MAGIC = 793712314
 _OLD, _CURRENT = 11, 12
 _CBOW, _SKIPGRAM, _SUPERVISED = 1, 2, 3
 TREE, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
-"""The numbers that stand for the losses in a file. TREE is hierarchical softmax; the other losses
-have no tree."""
+"""The numbers of fastText's loss functions in a model file. TREE is hierarchical softmax; the other
+losses have no label tree."""
 
 _END_OF_LINE = b"</s>"
 _LABEL = "__label__"
@@ -30,8 +30,8 @@ _CENTROIDS = 256
 _WORD, _LABEL_KIND = 0, 1
 _MAX_COUNT = 10**15
 _MAX_BUCKETS = 10**8
-"""Limit on the number of hashes of n-grams (our choice: 400 MB). fastText's default is 2
-million."""
+"""The largest number of buckets, into which n-grams are hashed, that a file may declare (our
+choice: 400 MB). fastText's default is 2 million."""
 
 
 class Ngrams(NamedTuple):
@@ -50,7 +50,8 @@ class Ngrams(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The arrays and numbers of a classifier that compiled loops take; arrays are read-only.
+    """The arrays and numbers of a fastText classifier, in the form that compiled loops take; arrays
+    are read-only.
 
     Words and labels have numbers in the order of the file. `words` has the labels too, after the
     words, so that a label in a text is recognised.
@@ -66,7 +67,8 @@ class Weights(NamedTuple):
     outputs: np.ndarray
     """float32 (labels, dimensions): a row for each label, or for each inner node of the tree."""
     output_norms: np.ndarray
-    """float32 (labels): a factor for the product with each row of `outputs`."""
+    """float32 (labels): the product of a text with row i of `outputs` is multiplied by
+    output_norms[i]."""
     loss: int
     children: np.ndarray
     """int32 (2 labels - 1, 2): the label tree; see `label_tree`."""
@@ -107,7 +109,7 @@ class _Dictionary(NamedTuple):
 
 
 def read_model(path: str) -> FastTextModel:
-    """Read a .bin or .ftz file. Raises InputError if it is absent, broken, or not a classifier."""
+    """Reads a .bin or .ftz file. Raises InputError if it is absent, broken, or not a classifier."""
     try:
         with open(path, "rb") as handle:
             file = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
@@ -257,8 +259,9 @@ def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
 
 
 def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns a matrix, and the norms of its rows (None: no norms). Each code of a row chooses one
-    centroid; the chosen centroids, joined, are the row."""
+    """Reads a matrix that `fasttext quantize` compressed. Returns the matrix, and the norms of its
+    rows (None if it has none). For each part of a row, the file has a code, which is the number of
+    a centroid; the centroids of all parts, joined, are the row."""
     has_norms, rows, columns, code_count = _numbers(file, "?qqi")
     codes = _array(file, "u1", code_count).reshape(rows, -1)
     parts = _centroids(file)
@@ -276,7 +279,8 @@ def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _centroids(file: mmap.mmap) -> list[np.ndarray]:
-    """Returns the centroids of each part of a row, float32 (256, values in the part)."""
+    """Reads the centroids of a compressed matrix. Returns them for each part of a row, float32
+    (256, values in the part)."""
     dimensions, parts, width, last_width = _numbers(file, "4i")
     if parts < 1 or dimensions != (parts - 1) * width + last_width:
         made = f"{parts} parts of {width} values, the last part of {last_width} values"

@@ -24,9 +24,9 @@ about 15 s and 1.6 GB, plus the memory for its text."""
 MAX_DEPTH = 64
 """Limit on the depth of nested containers (our choice: RefCOCO's pickles have 4)."""
 MAX_GROWTH, FREE_SIZE = 10, 1 << 20
-"""Limit on the values and characters in a pickle: MAX_GROWTH for each byte of the file, but at
-least FREE_SIZE for a file of any size (both our choice). A shared value counts at each
-occurrence."""
+"""Limit on the values and characters that a pickle may produce: MAX_GROWTH for each byte of the
+file, but never less than FREE_SIZE (both our choice). A value that is used several times counts
+each time."""
 MAX_KEY = 1 << 31
 """Limit on whole numbers as dict keys (our choice): an attacker can choose larger numbers that have
 equal hashes."""
@@ -157,8 +157,9 @@ _OBEYED = {
 
 
 def _check_size(container: Any, left: int, depth: int) -> int:
-    """Counts the values and characters in a container whose depth is at most `depth`. Returns
-    `left` minus this count; raises FileError if the result is negative."""
+    """Counts the values and characters in a list, tuple or dict. Returns `left`, the number that is
+    still allowed, minus this count. Raises FileError if the result is negative, or if lists, tuples
+    and dicts are nested deeper than `depth`."""
     is_dict = isinstance(container, dict)
     for value in chain(container, container.values()) if is_dict else container:
         left -= 1 + (len(value) if isinstance(value, str | bytes) else 0)

@@ -30,8 +30,8 @@ _TYPES = {
 
 
 class _Storage(NamedTuple):
-    """A block of numbers that tensors are views of: its key in the file, and the type and the count
-    of the numbers."""
+    """A block of numbers in a checkpoint, of which each tensor shows a part: the key of the block
+    in the file, the type of the numbers, and how many there are."""
 
     key: str
     type: np.dtype[Any]
@@ -105,14 +105,14 @@ def _load(stream: io.BytesIO) -> Any:
 
 
 def _rebuild(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    """Is called in place of `torch._utils._rebuild_tensor_v2`, the function that a checkpoint names
-    for each tensor."""
+    """Returns the description of a tensor. A checkpoint names the function
+    `torch._utils._rebuild_tensor_v2` for each tensor; this function is called in its place."""
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
 def _storage(identity: Any) -> _Storage:
-    """Returns the block of numbers that a persistent id in the pickle stands for. The id is
-    ("storage", type, key, device, size)."""
+    """Returns the block of numbers for which a pickle has only an id. The id is ("storage", type,
+    key, device, size)."""
     kind, type_, key, _, numbers = identity[:5]
     if kind != "storage" or not callable(type_):
         raise ValueError(f"it refers to an unknown object: {identity!r:.80}")
@@ -127,8 +127,8 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
 
 
 def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.ndarray:
-    """Returns a copy of a tensor in C order. The strides in the file may be of any layout, such as
-    channels last."""
+    """Returns a tensor as an array of its own, in C order; the strides in the file may be of any
+    layout, such as channels last. `storages` returns the bytes of a block of numbers."""
     block = storages(tensor.storage)
     if len(block) != tensor.storage.numbers * tensor.storage.type.itemsize:
         raise ValueError(

@@ -35,7 +35,8 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def fnv(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """fastText's hash of each string, uint32: FNV-1a, in which bytes are signed numbers."""
+    """Returns fastText's hash of each string, uint32: FNV-1a, in which bytes are signed numbers.
+    String i is data[offsets[i] : offsets[i + 1]]."""
     sizes = np.diff(offsets)
     hashes = np.full(len(sizes), _FNV_BASIS, np.uint32)
     signed = data.view(np.int8).astype(np.int32).astype(np.uint32)
@@ -46,8 +47,9 @@ def fnv(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _slots(hashes: np.ndarray) -> np.ndarray:
-    """Puts all words into slots. In each round every word tries one slot. If several words try the
-    same free slot, one word gets it, and the other words try their next slot in the next round."""
+    """Returns `WordTable.slots` for words with these hashes. In each round every word tries one
+    slot. If several words try the same free slot, one word gets it, and the other words try their
+    next slot in the next round."""
     slots = np.full(1 << (4 * len(hashes)).bit_length(), -1, np.int32)
     last = np.uint32(len(slots) - 1)
     waiting, wanted = np.arange(len(hashes), dtype=np.int32), hashes & last

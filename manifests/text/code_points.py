@@ -15,13 +15,13 @@ SPACE, ALPHANUMERIC, SPECIAL, CAPITAL, SMALL = 1, 2, 4, 8, 16
 `str.isupper()`. SMALL: a letter with case that is not a capital."""
 
 _CASED = 0x20000
-"""Code points from this number on have no lower case (Unicode 14 to 16)."""
+"""The first code point from which on no character has a lower case (Unicode 14 to 16)."""
 _MARK_RANGES = ((0, _CASED), (0xE0000, 0xE0200))
-"""All combining marks are in these ranges."""
+"""Ranges of code points (first, last + 1) that contain all combining marks."""
 
 SIZE, COMBINING = 56, 63
-"""Positions of bits in a number of `encoding_table`. SIZE: the lowest bit of the number of bytes.
-COMBINING: the bit that marks a combining mark."""
+"""Positions of bits in the 64-bit numbers of `encoding_table`. SIZE: the lowest of the bits that
+hold the number of UTF-8 bytes. COMBINING: the bit that is set for a combining mark."""
 _UTF8 = (
     (1, 0, 0x80, 0),
     (2, 0x80, 0x800, 0xC0),
@@ -47,7 +47,8 @@ _WITHOUT_SPACES = (
     (0x1AFF0, 0x1B170),  # Kana extended and supplement
     (0x20000, 0x40000),  # CJK ideographs, extensions B and on
 )
-"""Code points of scripts that are written without spaces. Each of these characters is a word."""
+"""Ranges of code points (first, last + 1) of scripts that are written without spaces. Each
+character of these scripts counts as a word."""
 
 
 @lru_cache(maxsize=1)
@@ -75,8 +76,8 @@ def class_table() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def lower_case_table() -> np.ndarray:
-    """Returns (_CASED,) int32: the lower case of each code point, the first character of
-    `str.lower()`."""
+    """Returns (_CASED,) int32: the lower case of each code point below _CASED. If the lower case
+    has several characters, it is the first of them."""
     points = np.arange(_CASED, dtype=np.uint32).view("U1")
     lower = np.arange(_CASED, dtype=np.int32)
     for p in np.flatnonzero(np.strings.isupper(points) | np.strings.istitle(points)):
@@ -109,8 +110,9 @@ def encoding_table() -> np.ndarray:
 
 
 def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
-    """Returns the numbers of `encoding_table` for the code points `first` to `stop` - 1, whose
-    UTF-8 has `size` bytes."""
+    """Returns the UTF-8 bytes of the code points `first` to `stop` - 1, packed into one uint64
+    each, as in `encoding_table`. `size`: the number of bytes of each; `leading`: the prefix of the
+    first byte."""
     points = np.arange(first, stop, dtype=np.uint64)
     encodings = points >> np.uint64(6 * (size - 1)) | np.uint64(leading | size << SIZE)
     for at in range(1, size):
@@ -120,8 +122,8 @@ def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
 
 
 def _between_spaces(encodings: np.ndarray) -> np.ndarray:
-    """Returns the numbers of `encoding_table` with one space added before and one after the
-    character."""
+    """Returns the same characters with a space before and after each: `é` becomes ` é `. Each
+    uint64 packs the UTF-8 bytes of one character and their number, as in `encoding_table`."""
     space, size = np.uint64(ord(" ")), encodings >> np.uint64(SIZE)
     alone = encodings ^ size << np.uint64(SIZE)
     after = space << np.uint64(8) * (size + np.uint64(1))

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 AT, STATE, DEPTH, LINE, COLUMN, OPENER = range(6)
-"""Indices of the numbers in memory. AT: position of the next byte. STATE: a state from the list
-below. DEPTH: number of open brackets. LINE: start of the current line; -1 if no newline between
-elements has occurred since the last border. COLUMN, OPENER: column and first byte of the current
-element."""
+"""Indexes of the six numbers in the memory of the state machine. AT: position of the next byte.
+STATE: a state from the list below. DEPTH: number of open brackets inside the array or object. LINE:
+start of the current line; -1 if no newline between elements has occurred since the last border.
+COLUMN, OPENER: column and first byte of the current element."""
 
 TOP, NESTED, STRING, ESCAPE, BROKEN, INDENT, CLOSED, SPOILED = range(8)
 """The states. TOP: between elements, or in an element and not inside its brackets. NESTED: inside
@@ -96,6 +96,7 @@ OBJECT_TABLE = _table(_classes("}", ",:"))
 
 
 def new_state(at: int) -> np.ndarray:
-    """Returns the memory of a scan that starts at position `at`, after an opening bracket or a
-    border: int64, 6 numbers."""
+    """Returns the memory of the state machine at its start: int64, 6 numbers. `at`: the position in
+    the file of the first byte to be read, which follows an opening bracket or a border between
+    elements."""
     return np.array([at, TOP, 0, -1, -1, 0], np.int64)

@@ -53,8 +53,8 @@ def parse_json(data: bytes | memoryview) -> Any:
 
 
 def parse_objects(texts: list[bytes]) -> list[Any | RowError]:
-    """Returns the value or the RowError of each JSON text, as `parse_json` gives it. It is faster
-    for many objects without nested values, because they are checked together."""
+    """Returns the value of each JSON text, or the RowError that `parse_json` raises for this text.
+    It is faster for many objects without nested values, because they are checked together."""
     if max(map(len, texts), default=0) > MAX_VALUES:
         return [_value_or_error(text) for text in texts]
     try:
@@ -71,7 +71,7 @@ def parse_objects(texts: list[bytes]) -> list[Any | RowError]:
 
 def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     """Returns a value as JSON text: whole numbers of any length digit by digit, NaN and Infinity as
-    null.
+    null. `default` converts values of types that JSON does not have, as in `json.dumps`.
 
     Raises RowError if the value is nested too deeply, or contains one half of a surrogate pair.
     """
@@ -100,8 +100,8 @@ def error_in(place: str, error: RowError) -> RowError:
 
 
 def _without_long_numbers(value: Any) -> Any:
-    """Returns the same value, in which each whole number over 64 bits is an `orjson.Fragment`,
-    which orjson copies into its output."""
+    """Returns the same value, but with each whole number over 64 bits as an `orjson.Fragment`,
+    whose digits orjson copies into its output."""
     if isinstance(value, dict):
         return {key: _without_long_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -126,10 +126,10 @@ def _checked_or_error(text: bytes, value: Any) -> Any | RowError:
 
 
 def _are_flat(text: bytes, values: list[dict[str, Any]]) -> bool:
-    """Returns whether it is certain that no object has a nested value, a key twice, or a blank
-    before a colon.
+    """Returns whether all JSON objects in `text` are certainly simple: no nested value, no key
+    twice, no blank before a colon. `values` are the parsed objects.
 
-    Each key is followed by at least one `":`. So if the texts have as many of them as there are
+    Each key is followed by at least one `":`. So if `text` has as many `":` as the objects have
     distinct keys, no key occurs twice.
     """
     codes = np.frombuffer(text, np.uint8)
@@ -158,8 +158,9 @@ def _with_long_numbers(text: bytes, texts: list[bytes]) -> list[int]:
 
 
 def _may_have_long_number(codes: np.ndarray) -> bool:
-    """Returns whether three sampled bytes in a row are digits; every fifth byte is sampled. This is
-    so in every run of 19 digits, so no long number is missed."""
+    """Returns whether a text may contain a run of 19 digits or more, the length of a number over 64
+    bits. `codes` are its bytes. Only every fifth byte is read: a run of 19 digits contains three of
+    them."""
     is_digit = codes[::5] - ord("0") < 10
     return bool((is_digit[:-2] & is_digit[1:-1] & is_digit[2:]).any())
 

@@ -10,7 +10,8 @@ from manifests.errors import InputError
 
 
 class _OneOfEachKey(yaml.SafeLoader):
-    """YAML whose mappings have each key once; PyYAML itself keeps the last value in silence."""
+    """Loads YAML, and refuses a mapping that has a key twice, of which PyYAML itself would only
+    keep the last value."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
@@ -30,9 +31,11 @@ class _Repeated(Exception):
 
 
 def parse_yaml(text: str, place: str, fix: str = "") -> Any:
-    """Returns the value of a YAML or JSON text. Raises InputError for `place`, with the line, if it
-    is broken, is nested too deeply, or has a mapping with a key twice. `fix` is the form that is
-    expected."""
+    """Returns the value of a YAML or JSON text. Raises InputError if the text is broken, is nested
+    too deeply, or has a mapping with a key twice.
+
+    `place` and `fix` are for the error message: the file or setting, and the form that is expected.
+    """
     try:
         return yaml.load(text, _OneOfEachKey)
     except _Repeated as error:

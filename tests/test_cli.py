@@ -109,7 +109,7 @@ def test_probe_measures_and_writes_nothing(demo: Path, capsys: Capture, monkeypa
     before = sorted(demo.rglob("*"))
     code, output = answer(capsys, "probe", "recipe.yaml", "--rows", 300)
     assert code == OK
-    assert re.search(r"^words\.count   \(60 without\)\n  min ", output, re.M)
+    assert re.search(r"^words\.count   \(\d+ without\)\n  min ", output, re.M)
     assert re.search(r"^words +\d+ +\d+ +[\d.]+%", output, re.M)
     assert re.search(r"^duplicates +needs the whole corpus\nsample +needs the whole", output, re.M)
     assert sorted(demo.rglob("*")) == before
@@ -234,7 +234,7 @@ def test_a_spent_budget_is_exit_code_3(
         capsys, "run", "recipe.yaml", "-o", tmp_path / "out", "--inline", "-q", *settings
     )
     assert code == OVER_BUDGET
-    assert "over the budget of max_quarantined: 3" in output
+    assert "more than the error budget of max_quarantined: 3" in output
 
 
 def test_steps_readers_and_schema_print_their_manuals(capsys: Capture) -> None:

@@ -127,6 +127,6 @@ def test_the_bombs_of_pillow_s_own_tests_do_no_harm(photos: Path, real_data: Pat
         shutil.copy(path, photos / "data")
     screen, extents = (f"data/{path.name}" for path in bombs)
     made = ran_in_four_gigabytes(photos)
-    message = over("gif: 65535 x 66601 pixels is over the limit of 89478485", "max_pixels")
+    message = over(".gif file: 65535 x 66601 pixels is over the limit of 89478485", "max_pixels")
     assert made.quarantine == [Quarantined(screen, "read photos", "LimitError", message)]
     assert made.captions == PHOTOS_KEPT | {extents: None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -109,5 +108,8 @@ def _pairs(groups: Iterator[list[Element]]) -> Iterator[tuple[str, str]]:
     annotations = chain.from_iterable(map(as_objects, batches(groups)))
     for annotation in annotations:
         if isinstance(annotation, dict):
-            with contextlib.suppress(RowError):
-                yield id_field(annotation, "id"), id_field(annotation, "image_id")
+            try:
+                pair = id_field(annotation, "id"), id_field(annotation, "image_id")
+            except RowError:  # reported when the split of the annotation is read
+                continue
+            yield pair

@@ -26,7 +26,8 @@ thousand columns need less than a megabyte)."""
 
 
 class Message(NamedTuple):
-    """A message of an Arrow file: its range of bytes, its kind, and the rows of a record batch."""
+    """A message of an Arrow file: its kind, its range of bytes and, for a record batch, its number
+    of rows."""
 
     kind: str
     start: int
@@ -69,7 +70,8 @@ def first_message(source: pa.NativeFile) -> int:
 
 
 def _parsed(description: bytes, at: int) -> tuple[str, int, int]:
-    """The kind of a message, its number of rows, and the size of its values in bytes."""
+    """Parses the description of the message at byte `at` of the file. Returns the kind of the
+    message, its number of rows, and the size of its values in bytes."""
     try:
         table = struct.unpack_from("<I", description, 0)[0]
         kind = _KINDS.get(_field(description, table, 1, "<B"), "other")
@@ -86,13 +88,16 @@ def _parsed(description: bytes, at: int) -> tuple[str, int, int]:
 
 
 def _field(data: bytes, table: int, number: int, form: str) -> int:
-    """The value of a flatbuffer table's field; 0 if the table does not have it."""
+    """The value of field `number` (from 0) of the flatbuffer table at position `table`; 0 if the
+    table does not have it. `form` is the type of the value in the notation of `struct`: `<q` is an
+    int64."""
     place = _place(data, table, number)
     return _at(data, place, form) if place else 0
 
 
 def _place(data: bytes, table: int, number: int) -> int:
-    """The position of a flatbuffer table's field; 0 if the table does not have it."""
+    """The position of field `number` (from 0) of the flatbuffer table at position `table`; 0 if the
+    table does not have it."""
     fields = table - _at(data, table, "<i")
     if 4 + 2 * number >= _at(data, fields, "<H"):
         return 0

@@ -49,8 +49,8 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch with its columns converted. A column that needs no conversion is not copied; neither
-    are the values of a list that is a slice, but its offsets are."""
+    """A batch with its columns converted. The values of a column that needs no conversion are not
+    copied. If a list column is a slice of a longer one, only its offsets are made anew."""
     schema = plain_schema(batch.schema)
     columns = [
         values if values.type == field.type and not _is_slice(values) else plain_array(values)
@@ -69,7 +69,7 @@ def check_names(fields: pa.Schema | pa.DataType) -> None:
 
 def check_layout(batch: pa.RecordBatch) -> None:
     """Raises ArrowInvalid if an offset or an index of a batch points outside its values, so that a
-    conversion would read memory that is not its own. Text that is not UTF-8 is no such error."""
+    conversion would read memory outside the batch. Text that is not UTF-8 raises no error here."""
     for values in batch.columns:
         values.validate()
         values.view(_as_bytes(values.type)).validate(full=True)
@@ -127,8 +127,8 @@ def plain_array(values: pa.Array) -> pa.Array:
 def pieces(batch: pa.RecordBatch, rows: int, size_bytes: int) -> Iterator[pa.RecordBatch]:
     """Cuts a batch into pieces of at most `rows` rows and about `size_bytes` each.
 
-    The size is that after the conversion, when each row of a dictionary-encoded column has its own
-    copy of the value. All rows are assumed to have the same size.
+    `size_bytes` refers to the size after the conversion, when each row of a dictionary-encoded
+    column has its own copy of the value. All rows are assumed to have the same size.
     """
     total = max(1, batch.nbytes + sum(map(_decoded_bytes, batch.columns)))
     count = max(1, min(rows, size_bytes * batch.num_rows // total))
@@ -185,8 +185,8 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _decoded_bytes(values: pa.Array) -> int:
-    """The bytes that the values of a dictionary-encoded column need if each row has its own
-    copy."""
+    """The size in bytes of the values of a dictionary-encoded column, if each row has its own copy
+    of its value; 0 for other columns."""
     if is_any_list(values.type):
         return _decoded_bytes(values.flatten())
     if pa.types.is_struct(values.type):

@@ -1,4 +1,4 @@
-"""Joins groups of items to batches of limited number and size."""
+"""Joins groups of items into batches with a limited number of items and bytes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def in_batches(
     BATCH_BYTES.
 
     The items of a group are in memory together, such as the lines of a block of a file. `size_of`
-    returns the size of several items in bytes. If `groups` raise FileError, the items before it are
-    yielded, and the error is raised after them.
+    returns the size of several items in bytes. If the iterator `groups` raises FileError, the items
+    before the error are yielded first, and the error is raised after them.
     """
     batch: list[_Item] = []
     size_bytes, error = 0, None

@@ -21,7 +21,8 @@ class SplitIds(NamedTuple):
 
     `id_count` has, for each of these ids, the number of annotations in the whole file that have it;
     `pair_count` has the same for each pair (annotation id, image id). `images` are the image ids of
-    the split's annotations; in the first split, `used` are those of all annotations in the file.
+    the split's annotations. `used` are the image ids of all annotations in the file; only the first
+    split has them.
     """
 
     id_count: Counter[str]
@@ -59,9 +60,9 @@ def _are_unique(keys: set[str], count: int, chunks: Iterable[bytes]) -> bool:
     """Whether it is certain that each of `keys`, the ids of `count` annotations, occurs only once
     in a file.
 
-    No element is parsed: every `"id": value` in the bytes is taken for an id, also one in a nested
-    object. So a repeated id is always found, but an id that occurs once may be taken for a repeated
-    one.
+    No element is parsed: every `"id": value` in the bytes counts as an annotation's id, even if it
+    is in a nested object. So a repeated id is always found, but an id that occurs once may be
+    considered repeated.
     """
     if len(keys) < count:
         return False

@@ -110,11 +110,11 @@ def _fault(rows: pa.RecordBatch) -> str | None:
 
 
 def _not_utf8(values: pa.Array) -> str | None:
-    """An error message if the text in row 0 is not valid UTF-8; None if the column is not a text
-    column.
+    """The error message for a text column that failed validation: it names the value in row 0. None
+    if the column is not a text column.
 
-    Call this only for a column that failed validation. If it has several rows, row 0 may be valid:
-    `_checked` then validates each row separately.
+    The value in row 0 is certainly the broken one only if there is one row. `_checked` therefore
+    validates a batch that failed row by row.
     """
     if not pa.types.is_string(values.type):
         return None

@@ -20,22 +20,23 @@ _QUOTES = "Close each quoted field with a quote, and double the quotes within it
 
 CsvRow = tuple[int, tuple[str, ...] | RowError, int]
 """A row as (number of its first line, its fields or its error, number of its lines). It is a plain
-tuple, because Python's garbage collector looks at objects of classes again and again."""
+tuple, because Python's garbage collector spends less time on tuples than on objects of a class."""
 
 
 def csv_rows(
     blocks: Iterable[Block], delimiter: str, width: int, max_bytes: int
 ) -> Iterator[list[CsvRow]]:
-    """Yields the rows of blocks of lines, which have their line ends, in lists. A blank line has no
-    fields.
+    """Yields lists of CSV rows, parsed from blocks of lines that include their line ends. `width`
+    is the number of columns of the table. A blank line is a row without fields.
 
     `Block(1, [b'a,"x\\n', b'y"\\n'])` and two columns -> `[(1, ("a", "x\\ny"), 2)]`.
 
-    A row without an error is as Python's csv module reads it. If a quoted field is faulty, the
-    following lines decide: if all of them are rows of `width` fields, only the first line is broken
-    (its quote is not closed), and the others are read as rows. Otherwise they may be the text of
-    the field, so one error covers all of them, and reading continues at the next line whose quotes
-    are complete. A row over `max_bytes` is an error like others.
+    A row without an error is parsed by Python's csv module. If a quoted field is faulty, it depends
+    on the following lines how many lines are broken: if all of them are rows of `width` fields,
+    only the first line is broken (its quote is not closed), and the others are read as rows.
+    Otherwise they may be the text of the field, so one error covers all of them, and reading
+    continues at the next line whose quotes are complete. A row of more than `max_bytes` bytes is an
+    error too.
     """
     csv.field_size_limit(max_bytes)  # of the process; the csv module has no other
     source = _Source(blocks, max_bytes)
@@ -80,8 +81,9 @@ def size_of_rows(rows: list[CsvRow]) -> int:
 
 
 class _Source:
-    """The decoded lines that the csv reader takes: those of one block, and before them those of the
-    row that is being read. `is_escaped` is whether a line so far was not UTF-8."""
+    """An iterator that gives the decoded lines of all blocks to Python's csv reader. It keeps the
+    lines of the current row and of the current block, so that they can be read again. `is_escaped`
+    is true after the first line that is not UTF-8."""
 
     def __init__(self, blocks: Iterable[Block], max_bytes: int) -> None:
         self._blocks, self._max_bytes, self._row_bytes = iter(blocks), max_bytes, 0
@@ -91,7 +93,7 @@ class _Source:
 
     @property
     def held(self) -> list[tuple[int, str]]:
-        """The numbered lines of the row so far."""
+        """The lines of the current row that were read so far, each with its line number."""
         lines = self._lines[self._row : self._next]
         texts = ["\udcff" if isinstance(line, LongLine) else line for line in lines]
         return list(enumerate(texts, self._first + self._row))
@@ -100,12 +102,12 @@ class _Source:
         self._row, self._row_bytes = self._next, 0
 
     def read_again(self, count: int) -> None:
-        """Goes back by a number of lines of the row."""
+        """Goes back by `count` lines of the current row, which are then read again."""
         self._next -= count
 
     def sound_rows(self, delimiter: str, width: int) -> list[CsvRow]:
-        """The next rows of the block, up to the first one that has an error or goes on in the next
-        block. They are the rows that would be read one by one, but this is faster."""
+        """Reads the next rows of the block, up to the first row that has an error or continues in
+        the next block. This gives the same rows as reading them one by one, but is faster."""
         lines = [] if self.is_escaped else cast("list[str]", self._lines[self._next :])
         if sum(map(len, lines)) > self._max_bytes:
             return []
@@ -181,8 +183,8 @@ def _placed(held: list[tuple[int, str]], error: RowError) -> RowError:
 
 
 def _hides_rows(held: list[tuple[int, str]], delimiter: str, width: int) -> bool:
-    """Whether the lines inside a quoted field that is not closed are rows of their own: each of
-    them is a complete row, except that the last one may be cut off."""
+    """Whether the numbered lines `held`, which were read as part of a quoted field that is not
+    closed, are rows of their own: each row is complete, except that the last one may be cut off."""
     texts: list[str] = []
     remaining = iter(held)
 
@@ -208,7 +210,8 @@ def _hides_rows(held: list[tuple[int, str]], delimiter: str, width: int) -> bool
 
 
 def _is_open(texts: list[str], delimiter: str) -> bool:
-    """Whether a row is complete, except that its last field is quoted and not closed."""
+    """Whether the lines `texts` are a complete row, except that the last field is quoted and not
+    closed."""
     return is_complete("".join(texts) + '"', delimiter)
 
 
@@ -217,13 +220,14 @@ def _is_complete(held: list[tuple[int, str]], delimiter: str) -> bool:
 
 
 def is_complete(row: str, delimiter: str) -> bool:
-    """Whether quotes occur only around whole fields and doubled within them, as csv writers put
-    them (RFC 4180): `a,"b ""c"" d"`, not `a,b "c"`."""
+    """Whether the quotes in a row are as csv writers put them (RFC 4180): around whole fields, and
+    doubled within a quoted field. True for `a,"b ""c"" d"`, false for `a,b "c"`."""
     return '"' not in row or _patterns(delimiter).row.fullmatch(row) is not None
 
 
 def complete_row(row: str, delimiter: str) -> list[str]:
-    """The fields of a row for which `is_complete` is true, with their quotes."""
+    """Splits a row for which `is_complete` is true into its fields. Quoted fields keep their
+    quotes."""
     return _patterns(delimiter).field.findall(row.rstrip("\r\n"))
 
 

@@ -1,8 +1,8 @@
 """Reads JSON arrays of any size one element at a time, and finds the arrays inside a JSON object.
 
 The commas between elements are found before any element is parsed, so all elements before a broken
-element can be read. The elements after it can be read too, if its brackets balance or if its lines
-have no other element.
+element can be read. The elements after a broken element can be read too, if the brackets of the
+broken one balance, or if no other element is on its lines.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def element_groups(
 
     `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
     missing or not closed, or if other data follows it, one more element is yielded at the end; its
-    `value()` raises a RowError with the fault. An element of more than `limit` bytes
-    (None: MAX_ELEMENT_BYTES) has a fault, and is never in memory.
+    `value()` raises a RowError with the fault. An element of more than `limit` bytes (None:
+    MAX_ELEMENT_BYTES) has a fault, and is never in memory.
     """
     chunks = read_chunks(place, start, stop)
     if first == 0:

@@ -18,7 +18,7 @@ _BLANKS = BOM + BLANKS
 
 
 def first_object(head: Head) -> dict[str, Any] | None:
-    """The first object of a JSON array or of JSON lines that is not broken; None if there is
+    """The first object that can be parsed in a JSON array or in JSON lines; None if there is
     none."""
     start = head.data.lstrip(_BLANKS)
     try:
@@ -32,7 +32,8 @@ def first_object(head: Head) -> dict[str, Any] | None:
 
 
 def _first_element(head: Head) -> Any:
-    """The value of the first element of an array; the file is read if the head ends inside it."""
+    """The value of the first element of an array. If `head.data` ends inside this element, the
+    element is read from the file."""
     at, chunks = after_bracket(iter([head.data]), 0, b"[")
     first = next(chain.from_iterable(pieces(chunks, at, 0, is_array=True)), None)
     if first is not None and first.fault and head.file.size > len(head.data):

@@ -58,9 +58,11 @@ def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
 
 
 def count_array(place: str, split: Split, name: str, of_all: str = "") -> Count:
-    """The number of elements of the array `name` in a split; in the first split of a file, also
-    those of the array `of_all`, whose elements belong to no single split. A missing array counts as
-    0."""
+    """The number of elements of the array with the key `name` in a split.
+
+    For the first split of a file, the elements of the array `of_all` are counted too, because they
+    belong to no single split. A missing array counts as 0.
+    """
     ranges = members(place).ranges
     counted = [count_elements(place, *split[1:])] if name in ranges else []
     if split.first == 0 and of_all in ranges:

@@ -14,8 +14,8 @@ from manifests.text.json_states import AT, CLOSED, SPOILED, STATE, TOP, new_stat
 from manifests.text.json_values import error_in, parse_json
 
 MAX_ELEMENT_BYTES = 64 << 20
-"""A longer element is an error (our choice), unless the caller has another limit: its closing
-bracket is probably missing, and the rest of the file would fill the memory."""
+"""Largest size of an element, unless the caller sets another limit (our choice). A larger one is an
+error: its closing bracket is probably missing, and the rest of the file would fill the memory."""
 REPAIR = "Correct the JSON in the file."
 BLANKS = b" \t\r\n"
 BOM = b"\xef\xbb\xbf"
@@ -148,8 +148,8 @@ def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[
     """Yields an element with a fault if the closing bracket is missing or if other data follows it;
     otherwise yields nothing.
 
-    `last` has the bytes after the last comma. `broken` is the message of the error that stopped
-    reading, or empty.
+    `state` is the state of the scanner at the end, such as CLOSED. `last` has the bytes after the
+    last comma. `broken` is the message of the error that stopped reading, or empty.
     """
     at, kind = last.stop, "array" if is_array else "object"
     if state == SPOILED:
@@ -169,10 +169,12 @@ def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[
 def scan_chunks(
     chunks: Iterable[bytes], memory: np.ndarray, *, is_array: bool
 ) -> Iterator[tuple[bytes, int, np.ndarray]]:
-    """Yields (chunk, its position in the file, borders in it) for each chunk. A border is a comma
-    between two elements (in an object, also a colon), in the form in which `scan` returns it.
+    """Yields (chunk, its position in the file, borders in it) for each chunk of an array or object.
+    A border is a comma between two elements (in an object, also a colon between key and value).
 
-    The array of borders is overwritten when the next chunk is scanned.
+    `borders` is int64 of shape (n, 2): the positions in the file at which an element ends and the
+    next one starts. The array is overwritten when the next chunk is scanned. `memory` is the state
+    of the scanner, from `new_state`; it is carried from one chunk to the next.
     """
     from manifests.kernels.json_scan import scan  # imports numba
 

@@ -18,9 +18,13 @@ _BLANK_LINE = re.compile(rb"\n[ \t\r\v\f]*(?=\n)")
 
 
 class Lines(NamedTuple):
-    """How many text lines the rows of a batch take up. `of_rows` has the number of lines of each
-    row that has several, by row number; `hidden` has the numbers of those rows among them that
-    could not be read; `blank` is the number of blank lines."""
+    """The number of text lines of the rows of a batch, such as CSV rows with newlines in quoted
+    fields.
+
+    `of_rows` maps the number of each row that has more than one line to its number of lines.
+    `hidden` has the numbers of those of these rows that could not be read. `blank` is the number of
+    blank lines in the batch.
+    """
 
     of_rows: Mapping[int, int]
     hidden: Collection[int] = ()
@@ -129,7 +133,8 @@ def _ended(complete: list[bytes], keep_ends: bool) -> list[bytes]:
 
 
 class _Begun:
-    """The blocks of a line whose end has not been read. Over the limit, only its size is kept."""
+    """Joins the parts of a line that extends over several blocks, until its end is read. If the
+    line is longer than the limit, only its size is kept."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held, self.size = limit, list[bytes](), 0
@@ -142,7 +147,7 @@ class _Begun:
             self._held.append(block)
 
     def take(self, end: bytes) -> bytes:
-        """Return the line with its last block, and begin the next one."""
+        """Returns the complete line, of which `end` is the last part, and starts the next line."""
         self.add(end)
         size, held = self.size, self._held
         self._held, self.size = [], 0
@@ -172,8 +177,8 @@ def _size_of(numbered: list[tuple[int, bytes]]) -> int:
 def count_lines(split: Split, context: Context) -> Count:
     """The number of lines in a split, by their newlines, and how many of them are blank.
 
-    `b"a\\n \\nb"` -> `Count("lines", 3, {"blank": 1})`. The end of the file ends the last line. In
-    a compressed file that is broken, the complete lines before the fault are counted.
+    `b"a\\n \\nb"` -> `Count("lines", 3, {"blank": 1})`. A last line without a newline is counted
+    too. In a compressed file that is broken, the complete lines before the fault are counted.
     """
     found = blanks = held_bytes = 0
     held_is_blank = is_whole = True  # the line that the last block did not end

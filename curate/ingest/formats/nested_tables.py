@@ -24,10 +24,11 @@ SUFFIXES = (*columnar.SUFFIXES, *JSON_SUFFIXES)
 
 
 class RowBatch(NamedTuple):
-    """Valid rows as dicts, with their numbers in the file; and broken rows, with their errors.
+    """A batch of table rows: the valid rows as dicts, with their numbers in the file, and the
+    broken rows with their errors.
 
-    Rows are numbered from 0, but lines of JSON lines from 1. The dicts do not include a parquet
-    file's or Arrow file's binary columns; `table` has all columns.
+    Rows are numbered from 0, but lines of JSON lines from 1. For a parquet or Arrow file, the dicts
+    do not have the binary columns; `table` has the valid rows with all columns.
     """
 
     numbers: list[int]

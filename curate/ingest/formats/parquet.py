@@ -38,7 +38,7 @@ def open_parquet(
     file: File, base: str, dictionaries: Sequence[str] = ()
 ) -> Iterator[pq.ParquetFile]:
     """Opens a parquet file for a `with` block. Arrow's errors in the block are raised as FileError.
-    `dictionaries` are the paths of columns that are read as dictionaries."""
+    `dictionaries` are the paths of columns that are read as dictionary-encoded arrays."""
     with storage.open_file(storage.resolve(base, file.uri)) as source:
         try:
             with pq.ParquetFile(
@@ -124,10 +124,11 @@ def _check_total(split: Split, context: Context) -> None:
 def _group_by_group(
     split: Split, context: Context, begin: int
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yields the rows from number `begin` on, as `record_batches`, each row group by itself.
+    """Yields the rows of a split from row number `begin` on, in the form of `record_batches`, but
+    reads each row group by itself.
 
-    A group is read once before it is yielded: if its columns have different numbers of rows, this
-    is known only at its end, and values of its rows may not belong together.
+    A row group is read completely before its first row is yielded: if its columns have different
+    numbers of rows, this is known only at its end, and the values in a row may not belong together.
     """
     lost = LostRows()
     at = split.first

@@ -18,11 +18,12 @@ BLOCK_BYTES = 4 << 20
 negligible)."""
 _MAX_BLOCKS = 4
 _MIN_WINDOW, _MAX_WINDOW = 2048, 1 << 20
-"""Size of one read of a local file in bytes (our choice, measured): at least four blocks of a tar,
-which are headers and short captions; more while the file is read in order."""
+"""Smallest and largest size of one read of a local file in bytes (our choice, measured). The
+smallest is four blocks of a tar, enough for a header and a short caption; the size is doubled with
+each read while the file is read in order."""
 _NEAR = 4096
-"""A read that starts at most this many bytes after the end of the last one counts as reading in
-order (our choice)."""
+"""A read that starts at most this many bytes after the end of the previous read counts as reading
+in order (our choice)."""
 
 
 class Window(NamedTuple):
@@ -37,8 +38,8 @@ _EMPTY = Window(b"", 0, 0)
 
 
 class LocalFile:
-    """A local file that is open for reading. The last two windows that were read are kept, because
-    the slices that are read next are often in them."""
+    """A local file that is open for reading. The last two ranges that were read are kept in memory,
+    because the next slices are often in them."""
 
     def __init__(self, path: str) -> None:
         with storage.storage_errors(path):
@@ -61,7 +62,8 @@ class LocalFile:
         return self._read(start, stop - start)
 
     def window(self, start: int) -> Window:
-        """A range of the file that begins at `start`."""
+        """Reads the range of the file that begins at `start`. The range is longer if the file is
+        read in order."""
         follows = 0 <= start - self._window.stop <= _NEAR
         self._window_bytes = min(2 * self._window_bytes, _MAX_WINDOW) if follows else _MIN_WINDOW
         data = self._read(start, self._window_bytes)
@@ -77,7 +79,8 @@ class LocalFile:
 
 
 class BlockCache:
-    """A remote file. Aligned blocks are held in an LRU cache."""
+    """A remote file that is open for reading. It is fetched in blocks of `block_bytes`, and the
+    last few blocks are kept in memory."""
 
     def __init__(self, file: Any, uri: str = "", block_bytes: int = BLOCK_BYTES) -> None:
         self._file, self._size, self._uri = file, file.size(), uri
@@ -88,8 +91,8 @@ class BlockCache:
         return int(self._size)
 
     def __getitem__(self, span: slice) -> memoryview:
-        """The bytes of a slice. If the slice crosses a block border, exactly its bytes are fetched,
-        without the cache."""
+        """The bytes of a slice. A slice that is inside one block is cut from the block. Any other
+        slice is fetched on its own, and is not kept in memory."""
         start, stop, _ = span.indices(self._size)
         number = start // self._block_bytes
         first = number * self._block_bytes
@@ -98,8 +101,8 @@ class BlockCache:
         return self._fetch(start, stop - start)
 
     def window(self, start: int) -> Window:
-        """The bytes from `start` to the end of its block; if these are very few, a separate range
-        is fetched instead."""
+        """The bytes from `start` to the end of the block that contains `start`. If these are fewer
+        than 2 KiB, the 2 KiB from `start` on are fetched instead."""
         number, at = divmod(start, self._block_bytes)
         data = self._block(number)[at:]
         if len(data) < _MIN_WINDOW:
@@ -122,8 +125,8 @@ Source = memoryview | LocalFile | BlockCache
 
 
 def window_at(source: Source, start: int) -> Window:
-    """The bytes of a file from `start` on, as many as are best read together: at least 2 KiB, if
-    the file has them."""
+    """A range of a file that contains the bytes from `start` on: as many as are read at once, at
+    least 2 KiB if the file has them."""
     if isinstance(source, memoryview):
         return Window(source, 0, len(source))
     return source.window(start)

@@ -1,7 +1,8 @@
-"""Finds the columns of a parquet file that are many times larger in memory than its metadata
-states, because they repeat long values.
+"""Finds the columns of a parquet file that would take up far more memory than the metadata states,
+because many rows repeat a long value.
 
-The metadata has the size of a dictionary, not how often its values are repeated, nor their lengths.
+Such a column is stored as a dictionary of its different values. The metadata has the size of the
+dictionary, but not the lengths of the values nor how often they are repeated.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from curate.ingest.formats.arrow_types import is_any_list, plain_array
 from curate.ingest.reader import BATCH_ROWS
 
 _BATCH_BYTES = 128 << 20
-"""The size of a batch of repeated values from which they are kept as a dictionary (our choice)."""
+"""A column is read as a dictionary if a batch of BATCH_ROWS rows, all with its longest value, would
+be larger than this number of bytes (our choice)."""
 _LONG_BYTES = _BATCH_BYTES // BATCH_ROWS
 
 
 def repetitive(opened: pq.ParquetFile, groups: range) -> list[str]:
-    """The paths of the text and binary columns that may have a dictionary with a long value."""
+    """The paths of the text and binary columns that have a dictionary in one of the row groups
+    `groups`, and are so large that the dictionary may have a long value."""
     found: dict[str, None] = {}
     texts = {n: column.path for n, column in enumerate(opened.schema) if _is_text(column)}
     for number in groups if texts else ():
@@ -40,14 +43,15 @@ def _is_text(column: pq.ColumnSchema) -> bool:
 
 
 def long_repeated(opened: pq.ParquetFile, groups: range, paths: list[str]) -> list[str]:
-    """Those of the columns `paths` whose dictionary has a value that is so long that a batch of it
-    would not fit in memory. `opened` reads these columns as dictionaries.
-    """
+    """Returns those of the columns `paths` that have a dictionary with a long value in one of the
+    row groups `groups`: a batch of rows with this value would be larger than _BATCH_BYTES. `opened`
+    reads these columns as dictionaries."""
     return [path for path in paths if any(_longest(opened, g, path) > _LONG_BYTES for g in groups)]
 
 
 def _longest(opened: pq.ParquetFile, group: int, path: str) -> int:
-    """The length of the longest value in the dictionary of a column, in bytes."""
+    """The length in bytes of the longest value in the dictionary of the column `path` in a row
+    group."""
     batch = next(opened.iter_batches(1, [group], [path], use_threads=False), None)
     words = [] if batch is None else [*_dictionaries(batch.columns[0])]
     return max((pc.max(pc.binary_length(plain_array(w))).as_py() or 0 for w in words), default=0)

@@ -18,15 +18,15 @@ _INDICES = ("_indices_files", "_indices_data_files")
 
 
 def data_files(files: list[File]) -> list[File]:
-    """The files of a source without those Arrow files that `datasets` itself does not read as data,
-    such as caches; in the same order.
+    """Removes from the files of a source the Arrow files that `datasets` itself does not read as
+    data, such as caches. The order stays the same.
 
     In a folder of `save_to_disk`, `state.json` lists the data files. In any other folder, a file
     `cache-*.arrow` beside other Arrow files is a copy that `datasets` keeps of a step's result.
     Without this rule, the rows of a cache would become records a second time.
 
-    Raises InputError if `state.json` lists a file that does not exist, or says that the rows are in
-    another order or number (indices).
+    Raises InputError if `state.json` lists a file that does not exist, or if it has indices, which
+    means that only some rows are used or that their order differs.
     """
     arrow: dict[str, list[File]] = defaultdict(list)
     for file in files:
@@ -71,7 +71,7 @@ def _data_names(place: str) -> set[str] | None:
 
 
 def _state(data: bytes) -> dict[str, Any] | None:
-    """The parsed file; None if it is a `state.json` of another program."""
+    """Parses the bytes of a `state.json`; None if another program than `datasets` wrote it."""
     try:
         state: Any = orjson.loads(data)
         names = [one["filename"] for one in state["_data_files"]]

@@ -145,8 +145,12 @@ _SPARSE = ord("S")
 def _member(
     source: Source, header: bytes, start: int, end: int
 ) -> tuple[Member | Fault | str, int]:
-    """Returns the member whose headers begin at `start` (its type, if it is not a file), and the
-    position of the next member's headers."""
+    """Reads the member whose headers begin at `start`. `header` is its first header, and `end` the
+    end of the tar.
+
+    Returns the member (for a folder, a device and the like the name of the type; for a link or a
+    sparse file a Fault), and the position of the next member's headers.
+    """
     at, size = start, size_of(header, start)
     if header[156] == _PLAIN:  # nearly all members; the code below handles other types
         name, offset = name_of(header), start + BLOCK
@@ -173,9 +177,12 @@ def _member(
 def _no_file(
     source: Source, header: bytes, start: int, at: int, name: str, size: int
 ) -> tuple[Fault | str, int]:
-    """Handles a member that is not a regular file. Returns a Fault for a link or a sparse file, or
-    the name of another type, such as a folder or a device; and the position of the next
-    headers."""
+    """Handles a member that is not a regular file. Its headers begin at `start`, and `header` is
+    the last of them, at position `at`.
+
+    Returns a Fault for a link or a sparse file, or the name of another type, such as a folder or a
+    device; and the position of the next member's headers.
+    """
     kind, after = header[156], at + BLOCK
     if kind == _SPARSE:
         after = _after_sparse_map(source, header, after)
@@ -193,7 +200,8 @@ def _no_file(
 
 
 _TYPES = {51: "device", 52: "device", 53: "folder", 54: "FIFO"}
-"""The types of members that are not files: the type byte is `3`, `4`, `5` or `6`."""
+"""Names of the types of members that are not files, by the type byte of the header: `3`, `4`, `5`
+or `6`."""
 
 
 def _fault_without_bytes(name: str, start: int, fault: str) -> Fault:
@@ -214,8 +222,8 @@ def _after_sparse_map(source: Source, header: bytes, at: int) -> int:
 
 
 def _ends(source: Source, header: bytes, at: int) -> bool:
-    """Whether a header is the end marker of the tar. Raises BrokenError if the file ends without an
-    end marker, or if anything except zeros follows the marker."""
+    """Whether the header at position `at` is the end marker of the tar. Raises BrokenError if the
+    file ends without an end marker, or if anything except zeros follows the marker."""
     if not header:
         raise BrokenError(f"the tar ends at byte {at} without an end marker: it may be incomplete.")
     if any(header):
@@ -230,7 +238,7 @@ def _ends(source: Source, header: bytes, at: int) -> bool:
 
 def _extended(source: Source, header: bytes, at: int, size: int, extension: Extension) -> Extension:
     """Adds the fields of the extended header at position `at` to `extension`, and returns the
-    result."""
+    result. `size` is the size of the extended header's data in bytes."""
     kind, start = header[156:157], at + BLOCK
     if size > _MAX_EXTENDED_BYTES:
         raise BrokenError(

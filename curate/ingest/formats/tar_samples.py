@@ -16,11 +16,12 @@ _NAME_IT = (
 
 
 class Sample(NamedTuple):
-    """The members with one key, as suffix -> (offset, size) in the tar. `fault` is the error if the
-    sample cannot be read; `at` is the suffix of the member with the fault.
+    """Neighbouring members of a tar that have the same key.
 
-    `start` is the byte position of the first header. `others` is the number of its members that are
-    not in `members`, because they cannot be read or have a name that occurred before.
+    `members` maps each suffix to (offset, size) in the tar. `start` is the byte position of the
+    first header. `fault` is the error if the sample cannot be read, and `at` is the suffix of the
+    member with the fault. `others` is the number of further members with this key, which cannot be
+    read or have a name that occurred before.
     """
 
     key: str
@@ -90,11 +91,11 @@ def _groups(source: Source, start: int, stop: int, walked: tar.Walked) -> Iterat
 def _by_stem(group: Sample, captions: Sequence[str]) -> Iterator[Sample]:
     """Yields the samples of a group that has suffixes with a dot, such as `0.jpg`.
 
-    A text or JSON file with such a suffix (`05.txt`) shows that the key itself has a dot: if all
-    members have one, each name up to its last dot is a sample, so `22.05.jpg` and `22.05.txt` are
-    the sample `22.05`. If it is not clear whether the file is the caption of one image or of all
-    images, the group gets an error. Without such a file, all images of the group are one sample, as
-    in the webdataset library.
+    If one of these suffixes is that of a text or JSON file (`05.txt`), the key itself has a dot. If
+    then all suffixes have a dot, the key of a sample is the name up to the last dot: `22.05.jpg`
+    and `22.05.txt` are the sample `22.05`. If it is not clear whether the text file is the caption
+    of one image or of all images, the group gets an error. Without such a file, all images of the
+    group are one sample, as in the webdataset library.
     """
     exact = {"json", *captions}
     endings = {suffix.rpartition(".")[2] for suffix in exact}
@@ -164,7 +165,8 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
 
 
 def _with_fault(sample: Sample, error: RowError, at: str, others: int) -> Sample:
-    """Adds a fault to a sample. A fault that the sample already has is not replaced."""
+    """Adds a fault to a sample, unless it already has one, and adds `others` to its number of other
+    members. `at` is the suffix of the member with the fault."""
     others += sample.others
     if sample.fault is not None:
         return sample._replace(others=others)

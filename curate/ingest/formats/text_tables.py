@@ -38,16 +38,16 @@ DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 Row = dict[str, Any] | RowError
 """The values of a row by column name, or the error of a row that is broken."""
 Numbered = tuple[int, Row | None, int]
-"""A row as (number, row, lines). The number is that of its first line, from 1, or of its element in
-a JSON array, from 0. The row is None for a blank line. `lines` is the number of text lines that it
-takes up."""
+"""A row as (number, row, lines). `number` is the line number of its first line, from 1, or its
+index in a JSON array, from 0. `row` is None for a blank line. `lines` is the number of text lines
+that the row takes up."""
 
 
 class Rows(NamedTuple):
     """A batch of rows: the valid rows with their numbers, and the broken rows with their errors.
 
-    Rows of an array are numbered from 0, lines from 1. `lines` is the number of text lines of rows
-    that have several.
+    Rows of a JSON array are numbered from 0; other rows have the number of their first line, from
+    1. `lines` has the numbers of text lines of the rows that have more than one.
     """
 
     numbers: list[int]
@@ -57,10 +57,10 @@ class Rows(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The format of a table: for CSV and TSV the column names in its header, the number of the
-    header's line, the delimiter, and whether fields may be quoted.
+    """The format of a table: JSON lines, a JSON array, or fields (CSV, TSV).
 
-    JSON has no header.
+    `header` has the column names of a CSV or TSV, and `line` is the line number of the header.
+    `quotes` is how fields are quoted. JSON has no header.
     """
 
     kind: Literal["lines", "array", "fields"]
@@ -130,8 +130,9 @@ def _check_lines(split: Split, context: Context) -> None:
 
 
 def split_quotes(split: Split, context: Context, width: int | None) -> Quotes:
-    """How the fields of a split's TSV are quoted; see `quotes_of`. If the split is only a part of a
-    file, the result is `none`, because only files without quoted fields are cut."""
+    """Detects how the fields of a split's TSV are quoted, as `quotes_of` does. `width` is the
+    number of columns, if it is known. If the split is only a part of a file, the result is `none`,
+    because a file with quoted fields is never cut."""
     file = split.files[0]
     if split.start > 0 or split.stop >= 0:
         return "none"
@@ -144,9 +145,10 @@ def split_quotes(split: Split, context: Context, width: int | None) -> Quotes:
 def _delimiter_and_names(
     header: str, number: int, file: File, wanted: Wanted
 ) -> tuple[str, list[str]]:
-    """The delimiter of a header and the column names that it separates.
+    """Returns the delimiter of a header and the column names: `a;b` -> `;`, [a, b].
 
-    `a;b` -> `;`, [a, b]. If several delimiters occur, the one that gives the wanted names is used.
+    `number` is the line number of the header. If the header has several possible delimiters, the
+    one that gives the wanted column names is used.
     """
     given = [wanted.delimiter] if wanted.delimiter else [d for d in DELIMITERS if d in header]
     readings = {d: names for d in given or [","] if (names := _fields(header, d)) is not None}
@@ -241,7 +243,7 @@ def _not_object(number: int, line: bytes, value: Any) -> RowError:
 
 
 def _plain(batch: list[tuple[int, bytes]], layout: Layout) -> Rows:
-    """The rows of lines whose fields are not quoted."""
+    """Makes rows from lines in which fields are not quoted."""
     return _separated(
         [
             (number, _by_name(number, line, layout), 1)
@@ -266,7 +268,8 @@ def _by_name(number: int, line: bytes, layout: Layout) -> Row:
 
 
 def _by_header(batch: list[CsvRow], layout: Layout) -> Iterator[Numbered]:
-    """Yields each row with the number of its first line: a quoted field may contain newlines."""
+    """Yields each CSV row with its values by column name, and with the number of its first line,
+    because a quoted field may contain newlines. The header is left out."""
     header = layout.header
     for number, fields, count in batch:
         if isinstance(fields, RowError):
@@ -278,7 +281,8 @@ def _by_header(batch: list[CsvRow], layout: Layout) -> Iterator[Numbered]:
 
 
 def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:
-    """How many text lines the rows of a batch take up; see `Lines`."""
+    """Counts the text lines of a batch of rows; see `Lines`. Each row is (number, content, number
+    of lines); its content is None for a blank line, or a RowError."""
     several = [(number, row, lines) for number, row, lines in batch if lines != 1]
     hidden = {number for number, row, _ in several if isinstance(row, RowError)}
     blank = sum(row is None for _, row, _ in batch)

@@ -1,5 +1,5 @@
-"""Decides whether fields of a TSV are quoted, as data frames write them, or begin with quotes of
-their text, as captions of the web do."""
+"""Decides whether quotes in a TSV enclose fields, as in files that data frames write, or are part
+of the texts, as in captions from the web."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ MAX_MINORITY = 0.01
 """Largest share of lines that contradict the others (our choice). With a larger share, the file can
 be read in both ways, and is quarantined."""
 _MAX_LINES = 1000
-"""Largest number of lines that are tried as one quoted field (our choice)."""
+"""Largest number of consecutive lines that may be one row with a quoted field (our choice)."""
 
 
 class _Evidence(NamedTuple):
-    """What a range of lines shows about the quoting of the file (None: nothing), and its number of
-    lines."""
+    """What a few consecutive lines show about the quotes in their file. `quotes` is None if they
+    show nothing; `lines` is the number of these lines."""
 
     quotes: Quotes | None
     lines: int = 1
 
 
 def quotes_of(lines: Iterator[tuple[int, bytes]], width: int | None, file: File) -> Quotes:
-    """How the fields of a TSV with `width` columns are quoted, judged from all of its lines that
-    have quotes; `none` if no line shows how.
+    """Decides how the fields of a TSV are quoted, from all of its lines that have quotes. The
+    result is `none` if no line shows how.
 
-    If `width` is None, the table has two columns, of which a text that is not quoted may have tabs.
-    A line `a "b"<tab>c` shows `none`, because a data frame would quote it;
-    `"a ""b"" d"<tab>c` shows `doubled`, and so does a quoted field with a tab or a newline. Raises
-    FileError if more than MAX_MINORITY of the lines show each.
+    `width` is the number of columns. If it is None, the table has two columns, and a text that is
+    not quoted may contain tabs. A line `a "b"<tab>c` is evidence for `none`, because a data frame
+    would quote the first field; `"a ""b"" d"<tab>c` is evidence for `doubled`, and so is a quoted
+    field with a tab or a newline. Raises FileError if there is evidence for both, and the smaller
+    number of lines is more than the share MAX_MINORITY.
     """
     found: dict[Quotes, list[int]] = {"doubled": [], "none": []}
     again = deque[tuple[int, bytes]]()
@@ -72,8 +73,9 @@ def _evidence(
     lines: Iterator[tuple[int, bytes]],
     width: int | None,
 ) -> _Evidence:
-    """What the first line in `held` shows about the quoting of the file. The following lines that
-    may belong to its quoted field are appended to `held`."""
+    """Returns what the first line in `held` shows about the quotes in the file. Lines that may
+    belong to a quoted field of this line are taken from `again`, then from `lines`, and are
+    appended to `held`."""
     text = _text(held[0][1])
     is_plain = _is_plain(text, width)
     if not any(field.startswith('"') for field in text.split("\t")):
@@ -100,13 +102,14 @@ def _text(line: bytes) -> str:
 
 
 def _is_plain(line: str, width: int | None) -> bool:
-    """Whether a line is a row of a table without quoted fields."""
+    """Whether a line has as many tabs as a row of `width` fields that are not quoted; if `width` is
+    None, at least one."""
     tabs = line.count("\t")
     return tabs > 0 if width is None else tabs == width - 1
 
 
 def _needs_quotes(row: str) -> bool:
-    """Whether a complete row has a quoted field with a tab or quotes within, or only quoted
+    """Whether a complete row has a quoted field that contains a tab or quotes, or has only quoted
     fields."""
     fields = complete_row(row, "\t")
     return all(field.startswith('"') for field in fields) or any(

@@ -42,8 +42,8 @@ def children(chunks: Iterable[bytes], place: str, root: str, max_bytes: int) -> 
 
 
 class _Parser:
-    """Parses XML in pieces, and returns the complete elements of one depth (0: the root, 1: its
-    children)."""
+    """Parses XML piece by piece. It returns the complete elements at one nesting depth: 0 is the
+    root, and 1 its children."""
 
     def __init__(self, place: str, depth: int, root: str = "", max_bytes: int = -1) -> None:
         self._place, self._depth, self._root, self._max_bytes = place, depth, root, max_bytes

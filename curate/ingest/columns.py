@@ -39,11 +39,11 @@ def require_columns(
 def text_columns(
     named: tuple[str, ...] | None, usual: Sequence[str], present: Sequence[str], place: str
 ) -> tuple[str, ...]:
-    """The text columns that the recipe names. If it names none: all columns with a usual name, in
-    upper or lower case.
+    """Returns the names of the columns from which the text is read: `named`, the columns in the
+    recipe; if it is None, the columns of `present` whose names, in upper or lower case, are in
+    `usual`.
 
-    Raises InputError if a column that the recipe names does not exist, or if no column has a usual
-    name.
+    Raises InputError if a column in `named` does not exist, or if no column has a usual name.
     """
     if named is not None:
         require_columns(named, present, "text", place)
@@ -75,8 +75,8 @@ def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Ar
 
 
 def fully_used(schema: pa.Schema, names: Sequence[str]) -> set[str]:
-    """The text columns whose whole content `first_text` returns, so that `meta` need not repeat
-    them.
+    """Returns those of the text columns `names` that need not be repeated in `meta`, because
+    `first_text` returns their whole content.
 
     This is the case for a single column without lists. If there are several columns, or if a cell
     is a list, `first_text` returns only one text for each row, so `meta` must have the others.

@@ -24,14 +24,16 @@ NAME, BOX = "<ref-object>", "<bbox>"
 _TAG = re.compile(r"<(image|video)>")
 _LOSSES = ("loss", "loss_scale", "weight")
 _UNREAD = ("tool_calls", "function_call", "reasoning_content", "audio")
-"""Fields of a turn that may have a part of the answer. A turn with one of them is an error."""
+"""Fields of a turn that are not read, although they may hold a part of the answer. A turn that has
+one of them is an error."""
 
 
 def chat_segments(
     turns: object, image_count: int, paths: Sequence[str | None] | None = None
 ) -> list[ChatSegment]:
-    """Converts the turns of a conversation to segments. The sample has `image_count` images, of
-    which the paths may be known, and no videos.
+    """Converts the turns of a conversation to segments. `image_count` is the number of images of
+    the sample, and `paths` has their paths if they are known. A sample with videos is not
+    supported.
 
     A turn is {from, value} (LLaVA) or {role, content} (OpenAI). Its content is a text with
     `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace beside
@@ -42,8 +44,8 @@ def chat_segments(
         {from: human, value: "<image>\\nWhat is this?"} and one image ->
         (user, image, None, 0), (user, text, "What is this?")
 
-    The images of a sample belong to its tags in order. If a part of a message names its image, by
-    a path or an index, then all of them must, and each part has the image that it names.
+    The first tag stands for the first image of the sample, and so on. If a part of a message names
+    its image, by a path or an index, then all parts with images must name theirs.
 
     Raises RowError if the tags and the images do not correspond, if an assistant's turn has a tag,
     or if a turn has neither of the two forms.
@@ -112,8 +114,13 @@ def add_chat(
 def _with_named_images(
     segments: list[ChatSegment], image_count: int, paths: Sequence[str | None]
 ) -> list[ChatSegment]:
-    """The segments, each with the image that its message part names: as an index if the sample
-    lists the image, otherwise as a path, data url or bytes."""
+    """Returns the segments with the final value of `image`. A path that is in `paths` becomes the
+    index of the image in the sample; a data url, bytes, or the path of an image in a sample that
+    lists no images stays as it is.
+
+    Raises RowError if one segment names its image and another does not, if the sample does not have
+    the named image, or if no segment shows one of the sample's images.
+    """
     named = [
         s._replace(image=_named_image(s.image, image_count, paths)) if s.kind == "image" else s
         for s in segments

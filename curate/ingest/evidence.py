@@ -36,7 +36,7 @@ Findings = Mapping[str, Evidence]
 
 
 def total(findings: Iterable[Findings]) -> Findings:
-    """Adds up the evidence on each question."""
+    """Adds up the evidence of several batches or splits, for each question separately."""
     out: dict[str, Evidence] = {}
     for one in findings:
         for question, evidence in one.items():

@@ -1,9 +1,10 @@
-"""Whether the last part of a url, such as `1.jpg`, belongs to several urls of its file.
+"""Finds out whether the last part of a url, such as `1.jpg`, occurs in several urls.
 
-A folder of downloaded images has one file of this name, and nothing in the folder shows from which
-of the urls it was downloaded. So the urls of the complete file are needed; only digests of them are
-kept. Urls of different files are compared by a sample: each batch of rows reports those last parts
-that have the smallest digests, so all batches report the same ones.
+A folder of downloaded images has one file with this name, and nothing in the folder shows from
+which of the urls it was downloaded. So all urls of a file are read, and digests of their last parts
+are kept in memory. The urls of different files are compared by a sample: each batch of rows reports
+only the last parts with the smallest digests, so that a last part that occurs in two files is
+likely to be reported for both.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ SAMPLED = 64
 choice: 4 kB of evidence, and all last parts of a batch of up to 64 rows)."""
 _SHOWN = 60
 _KEPT = 4
-"""Number of files whose shared last parts a process keeps (our choice): its tasks read splits of
-the same files one after the other."""
+"""Number of files for which a process keeps the last parts that several urls share (our choice):
+the tasks of a process read splits of the same files one after the other."""
 
 
 class _Shared(NamedTuple):
-    """The digests of the last parts that several urls have, sorted, and the numbers of urls."""
+    """The last parts that several urls of a file have. `digests` has the digests (uint64) of these
+    last parts, sorted; `urls` has the number of different urls with each of them."""
 
     digests: np.ndarray
     urls: np.ndarray
@@ -44,8 +46,11 @@ _known: dict[tuple[str, File, str], _Shared] = {}
 
 
 class LastParts:
-    """The last parts of the urls of a file. `column` names the urls, and `load` yields them; it is
-    called only if an image is found by the last part of its url."""
+    """Counts how many urls of a file have the same last part.
+
+    `column` is the name of the column of urls. `load` yields all urls of the file; it is called
+    only if an image is found by the last part of its url.
+    """
 
     def __init__(
         self, base: str, file: File, column: str, load: Callable[[], Iterable[pa.Array]]
@@ -54,7 +59,8 @@ class LastParts:
         self._claims: dict[str, int] = {}
 
     def urls(self, urls: pa.Array) -> list[int]:
-        """The number of different urls of the file with the last part of each of these urls."""
+        """Returns, for each of `urls`, the number of different urls of the file that have the same
+        last part."""
         if self._key not in _known:
             while len(_known) >= _KEPT:
                 del _known[next(iter(_known))]
@@ -66,22 +72,22 @@ class LastParts:
         return counts
 
     def evidence(self) -> Findings:
-        """Returns a sample of the urls whose images were found by their last part since the last
-        call. It is compared with the samples of the source's other files."""
+        """Returns a sample of the urls that were passed to the method `urls` since the last call.
+        It is compared with the samples of the other files of the source."""
         claims, self._claims = self._claims, {}
         return {QUESTION: Evidence(claims, {}, {})} if claims else {}
 
     def _claim(self, urls: dict[tuple[int, int], str]) -> None:
-        """Adds a sample of urls to the evidence, each with the digest of its last part and the
-        digest of the url."""
+        """Adds a sample of `urls` to the evidence. The keys of `urls` are pairs (digest of the last
+        part, digest of the url); the sample has the smallest pairs."""
         for name, digest in heapq.nsmallest(SAMPLED, urls):
             shown = urls[name, digest].rpartition("/")[2][:_SHOWN]
             self._claims[f"{name:016x} {digest:016x} {shown}"] = 1
 
 
 def check_last_parts(evidence: Findings, place: str) -> None:
-    """Raises InputError if urls of different files of a source have the same last part, by which
-    the image of each was found. `place` is the path of the source."""
+    """Raises InputError if images were found by the last parts of their urls, and urls in different
+    files of the source have the same last part. `place` is the path of the source."""
     found = evidence.get(QUESTION)
     urls: dict[str, dict[str, str]] = {}
     for claim in found.counts if found else ():

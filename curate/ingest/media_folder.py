@@ -31,7 +31,7 @@ class MediaFolder:
 
     def find(self, name: str) -> str | None:
         """The uri of the file `name`; the suffix of an image may be omitted: `a/b` finds `a/b.jpg`.
-        Its case may differ: `a.JPG` finds `a.jpg`.
+        The case of the suffix may differ: `a.JPG` finds `a.jpg`.
 
         Returns None if there is no such file. Raises RowError for a path that points outside the
         folder, and for a name without suffix that several images have.
@@ -58,7 +58,8 @@ class UrlCounts(Protocol):
     """The methods that `open_row_images` needs of its argument `last_parts`."""
 
     def urls(self, urls: pa.Array) -> list[int]:
-        """The number of different urls of the table with the last part of each of these urls."""
+        """Returns, for each of `urls`, the number of different urls of the table that have the same
+        last part."""
 
 
 Listed = dict[str, str | list[str]]
@@ -116,7 +117,8 @@ def open_row_images(
     context: Context,
     last_parts: UrlCounts,
 ) -> list[OpenedImage | RowError]:
-    """Opens the image of each row: the first file that exists, in the order of `templates`.
+    """Opens the image of each row: the first existing file among the names that `templates` make
+    from the row's columns.
 
     `columns` has the columns that the templates use. `urls` is the column of urls, or None. An
     image that is found by the last part of its url is an error if `last_parts` counts several urls
@@ -158,7 +160,8 @@ def _locate(
 def _ambiguous(
     found: dict[int, str | RowError], urls: pa.Array, last_parts: UrlCounts
 ) -> dict[int, str | RowError]:
-    """The errors of the rows whose image may be that of another url."""
+    """Returns an error for each row whose image may have been downloaded from another url. `found`
+    maps each row whose image was found by the last part of its url to the uri of this image."""
     if not found:
         return {}
     own = urls.take(pa.array(list(found), pa.int64()))

@@ -40,8 +40,8 @@ def root_of(media_root: str | None, file: File, base: str) -> str:
 def path_below(path: str, place: str = "") -> str:
     """The path relative to the folder, normalised: `a/./b.jpg` -> `a/b.jpg`.
 
-    A backslash separates folders, as in paths written on Windows. A full path or url is taken if it
-    is inside the folder, whose full path or url is `place`:
+    A backslash separates folders, as in paths written on Windows. A full path or url is accepted if
+    it is inside the folder, whose full path or url is `place`:
 
         path_below("file:///data/img/a%20b.jpg", "/data/img") -> "a b.jpg"
 
@@ -109,7 +109,8 @@ def open_below(media_root: str, path: str, media: Media) -> OpenedImage | RowErr
 
 
 def _other_case(path: str) -> list[str]:
-    """The path with its ending in lower and in upper case, without the path itself."""
+    """Returns a path with its ending in lower case and in upper case, without the path itself:
+    `a.JPG` -> [`a.jpg`]."""
     stem, dot, ending = path.rpartition(".")
     names = {f"{stem}{dot}{one}" for one in (ending.lower(), ending.upper())}
     return sorted(names - {path}, reverse=True)

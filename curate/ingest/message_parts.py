@@ -26,15 +26,16 @@ _NAMES = ("image", "image_url", "path", "url", "bytes", "base64")
 _SIZES = (
     "detail", "min_pixels", "max_pixels", "resized_width", "resized_height", "width", "height",
 )  # fmt: skip
-"""Fields of a part of the kind image that do not say which image it is."""
+"""Fields that a message part with an image may have besides the image: they only set the size or
+the level of detail at which a model sees it."""
 
 
 class ChatSegment(NamedTuple):
     """One segment of a conversation: a text, or (if `text` is None) an image.
 
-    `image` is an image's index among the images of the sample, or the image itself if a part of a
-    message has it: its path, a data url, or its bytes. `loss` is None if the turn does not say
-    whether the model learns to write the text.
+    `role` is user, assistant or system, and `kind` is text, image or video. `image` is the index of
+    an image in the sample or, if a part of a message has the image itself, its path, a data url or
+    its bytes. `loss` is None if the turn does not say whether the model learns to write the text.
     """
 
     role: str
@@ -54,8 +55,8 @@ def part_segment(number: int, role: str, part: object) -> ChatSegment:
         {type: image_url, image_url: {url: "data:..."}}  -> "data:..."
         {type: image, image: {bytes: ..., path: null}}   -> the bytes
 
-    Raises RowError for any other part, and for a part of the kind image with a field that may name
-    an image in a way that is not known here.
+    Raises RowError for any other part, and for an image part with an unknown field, because this
+    field may name the image.
     """
     fields = part if isinstance(part, Mapping) else {}
     kind = _KINDS.get(str(fields.get("type")))

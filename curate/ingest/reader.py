@@ -4,9 +4,10 @@ The fields of a reader are its settings, as for a step. A reader downloads nothi
 archive. Every input in a split becomes a record or a Failure, or is left aside. The docstring of a
 reader lists the inputs that it leaves aside.
 
-Reading is counted against the disk. `count` counts the units of a split (lines, rows, elements,
-members) without parsing them; `ReadBatch` and `Failure` state what became of each. The engine
-compares the two sums of each split; a difference becomes a failure by itself.
+The engine checks that no input is lost. `count` counts the units of a split (lines, rows, elements,
+members) on disk without parsing them; `ReadBatch` and `Failure` state how many units became
+records, failed, or were left aside. If the two sums of a split differ, the difference is reported
+as a failure.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ class Split(NamedTuple):
 class Failure(NamedTuple):
     """An input that could not be made into a record. `error` is the name of the error's class.
 
-    `units` is the number of units that the input has, in the unit of `Reader.count`: a range of
-    40 lines that cannot be read has 40. `rows` is the number of rows that it counts as in the
-    ledger and in `max_quarantined`; None: as many as its units. State `rows=1` for an input of
-    several units that would have been one record, such as a sample of three members. `later` is
-    true if the cause is temporary.
+    `units` is the number of units that the input has, in the unit of `Reader.count`: a range of 40
+    lines that cannot be read has 40. `rows` is the number of rows for which it counts in the ledger
+    and in `max_quarantined`; None: the same as `units`. An input of several units that would have
+    been one record, such as a tar sample of three members, has `rows=1`. `later` is true if the
+    cause is temporary.
     """
 
     key: str
@@ -72,7 +73,7 @@ class Failure(NamedTuple):
 
     @property
     def counts_as(self) -> int:
-        """The number of rows that the failure counts as in the ledger."""
+        """The number of rows for which the failure counts in the ledger."""
         return self.units if self.rows is None else self.rows
 
     @classmethod
@@ -111,11 +112,11 @@ class ReadBatch(NamedTuple):
     """Records of a split, in the record schema, and failures for the inputs that became no record.
 
     `left_aside` has the number of units that became neither, by kind: `{"header": 1}`. `units` is
-    the number of units that the records use; None: one each. A reader whose records share a unit,
-    or have several, states it: two samples of three members have 6. `found` has the units that are
-    on disk, from a reader that has to count them while it reads; one batch of the split states it,
-    and `Reader.count` is not called for this split. `evidence` is what the batch shows about the
-    format of the source, for `Reader.check_evidence`.
+    the number of units from which the records were made: 6 for two tar samples of three members
+    each; None: one unit for each record. `found` is the number of units on disk, if the reader
+    counts them while it reads; it is set in one batch of the split, and `Reader.count` is then not
+    called. `evidence` is what the batch shows about the format of the source, for
+    `Reader.check_evidence`.
     """
 
     records: pa.Table
@@ -148,7 +149,8 @@ class Head(NamedTuple):
 
 
 class Reader(BaseModel):
-    """The settings and methods of every reader; its fields are the keys of a source in YAML."""
+    """The base class of readers: the settings and methods that all readers have. The fields are the
+    keys of a source in YAML."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -196,8 +198,9 @@ class Reader(BaseModel):
         """Whether the start of a file looks like the format of this reader."""
 
     def list_files(self, base: str) -> list[File]:
-        """The files that are read, then the entries that are not readable files, whose size is
-        below 0. Raises InputError if there are no files."""
+        """Returns the files that are read, followed by the entries that cannot be read, such as
+        broken links; these have a negative number in place of a size. Raises InputError if there
+        are no files to read."""
         found = self.find_files(base)
         return [*found.readable, *found.faulty]
 
@@ -270,13 +273,14 @@ class Reader(BaseModel):
     def key(self, file: File, within: object) -> str:
         """The key of a record, from which its id is made: `train.json#12`.
 
-        The key is the file's name below the source and the record's place in the file, so the key
-        does not change when the dataset is moved.
+        The key is the file's name below the source and the record's place in the file (`within`,
+        such as a row number), so the key does not change when the dataset is moved.
         """
         return f"{file.name}#{within}"
 
     def origin(self, file: File, within: object) -> str:
-        """The origin of a record: the file's uri and the place in the file."""
+        """The origin of a record: the uri of the file and the place of the record in it (`within`,
+        such as a row number): `data/train.json#12`."""
         return f"{file.uri}#{within}"
 
 
@@ -286,9 +290,10 @@ def count_files(split: Split) -> Count:
 
 
 def recipe_uri(pattern: str, where: str, found: str) -> str:
-    """The uri of a listed file, relative if the path in the recipe is relative.
+    """Returns the uri of a listed file, relative if the path in the recipe is relative.
 
-    `recipe_uri("data/*.tar", "/base/data/*.tar", "/base/data/a.tar") -> "data/a.tar"`
+    `pattern` is the path in the recipe, `where` the same path in full, and `found` the full path of
+    the file: `recipe_uri("data/*.tar", "/base/data/*.tar", "/base/data/a.tar") -> "data/a.tar"`.
     """
     if pattern == where or not where.endswith(pattern):
         return found

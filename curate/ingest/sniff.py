@@ -94,8 +94,9 @@ def check(
 
 
 def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
-    """The text of an error's fix, which names the readers that accept the file's content. Readers
-    of another suffix are named only if no reader accepts both content and suffix."""
+    """Returns the advice of an error message, which names the readers that accept the file's
+    content. Readers that expect another suffix are named only if no reader accepts both the content
+    and the suffix."""
     if describe(head).startswith(_BROKEN):
         return "Download or write it again, or leave it out of the path."
     matching = matching_readers(head, readers)

@@ -1,7 +1,7 @@
 """Sorts the files that a source's path finds: those that are read, and those that are left aside.
 
-What a run wrote below the source is not in the listing at all, because it would count differently
-in every run.
+A folder below the source in which curate wrote the output of a run is not listed at all, because
+its number of files differs from run to run.
 """
 
 from __future__ import annotations
@@ -25,8 +25,13 @@ _ENDING = re.compile(r"\.\w{1,12}")
 
 
 class SourceFiles(NamedTuple):
-    """The files that are read; the entries that are not readable files, whose size is a key of
-    FAULTS; and the numbers of files that are left aside, by kind, such as `{".md": 1}`."""
+    """The entries that the path of a source finds.
+
+    `readable` are the files that are read. `faulty` are the entries that cannot be read, such as
+    broken links; their field `size` has a code in place of a size, and `storage.FAULTS` has the
+    message for each code. `left_aside` is the number of files that are left aside, by kind:
+    `{".md": 1}`.
+    """
 
     readable: list[File]
     faulty: list[File]
@@ -36,8 +41,13 @@ class SourceFiles(NamedTuple):
 def sort_files(
     listed: Sequence[File], kind_of: Callable[[str], str | None], exclude: Sequence[str]
 ) -> SourceFiles:
-    """Sorts the listed entries of a source. `kind_of` returns the kind under which a file is left
-    aside, by its name, or None."""
+    """Sorts the listed entries of a source into files to read, faulty entries, and files left
+    aside.
+
+    `kind_of` gets the name of a file. It returns the kind under which the file is left aside, such
+    as `.md`, or None if the file is read. `exclude` has the glob patterns of files and folders that
+    are left aside too.
+    """
     excluded = excluding(exclude)
     readable, faulty, aside = list[File](), list[File](), Counter[str]()
     for file in listed:
@@ -65,11 +75,11 @@ def ending_of(name: str) -> str:
 
 
 def excluding(globs: Sequence[str]) -> re.Pattern[str]:
-    """A pattern of the names that the setting `exclude` leaves out: of the files that a glob
-    matches, and of all files in the folders that it matches.
+    """Returns one regular expression for the globs of the setting `exclude`. It matches the names
+    of files that a glob matches, and of all files in folders that a glob matches.
 
-    A glob without a slash is that of a name at any depth: `*.tmp`, `old`. Any other is that of a
-    path below the source: `2019/*.jsonl`, `/old`. Raises re.error for a glob that is malformed.
+    A glob without a slash applies to names at any depth: `*.tmp`, `old`. Any other glob applies to
+    the path below the source: `2019/*.jsonl`, `/old`. Raises re.error for a malformed glob.
     """
     nothing = "(?!)"
     return re.compile("|".join(map(_excluding, globs)) or nothing, re.DOTALL)

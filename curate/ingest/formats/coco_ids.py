@@ -36,8 +36,9 @@ class SplitIds(NamedTuple):
 
 
 def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
-    """Reads the ids of the array `annotations`. Broken elements are skipped; their errors are
-    reported when their split is read."""
+    """Reads the ids of a split's annotations, and counts how often each occurs in the whole array
+    `annotations`, which is at the byte range `array` of the file `place`. Broken elements are
+    skipped; their errors are reported when the split that has them is read."""
     own = list(_pairs(element_groups(place, *split[1:])))
     keys, images = {key for key, _ in own}, {image for _, image in own}
     if (split.start, split.stop) == array:
@@ -105,7 +106,7 @@ def _tokens(data: bytes) -> list[str | None]:
 
 
 def _pairs(groups: Iterator[list[Element]]) -> Iterator[tuple[str, str]]:
-    """Yields (id, image id) of each annotation."""
+    """Yields (id, image id) of each annotation; broken annotations are skipped."""
     annotations = chain.from_iterable(map(as_objects, batches(groups)))
     for annotation in annotations:
         if isinstance(annotation, dict):

@@ -48,15 +48,16 @@ class Members(NamedTuple):
 def elements(
     place: str, start: int = 0, stop: int = -1, first: int = 0, limit: int | None = None
 ) -> Iterator[Element]:
-    """Yields the elements of `element_groups`, one by one."""
+    """Yields the elements of an array one by one; the parameters are those of `element_groups`."""
     return chain.from_iterable(element_groups(place, start, stop, first, limit))
 
 
 def element_groups(
     place: str, start: int = 0, stop: int = -1, first: int = 0, limit: int | None = None
 ) -> Iterator[list[Element]]:
-    """Yields the elements of the array whose opening bracket is at `start`, chunk by chunk. If
-    `first` > 0, `start` is a split's start, and `first` is the number of its first element.
+    """Yields the elements of the array whose opening bracket is at byte `start`, in one list for
+    each chunk of the file. If `first` > 0, `start` is the start of a split, and `first` is the
+    index of the split's first element in the array.
 
     `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
     missing or not closed, or if other data follows it, one more element is yielded at the end; its

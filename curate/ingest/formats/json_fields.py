@@ -21,8 +21,8 @@ def as_object(element: Element) -> dict[str, Any]:
 
 
 def as_objects(batch: list[Element]) -> list[dict[str, Any] | RowError]:
-    """`as_object` of each element, or its RowError. It is faster for many elements, because they
-    are parsed together."""
+    """Parses many elements together, which is faster than one by one. Returns an object for each
+    element or, if it is broken or not an object, its RowError."""
     values = parse_objects([element.data for element in batch])
     return [
         value if type(value) is dict and not element.fault else _object_or_error(element)

@@ -88,8 +88,8 @@ def pieces(
     is_array: bool,
     limit: int | None = None,
 ) -> Iterator[list[Element]]:
-    """Yields the elements of an array, or alternately the keys and values of an object, in lists:
-    those that end in the same chunk.
+    """Yields lists of the elements of an array, or of alternately the keys and values of an object:
+    one list for each chunk, with the elements that end in it.
 
     `start` is the position of the first chunk: after the opening bracket, or after a comma at which
     the array was cut. `number` is the number of the first element there. If the array or object

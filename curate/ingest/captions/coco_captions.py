@@ -87,8 +87,8 @@ class CocoCaptions(Reader):
 
 
 def _of_entries(failures: ReadBatch, entries: Entries) -> ReadBatch:
-    """Adds two counts of the array `images` to a batch of failures: the entries that have
-    annotations, and those that have none."""
+    """Adds the numbers of entries of the array `images` to a batch of failures: entries with
+    annotations count as units, and entries without annotations as left aside."""
     left_aside = {"image without annotations": entries.unused} if entries.unused else {}
     return failures._replace(left_aside=left_aside, units=entries.read - entries.unused)
 

@@ -114,8 +114,8 @@ class Folder(Reader):
 
 
 def _batch(batch: Samples, failures: list[Failure], aside: int, used: int) -> ReadBatch:
-    """Makes the batch of the records that were collected. `used` is the number of files that they
-    use, and `aside` the number of statistics files that were left aside."""
+    """Makes the batch of the collected records. `used` is the number of files from which the
+    records were made, and `aside` the number of statistics files that were left aside."""
     return ReadBatch(batch.records(), failures, {_STATISTICS: aside} if aside else {}, used)
 
 

@@ -138,8 +138,9 @@ class HfParquet(Reader):
         add: Callable[[record.Row, _Content, list[OpenedImage]], None],
         meta: pa.Array,
     ) -> ReadBatch:
-        """Makes one record for each row; a record may have several images. `add` adds the caption
-        or chat of a row, and the images that it shows, to the record."""
+        """Makes one record for each row; a record may have several images. `contents` has the
+        caption or the chat segments of each row, or its error. `add` adds such a content and its
+        images to a record."""
         builder = record.Builder(self.name, modality)
         errors = list(page.batch.broken)
         for row, number in enumerate(page.batch.numbers.tolist()):
@@ -161,7 +162,8 @@ class HfParquet(Reader):
     ) -> list[OpenedImage] | RowError:
         """The images that a row shows, or the error of the first image that cannot be opened.
 
-        A chat says which images it shows, and in which order; a caption shows all of them.
+        The segments of a chat (`content`) determine which images are shown, and in which order; a
+        caption has all images of the row.
         """
         shown: Iterable[int | str | bytes | None] = range(page.images.counts[row])
         if isinstance(content, list):
@@ -194,7 +196,8 @@ class _Images(NamedTuple):
     """The images of all rows of a batch, in one list. Row r has `counts[r]` images, and the index
     of its first image is `starts[r]`.
 
-    Each image has bytes in `data`, a path in `paths`, or neither.
+    Each image has bytes in `data`, a path in `paths`, or neither. `name` is the image column, None
+    if the table has none; `is_list` is whether its cells are lists of images.
     """
 
     name: str | None

@@ -132,9 +132,9 @@ class Llava(Reader):
 
 
 def _one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
-    """The same batch, with its units counted by element: if an element of the file is an array of
-    samples, all of them count as one unit. A failed sample counts as one row, but as no unit of its
-    own."""
+    """Returns the same batch with one unit for each of its `elements` of the file, although an
+    element that is an array has several samples. A failed sample counts as one row, but adds no
+    unit."""
     failures = [failure._replace(units=0, rows=1) for failure in found.failures]
     return found._replace(failures=failures, units=elements)
 
@@ -210,7 +210,7 @@ def parse_sample(
 
 
 def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
-    """The one of `names` that is a key of the sample; if none is, the first of `names`. Raises
+    """Returns the name in `names` that is a key of the sample, or the first name if none is. Raises
     RowError if several are."""
     present = [name for name in names if sample.get(name)]
     if len(present) > 1:

@@ -97,7 +97,8 @@ class SbuCaptions(Reader):
 
 
 def _urls(place: str, array: ByteRange) -> Iterator[pa.Array]:
-    """Yields all urls of the file. Those that cannot be read are left out: their rows fail."""
+    """Yields the urls of all rows of the file, for the search of urls with the same last part. A
+    url that cannot be read is left out; its row is quarantined anyway."""
     for batch in batches(element_groups(place, *array)):
         urls = (_url(element) for element in batch)
         yield pa.array([url for url in urls if url is not None], pa.string())
@@ -137,7 +138,9 @@ def _join_images(
     context: Context,
     last_parts: LastParts,
 ) -> list[CaptionRow]:
-    """Opens the image of each row. Returns the rows in file order; a broken row has its error."""
+    """Opens the image of each row, by the last part of the row's url. `cells` has the url, the
+    caption and the user id of each row. Returns the rows in file order; a broken row has its
+    error."""
     rows: list[_Row] = []
     broken: list[CaptionRow] = []
     for row in cells:

@@ -71,7 +71,8 @@ class Table(Reader):
     captions can be filtered before their images are downloaded. All other columns go to `meta`. If
     `text` lists several columns, all of them go to `meta` too. A record's key is the file's name
     and the number of the line, from 1, or of the element of an array or row of a parquet or Arrow
-    file, from 0. A CSV row whose quote is not closed is quarantined without those that follow.
+    file, from 0. If a quote in a CSV row is not closed, only this row is quarantined; the rows
+    after it are read.
     """
 
     version: ClassVar[int] = 2
@@ -159,8 +160,8 @@ class Table(Reader):
         return Wanted(names, self.delimiter, self.quotes)
 
     def _check(self, rows: list[dict[str, Any]], file: File) -> None:
-        """Raises InputError if none of the JSON lines of a batch has a field that a setting names.
-        Single lines may lack the field."""
+        """Raises InputError if a setting names a field that none of the JSON lines of a batch has.
+        A field may be missing in some of the lines."""
         present = list(dict.fromkeys(name for row in rows for name in row))
         if present:
             require_columns(filter(None, [self.image]), present, "image", file.uri)
@@ -223,8 +224,8 @@ class Table(Reader):
 
 
 class _Batch(NamedTuple):
-    """Rows of a table, as the columns of their records, the values of the image column, the broken
-    rows with their errors, and the number of text lines of rows that have several."""
+    """Rows of a table, ready to become records: their columns, the values of their image column,
+    the broken rows with their errors, and the numbers of text lines of rows that have several."""
 
     columns: CaptionColumns
     images: Sequence[object]

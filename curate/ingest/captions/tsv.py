@@ -119,7 +119,7 @@ class Tsv(Reader):
         check_last_parts(evidence, self.path)
 
     def _urls(self, split: Split, context: Context, layout: _Layout) -> Iterator[pa.Array]:
-        """Yields the urls of the complete file."""
+        """Yields the urls of all rows of the file, not only those of the split."""
         whole = Split(split.files[:1])
         is_quoted = self._quotes(whole, context) == "doubled"
         for batch in _rows(whole, context, layout.url, is_quoted):
@@ -180,7 +180,8 @@ class _Layout(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """The columns of a batch of lines, and the broken lines."""
+    """The rows of a batch: the line numbers, urls and texts of the valid rows, as lists of equal
+    length, and the broken rows with their line numbers and errors."""
 
     numbers: list[int]
     urls: list[str]
@@ -219,7 +220,7 @@ caption, its error, or None for a blank line."""
 
 
 def _pairs(batch: list[_Row]) -> _Pairs:
-    """The columns of a batch of rows."""
+    """Sorts the rows of a batch into valid and broken ones; blank lines are left out."""
     pairs = _Pairs([], [], [], [])
     for number, row, _ in batch:
         if isinstance(row, RowError):
@@ -243,7 +244,8 @@ def _plain_rows(split: Split, context: Context, position: _Position) -> Iterator
 
 
 def _cut(number: int, line: bytes, position: _Position) -> tuple[str, str] | RowError:
-    """Splits a line into a url and a caption at the tab beside the url: captions may have tabs."""
+    """Splits a line into (url, caption) at the tab beside the url, because a caption may contain
+    tabs. `position` is that of the url: first or last."""
     try:
         row = decoded(number, line)
     except RowError as error:

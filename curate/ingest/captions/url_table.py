@@ -107,7 +107,7 @@ class UrlTable(Reader):
         return (*URLS, *TEXTS, *(self.text or ()), *filter(None, [self.url]))
 
     def _urls(self, split: Split, context: Context) -> Iterator[pa.Array]:
-        """Yields the urls of the complete file."""
+        """Yields the urls of all rows of the file, not only those of the split."""
         file = split.files[0]
         for batch in batches(Split((file,)), context, self._texts()):
             if (name := self._url_column(batch.rows.schema.names, file)) is not None:

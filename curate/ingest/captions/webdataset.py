@@ -145,13 +145,13 @@ class WebDataset(Reader):
 
 
 def _unknown(sample: Sample, sidecars: Collection[str]) -> Iterator[str]:
-    """The suffixes, with a dot, of the members that the record does not use."""
+    """Yields the suffixes, with a dot, of the members that are not used for the record."""
     return (f".{s}" for s in sample.members if s not in sidecars and not is_image_suffix(s))
 
 
 def _check(sample: Sample, seen: set[str]) -> None:
-    """Raises the sample's fault, or an error if `seen` has its key. Otherwise adds the key to
-    `seen`."""
+    """Raises the fault of the sample if it has one, or an error if its key is in `seen`. Otherwise
+    adds the key to `seen`."""
     is_repeated = sample.key in seen
     seen.add(sample.key)
     if sample.fault is not None:

@@ -84,8 +84,8 @@ def _holds_turns(value: Any) -> bool:
 
 
 def _shown(segments: list[ChatSegment]) -> list[int]:
-    """The image index of each image segment. Raises RowError if a segment has its image as a path
-    or as bytes."""
+    """Returns the index of the image that each image segment shows. Raises RowError if a segment
+    has the path or the bytes of its image instead."""
     shown = [segment.image for segment in segments if segment.text is None]
     if not all(isinstance(image, int) for image in shown):
         fault = "the conversation refers to an image that is not a member of the sample."
@@ -94,9 +94,13 @@ def _shown(segments: list[ChatSegment]) -> list[int]:
 
 
 def _content(segments: list[ChatSegment], stated: Any) -> list[dict[str, Any]]:
-    """The `content` of a record: a dict for each segment. If `stated` is not None, it replaces the
-    roles and losses of the turns, one for each segment: `{"role": [null, null], "loss": [false,
-    true]}`."""
+    """Makes the `content` of a record: a dict for each segment, with its role and whether the model
+    learns to write it (`loss`).
+
+    `stated` is the field `segments` of a sample that curate wrote, otherwise None. It has the role
+    and the loss of each segment, which replace those of the turns: `{"role": [null, null], "loss":
+    [false, true]}`.
+    """
     loss = [
         s.role == "assistant" and s.text is not None if s.loss is None else s.loss for s in segments
     ]

@@ -101,7 +101,7 @@ def batch_of_failures(
     reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]], units: int = 1
 ) -> ReadBatch:
     """A batch without records that has one failure for each pair (place in the file, error).
-    `units` is the number of units (lines, rows, elements) that each failure stands for: 0 for a
+    `units` is the number of units (lines, rows, elements) that each failure counts as: 0 for a
     fault in a place whose units are not counted."""
     failures = row_failures(reader, file, errors)
     if units != 1:
@@ -111,11 +111,11 @@ def batch_of_failures(
 
 
 def with_lines(reader: Reader, file: File, found: ReadBatch, lines: Lines) -> ReadBatch:
-    """The same batch, with the number of text lines that its records and failures take up: a quoted
-    CSV row may have several lines.
+    """Returns the same batch with its units counted in text lines, because a quoted CSV row may
+    have several lines.
 
-    A range of lines that cannot be read counts as one row for each line, because its number of rows
-    is not known. A row that was read counts once, even if its image could not be opened.
+    A range of lines that cannot be read counts as one row for each line, because the number of rows
+    in it is not known. A row that was read counts once, even if its image could not be opened.
     """
     if not lines.of_rows and not lines.blank:
         return found

@@ -14,7 +14,7 @@ from manifests import record
 
 
 class Samples:
-    """A batch that is being collected: add samples until it is full, then call `records`."""
+    """Collects the samples of one batch, until `is_full` is true, and makes their records."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -26,8 +26,8 @@ class Samples:
         self._characters = 0
 
     def add_row(self, key: str, origin: str, columns: dict[str, Any]) -> None:
-        """Adds a sample that is not a caption, such as a chat. `columns` has its modality, and its
-        values for `record.from_rows`."""
+        """Adds a sample that is not a caption, such as a chat. `columns` has the other columns of
+        its record, with the modality, in the form that `record.from_rows` takes."""
         self._chats.append({"key": key, "origin": origin, **columns})
         self._characters += sum(len(segment["text"] or "") for segment in columns["content"])
 

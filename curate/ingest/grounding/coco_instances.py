@@ -21,9 +21,12 @@ from manifests.geometry.space import SPACES, Space
 
 OUTLINES = ("bbox", "segmentation")
 FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
-"""Fields of an image of LVIS: the categories that are absent, and those of which not all objects
-are annotated. Of a category that has no annotation either, nothing is known (Gupta et al. 2019,
-section 2: a federated data set)."""
+"""Fields of an image in LVIS that list categories: those that are known to be absent from the
+image, and those of which only some objects are annotated.
+
+Nothing is known about any other category without an annotation on the image (Gupta et al. 2019,
+section 2: a federated data set).
+"""
 _USED = ("image_id", "category_id", *OUTLINES)
 
 

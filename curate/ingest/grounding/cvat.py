@@ -57,15 +57,15 @@ class Cvat(GroundingReader):
     it. A `<polygon>` or `<polyline>` becomes one ring, although a line is open. An `<ellipse>`
     becomes the box around it. A `<mask>` becomes a box and a run-length mask in the attribute `rle`
     (COCO's form, which the step `masks` reads). A `<skeleton>` becomes an object with the attribute
-    `points`. The attribute `shape` is the kind of a shape; `occluded`, `z_order`,
-    `source` and the others become attributes, and CVAT's own `<attribute>`s are in `attributes`.
+    `points`. The attribute `shape` is the kind of a shape; `occluded`, `z_order`, `source` and the
+    others become attributes, and CVAT's own `<attribute>`s are in `attributes`.
 
     A `<points>` with several points may be several objects or the landmarks of one, and shapes of
     one label with one `group_id` may be the parts of one object or several objects: `points` and
     `group_id` choose; without them such an image is quarantined. A shape that is malformed or of
     another kind (`<cuboid>`) fails on its own, and its image is marked (`curate.lost` in `meta`).
-    Images of one name are quarantined, and so is a `<track>`: export videos as images. The key of a
-    record is the file's name and the number of the element, from 0.
+    Images with the same name are quarantined, and so is a `<track>`, which is part of a video. The
+    key of a record is the file's name and the number of the element, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".xml")
@@ -118,7 +118,8 @@ class Cvat(GroundingReader):
                 yield element
 
     def _images(self, number: int, element: Element, folder: _Folder) -> list[AnnotatedImage]:
-        """The image of an element, and the failures of its shapes."""
+        """Returns the annotated image of an `<image>` element, then a failure for each of its
+        shapes that cannot be read."""
         try:
             if element.tag == "track":
                 raise RowError(_VIDEO)
@@ -183,13 +184,13 @@ class Cvat(GroundingReader):
 
 
 class _TwoReadings(RowError):
-    """The error for an image with a shape that can be read in two ways. A setting decides, and it
-    applies to the complete image."""
+    """The error for an image with a shape that can be read in two ways. The complete image fails,
+    because the setting that chooses one of the ways applies to all its shapes."""
 
 
 class _Folder(NamedTuple):
-    """The folder of the images, the paths that several images have, and the ends of paths that
-    several images share."""
+    """What is needed to find images: their folder (`root`), the paths that several images have
+    (`repeated`), and the ends of paths that several images have in common (`shared`)."""
 
     root: str
     context: Context
@@ -208,7 +209,8 @@ class _Folder(NamedTuple):
         return cls(root, context, repeated, SharedEnds(paths))
 
     def open(self, image: Element) -> OpenedImage | RowError:
-        """Opens the image of an element: below `images` of the root, or below the root."""
+        """Opens the image of an `<image>` element, in the folder `images` below `root`, or else
+        below `root` itself."""
         path = _path(image.attrib)
         if not path:
             raise RowError("the <image> has no name")
@@ -228,7 +230,8 @@ class _Folder(NamedTuple):
 
 
 def _path(image: dict[str, str]) -> str:
-    """The path of an image below `images`: its name, in the folder of its subset."""
+    """The path of an image as in CVAT's exports, from its XML attributes: `subset/name`, or only
+    the name."""
     subset, name = image.get("subset"), image.get("name", "")
     return f"{subset}/{name}" if subset and name else name
 
@@ -330,7 +333,7 @@ _SHAPES = {
 
 
 def _ring(shape: Element) -> list[float]:
-    """The numbers of `points`: `1,2;3,4` -> `[1, 2, 3, 4]`."""
+    """The numbers of the attribute `points`, x y x y ...: `1,2;3,4` -> `[1, 2, 3, 4]`."""
     text = shape.get("points", "")
     pairs = [pair.split(",") for pair in text.split(";")]
     if not all(len(pair) == 2 for pair in pairs):

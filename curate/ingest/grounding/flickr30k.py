@@ -23,8 +23,9 @@ _ENTITY = re.compile(rb"<nobndbox>|<name>\s*\d+\s*</name>")
 
 
 class Phrase(NamedTuple):
-    """A marked phrase in a sentence. `start` and `end` are character positions in the sentence
-    without marks."""
+    """A marked phrase in a sentence, such as `[/EN#12/people A child]`. `start` and `end` are
+    character positions in the sentence without marks. `entity` is the number in the mark (`12`),
+    and `types` are the types (`people`)."""
 
     start: int
     end: int

@@ -131,7 +131,8 @@ class LabelStudio(AnnotatedTable):
         return _plain_path(data[name])
 
     def _images(self, number: int, task: dict[str, Any], folder: _Folder) -> list[AnnotatedImage]:
-        """The image of a task, and the failures of its regions."""
+        """Returns the annotated image of a task, then a failure for each of its regions that cannot
+        be read."""
         image = folder.open(self._path(task))
         groups = group_results(self._chosen(_finished(task)).get("result"))
         relations = [one for group in groups for one in group if one["type"] == "relation"]
@@ -155,7 +156,8 @@ class LabelStudio(AnnotatedTable):
         return [own, *failed]
 
     def _chosen(self, finished: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """The annotation of a task. Raises RowError if it has several, of which none is chosen."""
+        """Returns the only annotation of a task, or the one that the setting `annotation` chooses
+        from several. Raises RowError if it does not choose exactly one."""
         if len(finished) == 1:
             return finished[0]
         if self.annotation == "ground_truth":
@@ -178,7 +180,8 @@ class LabelStudio(AnnotatedTable):
         return found[0]
 
     def _size(self, sizes: Sequence[Size], context: Context) -> Size:
-        """The size in pixels that a rotated shape or a mask needs."""
+        """Returns the size of the image in pixels, which a rotated shape or a mask needs. Raises
+        RowError if the size is missing, not certain, or over the limit."""
         if not sizes:
             raise RowError(
                 "the size of its image is needed, but original_width and original_height are "
@@ -208,7 +211,8 @@ class LabelStudio(AnnotatedTable):
 
 
 class _Folder(NamedTuple):
-    """The folder of the images, and the ends of paths that several images share."""
+    """What is needed to find images: their folder (`root`), and the ends of paths that several
+    images have in common (`shared`)."""
 
     root: str
     context: Context
@@ -241,8 +245,8 @@ def _unfinished(task: dict[str, Any]) -> str | None:
 
 
 def _sizes(groups: Sequence[Sequence[Result]]) -> list[Size]:
-    """The size of the image on which the regions were drawn, or nothing. Raises RowError if they
-    differ."""
+    """The size of the image on which the regions were drawn, as a list with this one size; an empty
+    list if no region states it. Raises RowError if the sizes differ."""
     found: dict[str, Size] = {}
     for one in (one for group in groups for one in group):
         width, height = one.get("original_width"), one.get("original_height")
@@ -257,7 +261,7 @@ def _sizes(groups: Sequence[Sequence[Result]]) -> list[Size]:
 
 
 def _by_name(results: Iterator[tuple[str, Any]]) -> dict[str, Any]:
-    """The values by name; a list of values if several results have the name."""
+    """Maps each name to its value, or to a list of values if several results have the name."""
     found: dict[str, list[Any]] = {}
     for name, value in results:
         found.setdefault(name, []).append(value)
@@ -269,8 +273,9 @@ def _date(annotation: dict[str, Any]) -> str:
 
 
 def _plain_path(url: str) -> str:
-    """The path of an image: `/data/local-files/?d=img/a%20b.jpg` -> `img/a b.jpg`,
-    `/data/upload/1/a.jpg` -> `data/upload/1/a.jpg`."""
+    """Converts the url of an image to a path below `media_root`:
+    `/data/local-files/?d=img/a%20b.jpg` -> `img/a b.jpg`, `/data/upload/1/a.jpg` ->
+    `data/upload/1/a.jpg`."""
     if url.startswith("data:"):
         raise RowError(
             "the image is stored inside the task as a `data:` url, but this reader "

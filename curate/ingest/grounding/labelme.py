@@ -157,9 +157,12 @@ def _drawn(
 
 
 def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
-    """The box x1 y1 x2 y2 around a mask, from the two points of its shape. LabelMe writes the
-    mask's first and last pixel; if the mask has one pixel less than these points, they are its
-    edges. Raises RowError if the mask has neither size."""
+    """The box x1 y1 x2 y2 around a mask. `box` has the two points of the mask's shape.
+
+    LabelMe writes the mask's first and last pixel as these points, so 1 is added to x2 and y2. If
+    the mask image is one pixel narrower and lower than that, the points are already the edges of
+    the box. Raises RowError for a mask of another size.
+    """
     mask = (annotation.attributes or {}).get("mask")
     width, height = box[2] - box[0], box[3] - box[1]
     with_last = [*box[:2], box[2] + 1, box[3] + 1]

@@ -85,8 +85,8 @@ class MsSwift(Llava):
     def _objects(
         self, file: File, rows: list[_Row], context: Context
     ) -> tuple[dict[str, _Objects], dict[str, Failure]]:
-        """The objects of each row, in thousandths of the image, and the failures; both by the place
-        of the row in the file."""
+        """Converts the boxes of all rows to objects in thousandths of the image. Returns the
+        objects of each row, and the failures of rows, both by the place of the row in the file."""
         found: dict[str, _Objects] = {}
         wrong: dict[str, Failure] = {}
         for kind, space in _SPACES.items():
@@ -106,7 +106,8 @@ _Objects = dict[int, list[dict[str, Any]]]
 
 
 class _Box(NamedTuple):
-    """A box or point as in the file, its label, and the index of its image among those shown."""
+    """A box or point with its numbers as in the file, its label, and the index of its image among
+    the images that the conversation shows (`media`)."""
 
     values: Sequence[float]
     label: str | None
@@ -216,7 +217,8 @@ def _labels(texts: list[str], names: list[str]) -> Iterator[str | None]:
 
 
 def _annotated(row: _Row) -> Iterator[AnnotatedImage]:
-    """The images of a row that have boxes. The place of image 2 of row 7 is `7@2`."""
+    """Yields each image of a row that has boxes, with these boxes as annotations. The place of
+    image 2 of row 7 is `7@2`."""
     for media in sorted({box.media for box in row.boxes}):
         annotations = [
             Annotation(box.label, box=box.values)
@@ -250,5 +252,6 @@ def _fill(added: record.Row, row: _Row, objects: _Objects) -> None:
 
 
 def _text(box: dict[str, Any]) -> str:
-    """The coordinates as text: `[100, 100, 200, 200]`."""
+    """The coordinates of a box or point as text, rounded to whole numbers: `[100, 100, 200,
+    200]`."""
     return str([round(number) for number in box["box"] or box["point"]])

@@ -97,8 +97,8 @@ class Omni3d(CocoLayout):
 
 
 class _Cuboid(NamedTuple):
-    """The 3D box of an annotation, in metres along the camera's axes. `rotation` has shape (3,
-    3)."""
+    """The 3D box of an annotation, in metres along the camera's axes. `rotation` has shape (3, 3),
+    and `corners` (the corners in the file, or None) has shape (8, 3)."""
 
     centre: np.ndarray
     size: np.ndarray
@@ -123,7 +123,8 @@ def _annotation(
 
 
 def _box(entry: dict[str, Any]) -> tuple[str | None, list[float] | None]:
-    """Returns the name and the corners of the preferred box: `("tight", [600, 170, 700, 240])`."""
+    """Returns the kind of the preferred 2D box and its corners x1 y1 x2 y2: `("tight", [600, 170,
+    700, 240])`."""
     for name in BOXES:
         value = entry.get(name)
         is_meaningless = name == BOXES[-1] and entry.get("behind_camera") is True
@@ -215,8 +216,8 @@ def _shown_size(image: OpenedImage, context: Context) -> tuple[int, int]:
 def _camera(
     value: Any, size: tuple[float, float] | None, shown: tuple[int, int]
 ) -> list[float] | None:
-    """The camera, fx fy cx cy, in pixels of the image as shown. `value` is the matrix K, in pixels
-    of an image of `size`."""
+    """The camera, fx fy cx cy, in pixels of the image as shown, which has the size `shown`. `value`
+    is the matrix K, in pixels of an image of the size `size`."""
     if value is None or _is_unknown(value):
         return None
     matrix = _array(value, (3, 3), "K")

@@ -38,8 +38,9 @@ class Pixmo(AnnotatedTable):
     Each row becomes a record. It has the points of one label on one image, and each point becomes
     an object. An image with several labels has several rows. PixMo-Points has a list of `{x, y}`,
     in percent of the image. PixMo-Count has two lists, `{x: [...], y: [...]}`, in pixels of the
-    annotated image, so a resized copy of it does not match. The form of a row decides about the
-    row; whether its numbers fit is judged over the complete source.
+    annotated image, so a resized copy of it does not match. The form of `points` decides for each
+    row whether the numbers are percent or pixels; whether they fit the images is checked over the
+    complete source.
 
     Nothing is downloaded: the image is the file below `media_root` that `file` names or, if `file`
     is not set, a file whose name is made from the url (`{url_sha256}`, `{url_md5}`, `{url_name}`)

@@ -41,8 +41,8 @@ FIX_SPACE = (
     "Set `space` to the coordinate space that the answers use, or leave the sample in quarantine."
 )
 HEAD_BYTES = 1 << 16
-"""If the start of a file that `sniff` gets is at least this long, the first box may come after it
-(our choice)."""
+"""A file is accepted without a box in the bytes that `sniff` sees if these are at least this many
+(our choice), because the first box may come later in the file."""
 
 
 class QwenGrounding(Llava):

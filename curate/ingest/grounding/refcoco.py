@@ -135,7 +135,8 @@ class _Targets(NamedTuple):
 
 
 class _Images(NamedTuple):
-    """Where the images are: their folder, and the ends of paths that several images share."""
+    """What is needed to find images: their folder (`root`), and the ends of paths that several
+    images have in common (`shared`)."""
 
     root: str
     context: Context
@@ -224,9 +225,9 @@ def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str,
 def _annotated(
     key: str, refs: Sequence[_Ref], targets: _Targets, images: _Images
 ) -> Iterator[AnnotatedImage]:
-    """Yields the image with the id `key` and its annotations, and the errors of its refs and
-    sentences. Each ref counts as one unit (see `Reader.count`): of the image, or of the ref's first
-    error if no sentence of the ref could be read."""
+    """Yields the errors of an image's refs and sentences, then the image, with the id `key`, and
+    its annotations. Each ref counts as one unit (see `Reader.count`) of the image; if no sentence
+    of the ref could be read, as one unit of its first error."""
     annotations: list[Annotation] = []
     lost = units = 0
     for ref in refs:

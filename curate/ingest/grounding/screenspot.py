@@ -39,10 +39,10 @@ class ScreenSpot(AnnotatedTable):
 
     `bbox` is x, y, width, height in pixels in the repository's JSON (`img_filename`), but two
     corners in fractions of the image in the parquet (`image`). ScreenSpot-Pro has a `ui_type`,
-    which becomes the label, and two corners in pixels. The fields of a row decide about the row: a
-    row with both `data_type` and `ui_type`, or with neither, is quarantined unless `space` is set.
-    Whether the numbers fit is judged over the complete source. The key of a record is the file's
-    name and the number of the row, from 0.
+    which becomes the label, and two corners in pixels. The fields of each row decide how its `bbox`
+    is read: a row with both `data_type` and `ui_type`, or with neither, is quarantined unless
+    `space` is set. Whether the numbers fit the images is checked over the complete source. The key
+    of a record is the file's name and the number of the row, from 0.
     """
 
     version: ClassVar[int] = 3
@@ -88,7 +88,8 @@ def _has_image_column(batch: RowBatch) -> bool:
 
 
 def _space(row: dict[str, Any], is_parquet: bool) -> Space:
-    """The space of a row. Raises RowError if its fields do not show it."""
+    """The coordinate space of a row's `bbox`. Raises RowError if the fields of the row do not
+    determine it."""
     if is_parquet and PRO_KIND not in row:
         return SPACES["fraction"]
     if (KIND in row) == (PRO_KIND in row):

@@ -209,6 +209,6 @@ def _box(fields: Any, image: str) -> tuple[list[float], dict[str, Any]]:
 
 
 def _not_empty(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields whose value is not empty: most `synsets` and `merged_object_ids` are empty
-    lists."""
+    """Removes the fields with an empty value, because most `synsets` and `merged_object_ids` are
+    empty lists."""
     return {name: value for name, value in fields.items() if value not in ([], None)}

@@ -25,8 +25,8 @@ _TRACKED = {
     5: "the confidence of the box",
     6: "a coordinate of a polygon of three points",
 }
-"""A line with 5 or 6 numbers after its class may end with the id of a track. This says what else
-its last number may be, by how many numbers there are."""
+"""What the last number of a line may be instead of the id of a track, for lines with 5 and with 6
+numbers after the class."""
 _MIN_LINE_BYTES = len("0 0 0 0 0")
 
 
@@ -132,9 +132,9 @@ def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | No
 
 
 def _is_track(words: list[str], numbers: list[float], tracks: bool | None) -> bool:
-    """Whether the last of five or six numbers is the id of a track. Raises RowError if the line has
-    two readings and `tracks` is None. If the fifth of six numbers is above 1, it is no confidence,
-    so the sixth is not the id of a track."""
+    """Whether the last of five or six numbers after the class is the id of a track. It must be
+    written without a decimal point, and the fifth of six numbers, the confidence of the box, must
+    be at most 1. Raises RowError if the line has two readings and `tracks` is None."""
     if not words[-1].isdecimal() or not all(0 <= n <= 1 for n in numbers[4:-1]):
         return False
     if tracks is None:

@@ -25,9 +25,12 @@ _NAMES = ("file_name", "file_path", "coco_url")
 
 
 class ImageIds(NamedTuple):
-    """The image ids that a task has read. `own` are those of its split. `known` are those of the
-    whole file; if the split is not the first, the same as `own`. `repeated` has the error text of
-    each known id that several images have."""
+    """The ids of images that a task has read.
+
+    `own` are the ids of the images of its split. `known` are the ids of all images of the file in
+    the first split, and the same as `own` in other splits. `repeated` maps each known id that
+    several images have to the text of the error.
+    """
 
     own: set[str]
     known: set[str]
@@ -38,9 +41,9 @@ class Joined(NamedTuple):
     """The annotations of a split's images, and the errors that the task of this split reports.
 
     `annotations` are by image id, in file order and not yet parsed. `broken` is the number of
-    annotations that cannot be read, by image id; None stands for those whose image is not known:
-    each image of the file may have lost them. `elsewhere` is the number of annotations of other
-    splits' images; only the first split counts them.
+    annotations that cannot be read, by image id; the key None has the number of those whose image
+    is not known, which may belong to any image of the file. `elsewhere` is the number of
+    annotations of other splits' images; only the first split counts them.
     """
 
     annotations: dict[str, list[Element]]
@@ -54,7 +57,8 @@ class Joined(NamedTuple):
 
 
 def read_image_ids(place: str, images: ByteRange, split: Split) -> ImageIds:
-    """Reads the ids of all images. Broken images are skipped; `read` reports their errors."""
+    """Reads the ids of the images of a split and of the whole array `images`. Broken images are
+    skipped; the task that reads them reports their errors."""
     own = _ids_in(place, *split[1:])
     known = set() if split.first == 0 else own
     seen: set[str] = set()

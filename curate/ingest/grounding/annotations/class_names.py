@@ -75,8 +75,8 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
 
 
 def class_name(names: dict[int, str], number: str) -> str:
-    """The name of a class: `class_name({0: "cat"}, "0") -> "cat"`. Raises RowError if it has
-    none."""
+    """The name of the class with this number: `class_name({0: "cat"}, "0") -> "cat"`. Raises
+    RowError if `names` does not have the number."""
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) not in names:
         raise RowError(f"class {number!r:.40} has no name: only {len(names)} class names are known")

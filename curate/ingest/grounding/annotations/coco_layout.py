@@ -39,17 +39,17 @@ from manifests.storage import File
 
 ARRAYS = ("images", "annotations", "categories")
 SPLIT_BYTES, MAX_SPLITS = 64 << 20, 32
-"""Number of file bytes for each split, and the largest number of splits (both our choice). Each
-split holds its share of the annotations but scans all of them: 300,000 with outlines, 170 MB, take
-2.5 s."""
+"""Number of file bytes for each split, and the largest number of splits (both our choice). The
+number is limited because each split scans all annotations of the file: 2.5 s for 300,000
+annotations with polygons (170 MB)."""
 BATCH_IMAGES = 1024
 """Number of images in a batch (our choice): some 10 MB of objects, and enough to detect a wrong
 coordinate space."""
 
 
 class CocoFile(NamedTuple):
-    """A COCO file: the folder of its images (`root`), its categories, and those ends of image
-    paths, such as `1.jpg`, that several images have."""
+    """A COCO file and what is needed to read its images: their folder (`root`), the categories, and
+    the ends of image paths, such as `1.jpg`, that several images have (`shared`)."""
 
     file: File
     root: str
@@ -59,8 +59,9 @@ class CocoFile(NamedTuple):
 
 
 class _ImageEntry(NamedTuple):
-    """An entry of `images`, or the error of a broken entry; the annotations of that image, and the
-    number of its annotations that cannot be read."""
+    """An entry of `images`, with its annotations. `fields` is an error if the entry is broken.
+    `within` is the image id, or the place of a broken entry; `broken` is the number of the image's
+    annotations that cannot be read."""
 
     within: str
     fields: dict[str, Any] | RowError
@@ -128,8 +129,8 @@ class CocoLayout(GroundingReader):
             yield self._batch(batch, CocoFile(file, root, categories, context, shared))
 
     def _lost(self, errors: Sequence[PlacedError], split: Split, context: Context) -> ReadBatch:
-        """The failures of a file in which one of the arrays is missing, so that none of its images
-        can be read. The first failure counts as all images of the split."""
+        """Makes the failures of a file in which one of the arrays is missing, so that none of its
+        images can be read. The first failure counts for all images of the split."""
         place = context.media.resolve(split.files[0].uri)
         found = self.failures(split.files[0], errors, context, units=0)
         first, *more = found.failures
@@ -138,11 +139,11 @@ class CocoLayout(GroundingReader):
         return found._replace(failures=[first, *more])
 
     def _found(self, joined: Joined, split: Split, context: Context) -> Count:
-        """The number of units that the records and failures of this split add up to: its images and
-        their annotations and, for the first split, the annotations that belong to no image.
+        """The number of units for which the records and failures of this split must account: its
+        images, their annotations and, in the first split, the annotations that belong to no image.
 
-        Summed over all splits, this is what `count` returns; but `count` attributes all annotations
-        to the first split.
+        The sum over all splits is the same as that of `count`, which counts all annotations in the
+        first split.
         """
         found = self.count(split, context)
         if split.first == 0:

@@ -39,8 +39,8 @@ class BatchCoordinates(NamedTuple):
 
 
 def gather(images: Sequence[ReadyImage]) -> BatchCoordinates:
-    """Collects the coordinates of all annotations. Raises TypeError or ValueError if an annotation
-    is malformed."""
+    """Collects the boxes, points and polygon vertices of all images in arrays. Raises TypeError or
+    ValueError if an annotation is malformed."""
     boxes: list[Sequence[float]] = []
     points: list[Sequence[float]] = []
     rings: list[Sequence[float]] = []
@@ -77,8 +77,8 @@ def malformed(images: Sequence[ReadyImage]) -> dict[int, RowError]:
 
 
 def to_units(coordinates: Coordinates, images: Sequence[ReadyImage], space: Space) -> np.ndarray:
-    """Converts coordinates to [0,1000] of the images as shown, with their Exif orientation
-    applied."""
+    """Converts coordinates from `space` to [0,1000] of the images as shown, with their Exif
+    orientation applied."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     if space.exif == "shown" or not len(units):
         return units

@@ -99,8 +99,8 @@ class FilePerImage(GroundingReader):
         return self.parse(file, data, cache)._replace(within="", file=file)
 
     def find_image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:
-        """Opens the image called `name` or, if it does not exist, the image with the annotation
-        file's name."""
+        """Opens the image with the name `name`, which is the one in the annotation file. If it is
+        None or no such image exists, opens the image with the name of the annotation file."""
         names = _possible_names(file, name, with_folder=self.media_root is not None)
         root, folder = self.image_root(file, cache.context), file.name.rpartition("/")[0]
         found = cache.find_image(root, names)
@@ -144,7 +144,8 @@ class SplitCache:
         self._folders: dict[str, MediaFolder] = {}
 
     def same_name(self, file: File) -> list[str]:
-        """The other annotation files with the last name of this one, without its ending."""
+        """The other annotation files of the split with the same file name, without folder and
+        ending: `b/1.xml` for `a/1.xml`."""
         return [name for name in self._files[_own_stem(file)] if name != file.name]
 
     def find_image(self, root: str, names: list[str]) -> OpenedImage | RowError:
@@ -164,7 +165,8 @@ class SplitCache:
 
 
 def _possible_names(file: File, name: str | None, *, with_folder: bool) -> list[str]:
-    """The image names to try: the image's name, its stem, then the stem of the annotation file.
+    """The image names to try: the name in the annotation file, this name without its suffix, then
+    the name of the annotation file without its suffix.
 
     If `with_folder` is true, the names are first tried in the subfolder of the annotation file.
     File `sub/a.xml`, name `C:\\b.png` -> `sub/b.png`, `sub/b`, `sub/a`, `b.png`, `b`, `a`.
@@ -181,5 +183,5 @@ def _stem(name: str) -> str:
 
 
 def _own_stem(file: File) -> str:
-    """The last name of a file without its ending: `train/a.b.txt` -> `a.b`."""
+    """The name of a file without its folder and its ending: `train/a.b.txt` -> `a.b`."""
     return _stem(file.name.rpartition("/")[2])

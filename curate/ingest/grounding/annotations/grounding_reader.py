@@ -81,8 +81,8 @@ class GroundingReader(Reader):
         self, file: File, errors: Sequence[PlacedError], context: Context, units: int = 1
     ) -> ReadBatch:
         """A batch without records, with failures for inputs that belong to no image. `units` is the
-        number of counted units (see `Reader.count`) that each failure stands for: 0 for a fault in
-        a place whose units are not counted."""
+        number of units (see `Reader.count`) that each failure counts as: 0 for a fault in a place
+        whose units are not counted."""
         images = [AnnotatedImage(*error, units=units) for error in errors]
         return self.records(file, images, context)
 

@@ -37,11 +37,12 @@ from manifests.geometry.space import Space
 from manifests.storage import File
 
 ASPECT_TOLERANCE = 0.02
-"""Two sizes belong to different images if their aspect ratios differ by more than this share (our
-choice: the sides of a thumbnail are rounded)."""
+"""Largest relative difference between the aspect ratios of the size that a file states and of the
+image (our choice: the sides of a thumbnail are rounded). With a larger difference, the annotations
+are not those of this image."""
 MIN_IMAGES = {"boxes": 1, "points": 1, "vertices": MIN_BOXES}
-"""The number of images whose coordinates can reveal a wrong space. Vertices of fewer images are not
-used, because many vertices may belong to few annotations."""
+"""For each kind of coordinates, the smallest number of images that can prove a declared space
+wrong. It is larger for polygon vertices, because one annotation may have many of them."""
 
 
 def grounding_records(
@@ -57,8 +58,8 @@ def grounding_records(
 
     `file` is the file from which the images are read, or the first file if each image has its own.
     If `turned_sizes` is true, the size in the file may be that of the image before, or after, its
-    Exif rotation. The batch also has evidence whether its coordinates fit the space, unless `trust`
-    is true. Raises InputError if this batch alone shows that they do not fit.
+    Exif rotation. Unless `trust` is true, the result also has evidence of whether the coordinates
+    fit `space`, and InputError is raised if this batch alone shows that they do not.
     """
     ready: list[ReadyImage] = []
     failed: list[tuple[AnnotatedImage, RowError]] = []
@@ -94,9 +95,9 @@ def check_spaces(evidence: Findings, place: str) -> None:
 def _evidence(
     coordinates: BatchCoordinates, space: Space, file: File, images: Sequence[ReadyImage]
 ) -> Findings:
-    """Returns evidence whether each kind of coordinates (boxes, points, vertices) fits the space,
-    by a key that names the kind and the space. Raises InputError if a batch alone shows that they
-    do not fit."""
+    """Returns evidence of whether the coordinates of a batch fit the space, for each kind (boxes,
+    points, vertices). A key is the kind and the space as JSON. Raises InputError if this batch
+    alone shows that they do not fit."""
     names = [_name(image.annotated) for image in images]
     return {
         orjson.dumps([what, space.model_dump(mode="json")]).decode(): space_evidence(

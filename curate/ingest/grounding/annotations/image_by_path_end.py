@@ -17,19 +17,19 @@ from manifests.media import Media, Reference
 
 
 class SharedEnds:
-    """The ends of paths that several images of a file share, such as `1.jpg` of `a/1.jpg` and
-    `b/1.jpg`: a file that is found by such an end may be either image.
+    """Finds the paths of a file's images that end in the same way, such as `a/1.jpg` and `b/1.jpg`.
+    An image that is found by the name `1.jpg` alone may be either of them.
 
-    `paths` is a function that yields all paths. It is called only if a path is not found as it is:
-    once to find the last names that occur several times, and once more for the paths that have
-    them.
+    `paths` is a function that yields the paths of all images. It is called only if an image is not
+    found by its full path: first to find the file names that occur several times, then to collect
+    the paths with these names.
     """
 
     def __init__(self, paths: Callable[[], Iterable[str]]) -> None:
         self._paths = paths
 
     def others(self, path: str, end: str) -> list[str]:
-        """The paths other than `path` that have this end, sorted."""
+        """The paths other than `path` that are `end` or end in `/end`, sorted."""
         own = _slashed(path)
         some = self._by_last_name.get(end.rpartition("/")[2], ())
         return sorted(one for one in some if one != own and (one == end or one.endswith(f"/{end}")))
@@ -49,8 +49,9 @@ class SharedEnds:
 def image_by_path_end(
     root: str, path: str, media: Media, shared: SharedEnds
 ) -> OpenedImage | RowError:
-    """Opens the image at `path` below `root`. If it does not exist, leading folders are removed one
-    by one, as long as no other path of the file has the same end.
+    """Opens the image at `path` below `root`. If it does not exist, leading folders of the path are
+    removed one by one until a file is found. An image that is found in this way is an error if
+    another path in `shared` has the same end.
 
     For `images/v1/patch8/a.jpg` the function tries that path, then `v1/patch8/a.jpg`,
     `patch8/a.jpg` and `a.jpg`.

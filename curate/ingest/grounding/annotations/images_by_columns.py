@@ -30,8 +30,8 @@ def images_by_columns(
     templates `files`.
 
     If `files` is None, the usual templates (USUAL_FILES) are tried, such as the key of the row or a
-    digest of the column `url`. `last_parts` are those of the urls of
-    the file, and `place` names it in error messages.
+    digest of the column `url`. `last_parts` counts how many urls of the file have the same last
+    part, and `place` is the file's name in error messages.
     """
     if not rows:
         return []
@@ -44,13 +44,14 @@ def images_by_columns(
 
 
 def last_parts_of(split: Split, url: str, context: Context) -> LastParts:
-    """The last parts of the urls in the column `url` of the split's file, which is read once more
-    if an image is found by the last part of its url."""
+    """Returns the counter of equal last parts for the urls in the column `url` of the split's file.
+    The file is read for it only if an image is found by the last part of its url."""
     return LastParts(context.base, split.files[0], url, lambda: _urls(split, url, context))
 
 
 def _urls(split: Split, url: str, context: Context) -> Iterator[pa.Array]:
-    """Yields the urls of the complete file."""
+    """Yields the urls (column `url`) of all rows of the split's file, not only those of the
+    split."""
     for batch in row_batches(Split(split.files[:1]), context):
         yield _texts(batch.rows, url)
 

@@ -39,12 +39,12 @@ class Size(NamedTuple):
 
 
 GetSize = Callable[[], Size]
-"""Returns the size of the image; raises RowError if it is not known."""
+"""A function that returns the size of the image, or raises RowError if the size is not known."""
 
 
 def group_results(results: Any) -> list[list[Result]]:
-    """The results by the id of their region, in file order. A result without an id forms a group of
-    its own. Raises RowError if `results` is not a list of results."""
+    """Groups Label Studio's results by the id of their region, in file order. A result without an
+    id forms a group of its own. Raises RowError if `results` is not a list of results."""
     if not isinstance(results, list) or not all(
         isinstance(one, dict) and isinstance(one.get("type"), str) for one in results
     ):
@@ -62,8 +62,8 @@ def is_plain(results: Sequence[Result]) -> bool:
 
 
 def region(results: Sequence[Result], size: GetSize) -> Annotation:
-    """Makes the annotation of a region from its results. Raises RowError if it is malformed or of a
-    kind that is not supported."""
+    """Makes an annotation from the results of one region. Raises RowError if the region is
+    malformed or of a kind that is not supported."""
     shapes = [one for one in results if one["type"].removesuffix("labels") in _SHAPES]
     others = [one["type"] for one in results if one not in shapes]
     unknown = [kind for kind in others if kind not in (*PLAIN, "labels")]
@@ -201,7 +201,8 @@ _COORDINATES = {
     "keypoint": ("x", "y"),
     "brush": ("rle", "format"),
 }
-"""For each shape, the fields that its coordinates use up; the other fields become attributes."""
+"""For each shape, the fields of a result's value from which the coordinates are made. All other
+fields become attributes."""
 
 
 def _rotation(value: Mapping[str, Any]) -> float:

@@ -20,8 +20,9 @@ from manifests.text.json_values import dump_json
 
 
 class Units(NamedTuple):
-    """Coordinates in [0,1000]: (n, 4) boxes, (n, 2) points and (n, 2) vertices, in the order of the
-    annotations. An annotation without a box has no row in `boxes`."""
+    """The coordinates of all annotations in [0,1000]: boxes (n, 4), points (n, 2) and polygon
+    vertices (n, 2), in the order of the annotations. An annotation without a box has no row in
+    `boxes`."""
 
     boxes: np.ndarray
     points: np.ndarray

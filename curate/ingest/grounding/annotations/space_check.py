@@ -15,8 +15,8 @@ from manifests.errors import InputError
 from manifests.geometry.space import UNITS, Form, Space, Unit, boxes_to_units, points_to_units
 
 SLACK = 10.0
-"""Units (thousandths of a side) by which a box may extend beyond its image or be inverted, because
-annotators round."""
+"""Largest distance in thousandths of the image's side by which a box may extend beyond its image,
+or by which its corners may be in reverse order, without being wrong, because annotators round."""
 MAX_WRONG_SHARE = 0.25
 """If more than this share of the boxes is wrong, the declared coordinate space is wrong; otherwise,
 only these boxes are wrong."""
@@ -33,8 +33,8 @@ ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 
 
 class Coordinates(NamedTuple):
-    """Boxes (n, 4) or points (n, 2) as in the file, the sizes of their images (n, 2), and their row
-    numbers (n,)."""
+    """Boxes (n, 4) or points (n, 2) as in the file (`values`), the sizes of their images (n, 2),
+    and the index of the image of each in its batch (`rows`, of shape (n,))."""
 
     values: np.ndarray
     sizes: np.ndarray
@@ -50,10 +50,13 @@ class Coordinates(NamedTuple):
 
 
 class _Tally(NamedTuple):
-    """Counts that show whether coordinates fit a space: the `number` of boxes or points, and of
-    their `images`; how many are `wrong` (outside the image, or inverted), `far` outside, and on
-    `large` images; the `largest` number in the file, and the largest coordinate on large images in
-    thousandths of the image (`on_large`)."""
+    """Counts that show whether boxes or points fit a coordinate space.
+
+    `number` is that of the boxes or points, and `images` that of their images. `wrong` ones are
+    outside the image or inverted, `far` ones are outside it by more than its size, and `large` ones
+    are on large images. `largest` is the largest number in the file; `on_large` is the largest
+    coordinate on large images, in thousandths of the image.
+    """
 
     number: int
     images: int
@@ -93,12 +96,12 @@ class _Tally(NamedTuple):
 def space_evidence(
     coordinates: Coordinates, space: Space, place: str, names: Sequence[str], min_images: int = 1
 ) -> Evidence:
-    """Returns evidence whether the coordinates of a batch fit the declared space. `place` is their
-    file, and `names` has the name of each row.
+    """Returns evidence of whether the coordinates of a batch fit the declared space. `place` is
+    their file, and `names` has the name of each image.
 
-    Raises InputError if at least MIN_BOXES of them, on at least `min_images` images, do not fit, so
-    that this batch alone is proof. The error names the file, the first wrong rows, and the spaces
-    that would fit.
+    Raises InputError if the batch has at least MIN_BOXES boxes or points, on at least `min_images`
+    images, and these do not fit, so that this batch alone is proof. The error names the file, the
+    first wrong rows, and the spaces that would fit.
     """
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     wrong = _is_wrong(units)
@@ -140,7 +143,8 @@ def _largest(values: np.ndarray) -> float:
 def _example(
     coordinates: Coordinates, at: int, place: str, names: Sequence[str]
 ) -> tuple[str, list[float], list[float]]:
-    """The name of a row with its file, the numbers there, and the size of the image."""
+    """Returns the box or point with index `at` as an example: the name of its image with the file,
+    its numbers in the file, and the size of the image."""
     values, size = coordinates.values[at].tolist(), coordinates.sizes[at].tolist()
     return f"{place}#{names[int(coordinates.rows[at])]}", values, size
 
@@ -150,9 +154,12 @@ def _listed(rows: list[str]) -> str:
 
 
 def _refuse(tally: _Tally, coordinates: Coordinates, space: Space, place: str, rows: str) -> None:
-    """Raises the error of coordinates that contradict a space. `coordinates` are all of them or
-    examples, and `rows` names the wrong ones. If no coordinate is wrong, an error is raised only if
-    another space fits."""
+    """Raises InputError for coordinates that contradict a space. If none of them is wrong by
+    itself, it is raised only if another space fits.
+
+    `coordinates` are all coordinates or examples of them, and `rows` is a text with the names of
+    the wrong ones.
+    """
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     fitting = [
         str(other) for other in _other_spaces(coordinates, space) if _fits(coordinates, other)

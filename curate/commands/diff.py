@@ -18,7 +18,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def report(found: list[Difference], as_json: bool, same: str) -> int:
-    """Print the differences, or the text `same` if there are none; return the exit code."""
+    """Print the differences between two runs, or the text `same` if there are none; return the exit
+    code."""
     if as_json:
         print(json.dumps([d._asdict() for d in found], indent=1, ensure_ascii=False))
     for difference in [] if as_json else found:

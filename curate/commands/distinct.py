@@ -30,13 +30,13 @@ from manifests.step import Executor
 from manifests.storage import parts
 
 READ, WRITTEN = "read", "order"
-"""The kinds of the passes to count. Parts of a READ pass hold the records as they were read; parts
-of a WRITTEN pass hold the records that are written to the shards."""
+"""The kinds of the two passes whose records are counted. A part of a READ pass has the records as
+they were read; a part of a WRITTEN pass has the records that are written to the shards."""
 
 
 class Task(NamedTuple):
-    """One part of which the sketch (HyperLogLog registers) is computed, and the kind of its
-    pass."""
+    """One part whose texts, images and n-grams are counted: the kind of the pass that wrote it
+    (READ or WRITTEN), and the uri of its file."""
 
     kind: str
     uri: str
@@ -44,7 +44,8 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class SketchPart:
-    """Computes the sketch of a part, batch by batch, on a worker."""
+    """Counts the different contents of a part, on a worker. The result is a sketch (HyperLogLog
+    registers), from which their number is estimated. `n` is the number of words in an n-gram."""
 
     n: int
 

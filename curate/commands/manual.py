@@ -43,7 +43,8 @@ def fields(kind: type[BaseModel]) -> list[tuple[str, str, str, str]]:
 
 
 def _type(schema: dict[str, object]) -> str:
-    """Describe the type in a field's JSON Schema: `list of string`, `a|b`, `integer or number`."""
+    """Describe the type of a setting, given by its JSON Schema: `list of string`, `a|b`, `integer
+    or number`."""
     if "anyOf" in schema:
         options = schema["anyOf"]
         assert isinstance(options, list)

@@ -49,7 +49,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _choose(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the records whose ids are in the options, or else the first `-n` records."""
+    """Return the records whose ids the user gave as options, or else the first `-n` records."""
     rows = _candidates(options)
     if not options.records:
         return [row for row, _ in zip(rows, range(options.n), strict=False)]
@@ -69,8 +69,8 @@ def _is_named(row: dict[str, Any], names: list[str]) -> bool:
 
 
 def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
-    """Draw the images of the records, and add the paths of the drawn files to their rows as
-    `images`.
+    """Draw the objects of the records on their images, into files, and add the paths of these files
+    to the rows `shown`, as the column `images`.
 
     Returns one sentence for each image that could not be drawn.
     """
@@ -83,8 +83,8 @@ def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]
 
 
 def _candidates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the kind (written, dropped, quarantined) and source that the options
-    select."""
+    """Yield the rows that the options select: those that were written, dropped or quarantined, from
+    one source or all sources."""
     if options.quarantined:
         rows = _quarantined(options.run)
     else:
@@ -98,7 +98,7 @@ def _quarantined(out: str) -> Iterator[dict[str, Any]]:
 
 
 def _written(out: str) -> Iterator[dict[str, Any]]:
-    """Yield the records in the shards."""
+    """Yield the records in the shards of the run `out`, as dicts."""
     for entry in manifest.load_run(out).passes:
         if entry.kind == "order":
             folder = storage.join(out, entry.folder)

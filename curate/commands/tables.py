@@ -10,7 +10,8 @@ from manifests.visible import on_one_line
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Format rows as aligned columns. Numbers are right-aligned and have thousands separators."""
+    """Format rows as aligned columns below the titles `head`. Numbers are right-aligned and have
+    thousands separators."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     right = [bool(rows) and isinstance(row, int | float) for row in (rows[0] if rows else head)]

@@ -11,7 +11,7 @@ from curate.engine.recount import recount
 from manifests.run.verify import verify
 
 _FOLDERS = 20
-"""The number of folders for which files that no manifest names are listed (our choice)."""
+"""The number of folders for which `not_covered` prints a line (our choice)."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -36,7 +36,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def not_covered(names: list[str]) -> str:
-    """List, by folder, the files that no manifest of the run names: at most _FOLDERS lines."""
+    """Format a line for each folder that has files which no manifest of the run names, for at most
+    _FOLDERS folders. `names` are the paths of these files."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(name.rpartition("/")[0], []).append(name)
@@ -47,7 +48,7 @@ def not_covered(names: list[str]) -> str:
 
 
 def shown(files: list[str]) -> str:
-    """Format the first file and the number of others: `shown(["a/b", "a/c"]) -> "a/b and 1 more
-    file beside it"`."""
+    """Format the path of the first file of a folder, and the number of other files beside it:
+    `shown(["a/b", "a/c"]) -> "a/b and 1 more file beside it"`."""
     more = len(files) - 1
     return files[0] + (f" and {count(more, 'more file')} beside it" if more else "")

@@ -16,8 +16,8 @@ from manifests.storage import parts
 
 _EXAMPLES = 5
 _IN_RECIPE = ("name", "parameters", "only", "seed")
-"""Keys of a step in the manifest of a pass that are not compared, because they only repeat the
-recipe."""
+"""Fields of a step, in the manifest of a pass, that are not compared: they repeat the recipe, which
+is compared itself."""
 
 
 class Difference(NamedTuple):
@@ -76,7 +76,7 @@ def _digests(run: RunManifest) -> dict[str, dict[str, str]]:
 
 
 def _inputs(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Yield the input files from which the two runs read different records."""
+    """Yield a difference for each input file from which runs `a` and `b` read different records."""
     here, there = _reads(a, out), _reads(b, other)
     for origin in sorted(here.keys() | there.keys()):
         if here.get(origin) != there.get(origin):
@@ -109,8 +109,8 @@ def _ledgers(a: RunManifest, b: RunManifest) -> Iterator[Difference]:
 
 
 def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Yield the number of records that only one of the runs wrote and, for some of them, why the
-    other run did not write them."""
+    """Yield the numbers of records that only one of the runs wrote, then a difference for some of
+    these records: why the other run did not write it."""
     here, there = _written(a, out), _written(b, other)
     only_here = here.filter(pc.invert(pc.is_in(here, there)))
     only_there = there.filter(pc.invert(pc.is_in(there, here)))
@@ -136,8 +136,8 @@ def _written(run: RunManifest, out: str) -> pa.Array:
 
 
 def _steps(run: RunManifest, out: str) -> dict[str, dict[str, Any]]:
-    """Return, by step name, what determines a step's results besides the recipe: version, files,
-    models."""
+    """Return, by step name, the values that determine a step's results and are not in the recipe:
+    its version, files and models."""
     known = [manifest.load_pass(storage.join(out, entry.folder)) for entry in run.passes]
     return {
         step["name"]: {key: value for key, value in step.items() if key not in _IN_RECIPE}
@@ -151,9 +151,11 @@ def _fingerprints(run: RunManifest) -> dict[str, str]:
 
 
 def _first_pass(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Yield the files that differ in the first differing part of the first differing pass.
+    """Yield the files that differ between the runs, for the first part that differs in the first
+    pass that differs.
 
-    Measures are in parts but not in shards, so this may be the only difference.
+    These may be the only differences between the runs, because parts have measures, and shards may
+    not.
     """
     for one, two in zip(a.passes, b.passes, strict=False):
         if one.digest == two.digest:

@@ -24,8 +24,9 @@ NGRAM = 5
 
 
 class Sketch(NamedTuple):
-    """The number of records, and the HyperLogLog registers (uint8 [2^INDEX_BITS]) of their
-    contents."""
+    """The contents of a set of records, for estimating how many are different: the number of
+    records, and the HyperLogLog registers (uint8, (2^INDEX_BITS,)) of their texts, images and
+    n-grams."""
 
     records: int
     texts: np.ndarray
@@ -34,8 +35,8 @@ class Sketch(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """The number of records, and estimates of how many different texts, images and n-grams they
-    hold."""
+    """The number of records in a set, and estimates of how many different texts, images and n-grams
+    they have."""
 
     records: int
     texts: int
@@ -67,7 +68,7 @@ def sketch_of(table: pa.Table, n: int = NGRAM) -> Sketch:
 
 
 def merged(a: Sketch, b: Sketch) -> Sketch:
-    """Return the sketch of the records of both sketches together."""
+    """Return the sketch of all records that are in `a` or in `b`."""
     registers = (np.maximum(x, y) for x, y in zip(a[1:], b[1:], strict=True))
     return Sketch(a.records + b.records, *registers)
 
@@ -77,7 +78,8 @@ def counts(sketch: Sketch) -> Counts:
 
 
 def estimate(registers: np.ndarray) -> float:
-    """Estimate how many different hashes were added to the registers, as datasketch does."""
+    """Estimate how many different hashes were added to HyperLogLog registers. The result is that of
+    the library datasketch."""
     from datasketch import HyperLogLogPlusPlus
 
     return float(HyperLogLogPlusPlus(reg=registers.astype(np.int8)).count())

@@ -17,7 +17,8 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class DrawnFile(NamedTuple):
-    """An image of a record: the file that was written, or the reason why none was written."""
+    """An image of the record `id`, and the path of the file in which it was drawn. If it could not
+    be drawn, the path is None and `fault` is the reason."""
 
     id: str
     path: str | None
@@ -25,9 +26,10 @@ class DrawnFile(NamedTuple):
 
 
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
-    """Draw the images of records of the run `out` into a folder, or a single image into a file.
+    """Draw the images of records of the run `out` with their objects. `where` is a folder, or a
+    file for a single image.
 
-    Relative uris are relative to `base`, by default to the same folder as in the run.
+    Uris in the records are relative to `base`; None: to the same folder as in the run.
     """
     wanted = [(row, number) for row in rows for number in image_numbers(row)]
     single = where.lower().endswith(IMAGE_ENDINGS)
@@ -60,7 +62,8 @@ def _name(row: dict[str, Any], number: int) -> str:
 
 
 def open_media(out: str, base: str | None) -> Media:
-    """Open the media of a run; `base` is as in `draw`."""
+    """Return an object that opens the images and videos of the run `out`. Relative uris start from
+    the folder `base`; None: from the same folder as in the run."""
     made = manifest.load_run(out)
     limits = Limits.model_validate(made.recipe.get("media", {}))
     return Media(base or made.environment["base"], storage.join(out, STEPS), limits)

@@ -21,10 +21,11 @@ _BATCH_ROWS = 64
 
 
 def dropped(out: str, kinds: tuple[str, ...] = ("rows", "corpus", "decide")) -> Iterator[Any]:
-    """Yield the dropped rows of a run, starting with the last pass, each with its content.
+    """Yield the dropped rows of a run, starting with the last pass, each with its content. `kinds`
+    are the kinds of passes whose dropped rows are wanted.
 
-    The content is that of the last part file that has the record: a text is shown as it was before
-    the steps of the pass that dropped it. A record that one pass made and dropped has none.
+    The content is as it was before the pass that dropped the record, even if an earlier step of
+    this pass changed it. A record that was made and dropped in the same pass has no content.
     """
     run = manifest.load_run(out)
     for at in reversed(range(len(run.passes))):
@@ -47,8 +48,8 @@ def _of_part(run: RunManifest, out: str, at: int, commit: Commit) -> Iterator[di
 
 
 def _stored(run: RunManifest, out: str, at: int, part: str) -> Iterator[str]:
-    """Yield the files that have the records of a part as they were before a pass, the latest file
-    first."""
+    """Yield the uris of the part files, written before the pass with index `at`, that have the
+    records of a part. The file that was written last comes first."""
     for entry in reversed(run.passes[:at]):
         place = storage.join(out, entry.folder, part + PART)
         if entry.kind in _WRITES_RECORDS and storage.exists(place):
@@ -56,7 +57,8 @@ def _stored(run: RunManifest, out: str, at: int, part: str) -> Iterator[str]:
 
 
 def _contents(batch: pa.Table, stored: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the content of the records of a batch, by id and origin."""
+    """Return a dict from (id, origin) to the content of each record of the batch that is in the
+    files `stored`. The first file that has the record is used."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for uri in stored:
         if len(found) >= batch.num_rows:

@@ -52,10 +52,12 @@ def explain(out: str, wanted: str) -> Explanation:
 
 
 class _Row(NamedTuple):
-    """The row of the record between two passes, and its index among the remaining rows of its part.
+    """The row of the record after some of the passes, as a table of one row, and the row's index
+    (`number`) in its part, not counting removed rows.
 
-    A costly step has two passes: one measures, and the next decides. Between the two,
-    `before_measuring` is the row before the first; otherwise it is `table`.
+    A costly step has two passes: the first measures, and the second decides. Between these,
+    `before_measuring` is the row as it was before the first; at any other time, it is the same as
+    `table`.
     """
 
     table: pa.Table
@@ -68,8 +70,8 @@ class _Row(NamedTuple):
 
 
 class _AfterPass(NamedTuple):
-    """What the steps of a pass did with the record, and its row after them; None if it was
-    removed."""
+    """What the steps of a pass did with the record (`events`), and the row of the record after the
+    pass; None if the record was removed."""
 
     events: list[Event]
     row: _Row | None
@@ -107,7 +109,8 @@ def _after_pass(run: RunManifest, out: str, at: int, found: FoundRecord, row: _R
 
 
 def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """Return the record after a pass that writes new parts without the rows that it removed."""
+    """Return what a pass that writes new parts did with the record. The new parts do not have the
+    rows that the pass removed."""
     if removed := _removed_row(folder, known, found):
         return _AfterPass(step_events.of_removed(known.steps, row.table, removed), None)
     kept = _stored(folder, known, found, PART)
@@ -117,15 +120,15 @@ def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row)
 
 
 def _after_measure(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """Return the record after the first pass of a costly step, which only adds measures. The events
-    of the step come from its second pass."""
+    """Return the record after the first pass of a costly step, which adds measures. There are no
+    events, because the step's second pass states them."""
     table = _with_sidecar(row, _sidecar(folder, found))
     return _AfterPass([], row._replace(table=table))
 
 
 def _after_sidecar(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """Return the record after a pass that adds columns, and marks the rows that its step
-    removed."""
+    """Return what a pass did with the record, if the pass writes a sidecar: new columns, and marks
+    for the rows that its step removed."""
     sidecar = _sidecar(folder, found)
     table = _with_sidecar(row, sidecar)
     if removed := _removed_row(folder, known, found):
@@ -150,7 +153,8 @@ def _sidecar(folder: str, found: FoundRecord) -> pa.Table:
 
 
 def _with_sidecar(row: _Row, sidecar: pa.Table) -> pa.Table:
-    """Add the columns that the sidecar has for the row, except the engine's own columns."""
+    """Return the row of the record with the columns that the sidecar adds, except columns whose
+    names begin with a dot, which only the engine uses."""
     own = sidecar.slice(row.number, 1)
     return with_columns(
         row.table, {name: own[name] for name in own.column_names if not name.startswith(".")}
@@ -168,7 +172,8 @@ def _stored(folder: str, known: PassManifest, found: FoundRecord, ending: str) -
 
 
 def _survivor_events(out: str, entry: PassEntry, last: Event) -> Iterator[Event]:
-    """Yield the path from a duplicate to the record that was kept instead of it."""
+    """Yield an event for each record on the path from a dropped duplicate to the record that was
+    kept instead. `last` is the event of the duplicate being dropped."""
     if of := last.facts.get(f"{last.step}.of"):
         for what, facts in families.path_to_survivor(out, entry, last.step, of):
             yield Event(last.step, what, facts)

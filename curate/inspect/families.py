@@ -16,7 +16,8 @@ from manifests.storage import parts
 
 
 class Member(NamedTuple):
-    """A dropped record, the record that it duplicates, and the similarity of the two."""
+    """A record that was dropped as a duplicate. `of` is the id of the record that it duplicates,
+    and `similarity` is the similarity of both."""
 
     id: str
     origin: str

@@ -39,8 +39,8 @@ class StoredRow(NamedTuple):
 
 
 class FoundRecord(NamedTuple):
-    """A record that matches a request, in the pass that made it. `at` is the index of this pass in
-    the run."""
+    """A record that matches the user's request, as it is in the pass that made it. `at` is the
+    index of this pass in the run, and `part` the name of the part."""
 
     at: int
     part: str
@@ -51,13 +51,14 @@ class FoundRecord(NamedTuple):
 
 
 def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
-    """Find the one record with this id or origin or, if there is none, the one whose id starts with
-    `wanted` or whose origin ends with it: `000123.jpg` for `web/00000.tar#000123.jpg`.
+    """Find the record that a user asks for. `wanted` is its id or origin, the start of its id, or
+    the end of its origin: `000123.jpg` for `web/00000.tar#000123.jpg`. An exact match is preferred
+    to any other match.
 
     Returns the record, followed by quarantined inputs of the same id and origin, such as a key that
-    occurs twice in a tar. If records that a reader made and records made from them share the
-    origin, the reader's record is returned. Raises InputError if no record matches, or more than
-    one.
+    occurs twice in a tar. If a record that a reader made and records that were made from it have
+    the same origin, the reader's record is returned. Raises InputError if no record matches, or
+    more than one.
     """
     found = _found(run, out, Wanted(wanted)) or _found(run, out, Wanted(wanted, anywhere=True))
     if not found:
@@ -73,17 +74,17 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
 
 
 class Wanted(NamedTuple):
-    """The name by which a user asks for a record: an id, the start of an id, an origin, or the end
+    """The text by which a user asks for a record: an id, the start of an id, an origin, or the end
     of an origin.
 
-    If `anywhere` is false, the end of an origin must begin after a `/` or a `#`.
+    If `anywhere` is false, the end of an origin must follow a `/` or a `#`.
     """
 
     text: str
     anywhere: bool = False
 
     def mask(self, who: pa.Table) -> pa.ChunkedArray:
-        """A mask of the rows whose `id` or `origin` matches."""
+        """Return a mask of the rows of `who` whose `id` or `origin` matches."""
         ends = [self.text] if self.anywhere else [f"/{self.text}", f"#{self.text}"]
         named = pc.or_(pc.starts_with(who["id"], self.text), pc.equal(who["origin"], self.text))
         for end in ends:
@@ -92,7 +93,8 @@ class Wanted(NamedTuple):
 
 
 def _found(run: RunManifest, out: str, wanted: Wanted) -> list[FoundRecord]:
-    """Return the records that match exactly or, if there are none, all that match."""
+    """Return the records whose id or origin is exactly the wanted text; if there are none, all
+    records that match."""
     read = [m for at, entry in enumerate(run.passes) if entry.kind == "read"
             for m in _in_pass(out, run, at, wanted)]  # fmt: skip
     text = wanted.text
@@ -106,7 +108,8 @@ def _found(run: RunManifest, out: str, wanted: Wanted) -> list[FoundRecord]:
 
 
 def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
-    """Build the error for several matches; its message explains how to distinguish them."""
+    """Return the error for a request that several records match. Its message explains how to
+    distinguish them."""
     ids, origins = ({m.id for m in found}, {m.origin for m in found})
     names, fix = {f"{m.id} ({m.origin})" for m in found}, "Write more of the id or of the origin."
     if len(ids) > 1 and len(origins) == 1:
@@ -128,9 +131,10 @@ def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
 def _made_from_others(
     run: RunManifest, out: str, wanted: Wanted, known: set[str]
 ) -> list[FoundRecord]:
-    """Return the matching records that reshape steps made, in the pass that made them.
+    """Return the matching records that reshape steps made from other records, as they are in the
+    pass that made them.
 
-    Records whose ids are in `known` are not returned, because they are not new.
+    Records with an id in `known` were read from a file, and are left out.
     """
     found: list[FoundRecord] = []
     for at, entry in enumerate(run.passes):

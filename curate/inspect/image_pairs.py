@@ -27,8 +27,8 @@ from manifests.storage import parts
 MAX_BITS = 16
 """The largest distance of the pairs that are counted: the largest that `duplicates` accepts."""
 MAX_IMAGES = 200_000
-"""The largest number of images that are compared with each other (our choice: about a minute). If
-there are more images, those with the lowest random keys are compared."""
+"""The largest number of images that are compared with each other (our choice: about a minute). Of
+more images, a random sample is compared: those with the lowest random keys."""
 
 
 class ImageOfRecord(NamedTuple):
@@ -52,11 +52,11 @@ class ImagePair(NamedTuple):
 class ImagePairs(NamedTuple):
     """How many pairs of images a run has at each distance, and a sample of the pairs.
 
-    `known` images have a hash, and the first `images` of them were compared; `without` images have
-    no hash, because they have almost no detail. `equal` images have the same hash and colours as
-    another image, which counts for all of them. `pairs[n]` is the number of pairs whose hashes
-    differ in n bits, and `alike[n]` the number of these pairs whose small colour images are similar
-    too.
+    `known` is the number of images that have a hash, and `images` the number of these that were
+    compared. `without` is the number of images without a hash, because they have almost no detail.
+    `equal` of these have the same hash and colours as another image, which was compared for them.
+    `pairs[n]` is the number of pairs whose hashes differ in n bits, and `alike[n]` the number of
+    these pairs whose small colour images are within `colour_distance` too.
     """
 
     images: int
@@ -71,12 +71,12 @@ class ImagePairs(NamedTuple):
 
 
 def image_pairs(out: str, each: int, step: str | None) -> ImagePairs:
-    """Compare the images of a run with each other, before it dropped duplicates, and sample up to
-    `each` pairs of each distance.
+    """Compare the images of a run with each other, also those of records that it dropped later as
+    duplicates, and sample up to `each` pairs of each distance.
 
-    `colour_distance` is that of the step named `step`, by default of the first step that compares
-    images; the default of `duplicates` if there is no such step. Raises InputError if no step
-    `image_hash` ran.
+    The result's `distance` and `colour_distance` are the settings of the step named `step`, by
+    default of the first step that compares images; if there is no such step, the defaults of
+    `duplicates`. Raises InputError if no step `image_hash` ran.
     """
     from manifests.kernels.look_alike import colour_differences, looks
     from manifests.kernels.near_pairs import near_pairs
@@ -113,7 +113,8 @@ def image_pairs(out: str, each: int, step: str | None) -> ImagePairs:
 
 
 def _hashed(run: RunManifest, out: str) -> tuple[str, PassManifest, str]:
-    """Return the folder and manifest of the first pass with a step `image_hash`, and its name."""
+    """Return the folder and the manifest of the first pass that has a step `image_hash`, and the
+    name of this step."""
     for entry in run.passes:
         folder = storage.join(out, entry.folder)
         made = manifest.load_pass(folder)
@@ -145,7 +146,8 @@ def _kind(step: type[Step]) -> str:
 
 def _images(folder: str, made: PassManifest, name: str) -> pa.Table:
     """Return a table with a row for each image of the records of a pass: its record, its number in
-    the record, its medium, its hash, the hash of its mirror image, and its small colour image."""
+    the record, its entry in the column `media`, its hash, the hash of its mirror image, and its
+    small colour image."""
     tables = [_of_records(table) for table in _records(folder, made, name)]
     if not tables:
         raise InputError(
@@ -181,7 +183,8 @@ def _of_records(table: pa.Table) -> pa.Table:
 
 
 def _keys(images: pa.Table) -> np.ndarray:
-    """Return a random key (uint64) for each image, from the id of its record and its number."""
+    """Return a random key (uint64) for each image, a hash of the id of its record and its number in
+    the record."""
     ids = record.id_keys(record.one_chunk(images["id"]))
     numbers = np.asarray(images["number"]).astype(np.uint64)
     return splitmix64(ids ^ splitmix64(numbers))
@@ -198,7 +201,8 @@ def _colours(images: pa.Table) -> np.ndarray:
 
 
 def _distinct(words: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the position of the first of all images that have the same hash and colours."""
+    """Return the positions of images with different looks: of all images with the same hashes
+    (`words`) and colours, only the first."""
     both = np.concatenate([words.view(np.uint8).reshape(-1, 16), colours], axis=1)
     whole = np.ascontiguousarray(both).view(f"V{both.shape[1]}").ravel()
     _, first = np.unique(whole, return_index=True)

@@ -31,8 +31,9 @@ class Event(NamedTuple):
 
 
 def of_kept(steps: list[Identity], before: pa.Table, after: pa.Table) -> list[Event]:
-    """Return the events of a record that every step of a pass kept, or did not process because its
-    `only` did not select the record."""
+    """Return an event for each step of a pass that removed no record here: the step kept the
+    record, or its `only` did not select it. `before` and `after` are the record's row before and
+    after the pass."""
     return [_kept(steps, number, before, after) for number in range(len(steps))]
 
 
@@ -63,11 +64,11 @@ def of_replaced(steps: list[Identity], before: pa.Table) -> list[Event]:
 
 
 def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
-    """Return the event of the reshape step that made a record, then those of the later steps of the
-    pass.
+    """Return the event of the reshape step that made a record, then the events of the later steps
+    of the same pass.
 
-    If several steps could have made the record, the last one did: a record that an earlier step
-    makes is an input of the next.
+    If several steps could have made the record, the last of them did, because it replaces the
+    records that earlier steps made.
     """
     after, before = row.table, row.table.select([])
     if row.ending == PART:
@@ -82,8 +83,8 @@ def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
 
 
 def reasons(row: dict[str, Any]) -> dict[str, Any]:
-    """Return why a step removed a row, how many rows the failure hides if it is more than one, and
-    whether `--retry` may help."""
+    """Return the facts about a removed row: the reason or the error; how many rows it stands for,
+    if more than one; and whether `--retry` may help."""
     why = {name: row[name] for name in ("reason", "error", "message") if row.get(name)}
     if row.get("rows", 1) > 1:
         why["hides"] = f"{row['rows']:,} rows"
@@ -91,8 +92,8 @@ def reasons(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kept(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> Event:
-    """Return the event of a step that kept the record, or whose `only` did not select the
-    record."""
+    """Return the event of a step, given by its number in `steps`, that did not remove the record:
+    it kept the record, or its `only` did not select it."""
     step = steps[number]
     if _is_passed_over(steps, number, before, after):
         return Event(step["name"], PASSED_OVER, {"only": step["only"]})
@@ -114,11 +115,11 @@ def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after:
 def _row_with(
     column: str, steps: list[Identity], number: int, before: pa.Table, after: pa.Table
 ) -> pa.Table | None:
-    """Return the row, `before` or `after`, in which the column has its value from just before a
-    step.
+    """Return the row in which a column has the value that it had just before a step, given by its
+    number in `steps`: the row before the pass (`before`) or after it (`after`).
 
-    Returns None if neither has it: steps of the pass rewrote the column both before and after that
-    point, so the value was never stored.
+    Returns None if steps of the pass changed the column both before and after that point, so that
+    the value was never stored.
     """
     if column in after.column_names and not _rewritten(column, steps[number:]):
         return after

@@ -86,7 +86,8 @@ class Recipe(BaseModel):
 
 class Loaded(NamedTuple):
     """A recipe, and the readers and steps built from it. `base` is the folder where relative uris
-    start; `variables` are the settings whose values came from the environment."""
+    start. `variables` are the settings whose values contain environment variables, by their
+    paths."""
 
     recipe: Recipe
     readers: list[Reader]
@@ -96,15 +97,16 @@ class Loaded(NamedTuple):
 
     @property
     def content(self) -> dict[str, Any]:
-        """The recipe as plain data, from which `rerun` builds the same run again; with the names of
-        variables, not their values."""
+        """The recipe as plain data, from which `curate rerun` builds the same run again. It has the
+        names of environment variables instead of their values."""
         content = self.recipe.model_dump(mode="json")
         for path, variable in self.variables.items():
             put(content, [*path], variable.text)
         return content
 
     def kept_variables(self) -> Variables:
-        """The variables of the recipe, as the manifest of the run keeps them."""
+        """The environment variables that the recipe uses, in the form that the manifest of the run
+        stores: names and digests, no values."""
         used = sorted({n for v in self.variables.values() for n in names(v.text)})
         known = {name: os.environ.get(name) for name in used}
         seed = self.recipe.seed
@@ -117,8 +119,9 @@ class Loaded(NamedTuple):
         )
 
     def identity(self, planned: PlannedStep) -> dict[str, Any]:
-        """The identity of a step as the manifest of its pass keeps it: without values of
-        variables. In `only`, all values of a column with a variable become its text."""
+        """The identity of a step (all that determines its results) as the manifest of its pass
+        stores it. A value that contains an environment variable is replaced by its text in the
+        recipe, such as `${KEY}`."""
         identity = planned.identity(self.base, self.recipe.seed)
         for path, variable in self.variables.items():
             own = [*path[len(planned.place) :]]
@@ -217,12 +220,14 @@ def _short(value: Any) -> str:
 
 
 def _inside(error: ErrorDetails) -> Path:
-    """Return the path of an error within the model, without the names of validators."""
+    """Return the path of the setting that has an error, such as ("rename", "a"). Names of
+    validators, which pydantic adds to the path, are left out."""
     return tuple(p for p in error["loc"] if isinstance(p, int) or not p.startswith("function-"))
 
 
 def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
-    """Return the new name of a setting if the recipe uses its old name, otherwise None."""
+    """Return the new name of a setting if the error is about its old name; None otherwise. `kind`
+    is the class with the settings."""
     *path, name = _inside(error) or ("",)
     if error["type"] != "extra_forbidden":
         return None
@@ -230,8 +235,8 @@ def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
 
 
 def _model_at(kind: Any, path: Path) -> type[BaseModel]:
-    """Return the model at a path within a model; a number in the path is an index in a list of
-    models."""
+    """Return the class of the settings at a path within the class `kind`. A number in the path is
+    an index in a list."""
     for name in path:
         if isinstance(name, int):  # an index in a list of models
             kind = get_args(kind)[0]
@@ -262,7 +267,8 @@ def _resolve_at(resolve: Callable[[str], R], name: str, text: Text, path: Path) 
 
 
 class _Item(NamedTuple):
-    """One step of a recipe, and its place in the recipe."""
+    """One step of a recipe: its name, its settings, and its path in the recipe, such as ("steps",
+    0, "words")."""
 
     name: str
     settings: dict[str, Any]
@@ -329,8 +335,8 @@ def _required_name(
     planned: list[PlannedStep],
     seen: Counter[str],
 ) -> str:
-    """Return the name, in this run, of a row step that a corpus step needs. If the recipe does not
-    contain the step, it is added."""
+    """Return the name, in this run, of the row step `step`, whose measures a corpus step needs. If
+    `planned` does not have an equal step, it is added under the name `name`."""
     for known in planned:
         if known.step == step and known.only in (None, only):
             return known.name

@@ -97,8 +97,11 @@ def _is_file(uri: str) -> bool:
 def _over_base(
     content: dict[str, Any], text: Text, uri: str, seen: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Merge a recipe over the one that its `base` names. Variables in settings of that recipe that
-    are not replaced are added to `text`."""
+    """Return the recipe `content` merged over the recipe in the file that its setting `base` names.
+
+    Settings of that file that contain variables and stay in the result are added to `text`. `seen`
+    lists the files that include this one.
+    """
     place, base = text.place(("base",)), content.pop("base")
     text.variables.pop(("base",), None)
     if not isinstance(base, str) or not base:
@@ -112,7 +115,8 @@ def _over_base(
 
 
 def _replaced(above: Any, path: Path) -> bool:
-    """Whether a recipe that is merged over another replaces its setting at this path."""
+    """Whether the recipe `above` replaces the setting at this path when it is merged over another
+    recipe."""
     for name in path:
         if not isinstance(above, dict):
             return True
@@ -171,8 +175,8 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
 
 
 def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
-    """Return the value named `name` in a mapping or a list, and its path. If a mapping does not
-    have this key, an empty mapping is added under it."""
+    """Return the value with the key or name `name` in a mapping or list `at`, and the path of this
+    value. If a mapping does not have this key, an empty mapping is added under it."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}

@@ -25,23 +25,28 @@ values are read as text."""
 
 
 class Variable(NamedTuple):
-    """The text of a setting that contains variables. `plain` is true if the text is not in
-    quotes."""
+    """The text of a setting that contains environment variables, such as `${KEY}`. `plain` is true
+    if the text is not in quotes in the recipe."""
 
     text: str
     plain: bool
 
 
 class Values(NamedTuple):
-    """Converts one YAML text to plain values. `name` names the text in errors; `lines` gets the
-    line of each path, and `variables` gets the settings that contain variables."""
+    """Converts YAML texts to plain values.
+
+    `name` is the name of the text in error messages. Converting a text adds the line of each
+    setting to `lines`, by the setting's path, and each setting with environment variables to
+    `variables`.
+    """
 
     name: str
     lines: dict[Path, int]
     variables: dict[Path, Variable]
 
     def of(self, data: str, path: Path = ()) -> Any:
-        """Parse a YAML text to plain values; `path` is where they go in the recipe."""
+        """Parse a YAML text to plain values. `path` is the path of the value in the recipe, () for
+        a complete recipe."""
         try:
             node = yaml.compose(data, yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
@@ -116,22 +121,25 @@ class Values(NamedTuple):
 
 
 def _is_text(value: str, kind: str) -> bool:
-    """Whether a value without quotes is text in YAML 1.2, unlike in YAML 1.1: a date, `no` (also a
-    language), `16:9`."""
+    """Whether a value without quotes is a text, although YAML 1.1 reads it as the type `kind`: a
+    date, `no` (also a language), `16:9`."""
     if kind == "bool":
         return value.lower() not in ("true", "false")
     return kind in _TEXTS or (kind in ("int", "float") and ":" in value)
 
 
 def names(text: str) -> list[str]:
-    """The names of the variables in a text."""
+    """Return the names of the environment variables in a text: "${A}/${B}" -> ["A", "B"]."""
     return [found[1] for found in _VARIABLE.finditer(text)]
 
 
 def filled(text: str, plain: bool, place: str) -> Any:
-    """Return the value of a setting whose text contains variables. If `plain` is true (the text is
-    not in quotes), the value may become a number, a list and so on. No error shows the value of a
-    variable."""
+    """Return the value of a setting with its environment variables replaced. If `plain` is true
+    (the text is not in quotes), the value may become a number, a list and so on.
+
+    `place` is the place of the setting in the recipe. Error messages do not show the value of a
+    variable.
+    """
     value = _VARIABLE.sub(lambda found: _variable(found, place), text)
     if not plain:
         return value

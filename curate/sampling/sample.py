@@ -66,7 +66,8 @@ class Sample(CorpusStep):
 
 @dataclass(frozen=True)
 class _BinCounts:
-    """Counts the random keys of a part in each bin. The first bits of a key are its bin."""
+    """Counts how many random keys of a part's records are in each bin, on a worker. The first bits
+    of a key are its bin."""
 
     corpus: Corpus
     seed: int
@@ -78,7 +79,7 @@ class _BinCounts:
 
 @dataclass(frozen=True)
 class _KeysOfBin:
-    """Finds the random keys of a part that are in one bin."""
+    """Finds the random keys of a part's records that are in the bin `bin`, on a worker."""
 
     corpus: Corpus
     seed: int

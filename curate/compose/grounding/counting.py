@@ -142,7 +142,9 @@ class Counting(ReshapeStep):
         return Reshaped(pa.concat_tables(rows), parents, {"no_question": measured})
 
     def _countable(self, objects: Objects, unknown: pa.Array, records: int) -> ObjectsByName:
-        """Returns the objects of each label that may be counted, in the order of annotation."""
+        """Returns, for each record, the objects of each label that may be counted, in the order of
+        annotation. A record gets no label if `unknown` (a reason or null for each record) has a
+        reason for it."""
         labels = objects.field("label").to_pylist()
         unknown_number = (*self.group_attributes, record.PARTIAL)
         single = ~record.with_true(objects.field("attributes"), unknown_number)
@@ -204,12 +206,14 @@ class _Prepared(NamedTuple):
     rendered: dict[Geometry, RenderedObjects]
 
     def has(self, form: CountForm, indices: list[int]) -> bool:
-        """Returns whether all these objects have the coordinates that the form needs."""
+        """Returns whether all objects at these indices have the coordinates that the form of the
+        answer needs."""
         return form == "direct" or bool(self.rendered[form].complete[indices].all())
 
 
 class _CountingRecord(NamedTuple):
-    """A new record, and the row of its original record."""
+    """A new record with a question and its answer (`turn`), for one label. `row` is the row of its
+    original record in the batch."""
 
     row: int
     label: str
@@ -218,8 +222,9 @@ class _CountingRecord(NamedTuple):
 
     @property
     def ordinal(self) -> int:
-        """The number of this record among the children of its parent. It is a hash, so that
-        children made by other steps have other numbers."""
+        """A number that distinguishes this record from all other records made from its original. It
+        is a hash of the form and the label, because other steps may make records from the same
+        original."""
         key = f"counting\0{self.form}\0{self.label}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
 

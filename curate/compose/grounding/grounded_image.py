@@ -27,8 +27,8 @@ class GroundedImages(NamedTuple):
 
 
 def grounded_images(batch: pa.Table, objects: Objects) -> GroundedImages:
-    """Finds the image of each record that all its objects are on. For a record without objects, it
-    is the record's only image.
+    """Returns, for each record, the image that all its objects are on; for a record without
+    objects, its only image.
 
     An object without a `media` index belongs to the only medium of its record.
     """

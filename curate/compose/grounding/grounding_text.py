@@ -43,14 +43,15 @@ from manifests.step import Columns, Context, Measured, RowErrors, RowStep, reaso
 
 GEOMETRY_NAMES = {"boxes": "boxes", "points": "points", "boxes_3d": "3D boxes"}
 _Question = tuple[str | None, list[tuple[int, str | None]]]
-"""The name in a question (None if the question is for every object), and the index and label of
-each object in the answer."""
+"""A question before it is written: the name that it asks for (None: for every object), and the
+index and label of each object in its answer."""
 
 
 class _Prepared(NamedTuple):
-    """The objects of a batch: grouped by the names of questions, labelled, and rendered.
+    """The objects of a batch: grouped by the names in questions, labelled, and rendered.
 
-    `images` has, for each record, the index of the grounded image within its media.
+    `labels` has the label that each object gets in an answer. `images` has, for each record, the
+    index of the image that its questions are about, within the record's media.
     """
 
     groups: ObjectsByName
@@ -232,8 +233,8 @@ class GroundingText(RowStep):
     def _conversations(
         self, batch: pa.Table, prepared: _Prepared, rows: list[int], seed: int, errors: RowErrors
     ) -> dict[int, _Conversation]:
-        """Returns the conversations of some rows, computed row by row, since each record has its
-        own questions."""
+        """Returns a dict from row number to new conversation, for the given rows of the batch. If
+        an answer cannot be rendered, an error is added to `errors` instead."""
         choices = random_choices(batch["id"], seed)
         before = batch["content"].to_pylist() if self.turns == "add" else [[]] * batch.num_rows
         conversations = {}
@@ -263,8 +264,9 @@ class GroundingText(RowStep):
     def _questions(
         self, prepared: _Prepared, row: int, choices: RandomChoices
     ) -> Iterator[_Question]:
-        """Yields the questions of a record. A record without a name for a question has no objects
-        here, because records with objects but without such a name are already dropped."""
+        """Yields the questions of a record, each with the objects in its answer. If there is no
+        name to ask for, the record has no objects, and there is one question for every object:
+        other records without a name are dropped before."""
         group, labels = prepared.groups[row], prepared.labels
         if not group:
             yield None, []
@@ -278,7 +280,9 @@ class GroundingText(RowStep):
 
 
 def _counts(objects: Objects, conversations: dict[int, _Conversation], records: int) -> Columns:
-    """Returns the number of questions, of answered objects and of other objects of each record."""
+    """Returns the columns `queries`, `answered` and `left_aside`: for each record the number of
+    questions, of objects in answers, and of other objects. `conversations` has the conversation of
+    each row that has one."""
     counts = np.zeros((records, 2), np.int32)
     for row, one in conversations.items():
         counts[row] = one.queries, one.answered

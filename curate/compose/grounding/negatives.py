@@ -140,8 +140,8 @@ class Negatives(RowStep):
         labels: list[frozenset[str]],
         choices: RandomChoices,
     ) -> list[str]:
-        """Returns randomly chosen categories that match no label. `labels` are the words of each
-        label."""
+        """Returns some randomly chosen categories that no label of a record matches. `categories`
+        are names and the words in each name; `labels` are the words in each label of the record."""
         absent = [
             name
             for name, own in categories
@@ -170,8 +170,8 @@ def _known(
 
 
 def _unnamed(objects: Objects, records: int) -> pa.Array:
-    """Returns (records,) string: the reason for a record with an object without a label, so that
-    its image may have any category; null for other records."""
+    """Returns (records,) string: a reason to ask no question if an object of the record has no
+    label, so that the image may show any category; null for other records."""
     unnamed = pc.equal(pc.utf8_trim_whitespace(objects.field("label").fill_null("")), "")
     found = np.zeros(records, bool)
     found[objects.rows[np.asarray(unnamed)]] = True
@@ -211,8 +211,8 @@ def _check_categories(names: tuple[str, ...] | list[str], place: str) -> None:
 
 @lru_cache(maxsize=8)
 def _read_categories(path: str, stamp: object) -> list[tuple[str, frozenset[str]]]:
-    """Returns the categories of a file and their words. The file is read again when `stamp`, its
-    size and date, changes."""
+    """Returns the categories in the file `path`, each with the words in its name. The result is
+    kept in memory until `stamp`, the file's size and date, changes."""
     data = storage.read_bytes(path)
     try:
         names = _parse_categories(data)

@@ -105,7 +105,8 @@ def objects_to_units(
 
 
 def outside_image_error(numbers: Sequence[float], space: Space) -> str:
-    """Returns the error text for coordinates outside their image."""
+    """Returns the error text for coordinates (`numbers`) that are outside their image in the
+    coordinate space `space`."""
     listed = ", ".join(f"{number:g}" for number in numbers)
     return (
         f"the coordinates [{listed}] are outside the image, in the coordinate space {str(space)!r}"
@@ -115,8 +116,8 @@ def outside_image_error(numbers: Sequence[float], space: Space) -> str:
 def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
     """Returns the objects of the JSON value at index `start`, and the index where this value ends.
 
-    Text that is not JSON is skipped. Raises RowError if such text contains a key of
-    `JSON_KEYS`, such as `bbox_2d`.
+    Text that is not JSON is skipped. Raises RowError if a key of `JSON_KEYS`, such as `bbox_2d`,
+    follows in such text; `last_key` is the index of the last such key.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)
@@ -147,10 +148,11 @@ def _json_error(text: str, error: ValueError) -> RowError:
 
 
 def _objects(value: Any, text: str) -> list[ParsedObject]:
-    """Returns the labelled boxes and points that a JSON value lists. `text` is the JSON text.
+    """Returns the boxes and points in a JSON value, which is a dict or a list of dicts. `text` is
+    the JSON text.
 
-    A dict is one of them if it has a key of `JSON_KEYS`, such as `bbox_2d`. A value without any
-    such key gives an empty list. Raises RowError if only some items have such a key.
+    A dict is a box or a point if it has a key of `JSON_KEYS`, such as `bbox_2d`. A value without
+    any such key gives an empty list. Raises RowError if only some items of a list have such a key.
     """
     items = value if isinstance(value, list) else [value]
     is_object = [

@@ -70,8 +70,8 @@ class RenderedObjects(NamedTuple):
     can."""
 
     def answer_objects(self, labelled: Iterable[tuple[int, str | None]]) -> list[AnswerObject]:
-        """Returns the objects of an answer, from pairs of an object's index and its label in the
-        answer."""
+        """Returns the objects of an answer. Each pair in `labelled` is the index of an object and
+        the label that it gets in the answer."""
         return [AnswerObject(label, self.numbers[index]) for index, label in labelled]
 
 

@@ -44,7 +44,7 @@ Placeholder = Literal["labels", "expression"]
 
 
 class Template(NamedTuple):
-    """A question with a placeholder, {labels} or {expression}.
+    """A question with a placeholder, {labels} or {expression}, for the name that is asked for.
 
     `Template("Find {labels}.").fill("cat, dog") -> "Find cat, dog."`
     """
@@ -179,8 +179,8 @@ ABSENT_ANSWERS = (
 def check_question_settings(
     style: Style, geometry: Geometry, templates: Sequence[str] | None, placeholder: str
 ) -> None:
-    """Raises ValueError if the style cannot render the geometry, or if the templates cannot be
-    used."""
+    """Raises ValueError if the style cannot render the geometry, or if one of the templates cannot
+    be used: each must have `placeholder`, such as "labels", and no other."""
     if geometry not in STYLE_GEOMETRIES[style]:
         known = ", ".join(STYLE_GEOMETRIES[style])
         raise ValueError(f"the style {style!r} supports {known}, but not {geometry}")

@@ -31,8 +31,9 @@ def conversation(image: int, turns: Sequence[Turn]) -> list[Segment]:
 def add_turns(
     content: list[Segment], image: int, turns: Sequence[Turn], choices: RandomChoices
 ) -> list[Segment]:
-    """Returns the conversation with each new turn inserted at a random place between the existing
-    turns.
+    """Returns the conversation `content` with each new turn inserted at a random place between the
+    existing turns. `image` is the index of the image, within the record's media, that the turns are
+    about.
 
     Content without roles is not a conversation: it is replaced by a new conversation. If the
     conversation does not contain the image, the image and all turns are appended to it.
@@ -62,8 +63,8 @@ def _places_for_a_turn(content: list[Segment]) -> list[int]:
 
 
 def _turn_ends(before: list[Segment]) -> bool:
-    """Returns whether the content before a place ends with an answer, or has no text except a
-    system text."""
+    """Returns whether a new turn may follow the segments `before`: they end with an answer, or have
+    no text except a system text."""
     if before[-1]["role"] == "assistant":
         return True
     return all(one["kind"] != "text" or one["role"] == "system" for one in before)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MIN_SIDE, MAX_SIDE = 480, 4096
-"""Limits in pixels: a small image is enlarged until its shorter side is MIN_SIDE or its longer side
-is MAX_SIDE."""
+"""Limits in pixels for drawing: a small image is enlarged until its shorter side is MIN_SIDE, or
+until its longer side is MAX_SIDE."""
 MAX_LABELLED = 40
-"""The maximum number of objects of which each is labelled. If there are more objects, each label is
+"""If an image has at most this many objects, each object is labelled. If it has more, each label is
 drawn only once, at the first object that has it."""
 COLOURS: tuple[Colour, ...] = (
     (240, 50, 70), (60, 190, 75), (255, 225, 25), (40, 140, 255), (250, 130, 40), (190, 80, 240),

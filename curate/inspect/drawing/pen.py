@@ -17,8 +17,8 @@ MAX_LABEL_CHARACTERS = 40
 SHADE, FAINT = 70, 130
 """The opacity of a shaded area and of a faint line, from 0 to 255."""
 MARGIN = 4
-"""The margin outside the image, in image sizes, at which a line is cut. An edge of a 3D box near
-the camera can end millions of pixels away."""
+"""The distance from the image beyond which a line is not drawn, as a multiple of the image's size.
+An edge of a 3D box near the camera can end millions of pixels away."""
 
 
 class _Label(NamedTuple):
@@ -70,7 +70,8 @@ class Pen:
         self._draw.circle(point, self.radius, fill=colour)
 
     def label(self, point: Point, text: str, colour: Colour) -> None:
-        """Add a label for `write_labels` to draw, above a point or as near as there is space."""
+        """Add a label, which `write_labels` draws later: above the point, or as near to it as there
+        is space."""
         short = (
             text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"
         )
@@ -101,7 +102,8 @@ def _free_position(
     size: tuple[int, int],
     taken: Sequence[tuple[float, float, float, float]],
 ) -> Point:
-    """Return the upper left corner at which to draw a label of the size `needed` near a point.
+    """Return the upper left corner at which to draw a label near a point. `needed` is the width and
+    height of the label, and `size` of the image.
 
     The label is inside the image and overlaps none of the `taken` rectangles: it is above the point
     if possible, otherwise at the next free height. If no height is free, it is above the point.

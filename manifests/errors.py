@@ -9,7 +9,8 @@ import re
 from manifests.visible import without_passwords
 
 _ADDRESS = re.compile(r"(<[^<>]*) at 0x[0-9a-fA-F]+>")
-"""Python's default text of an object, as in `<_io.BytesIO object at 0x7f21>`."""
+"""Finds the memory address in Python's default text of an object: `<_io.BytesIO object at
+0x7f21>`."""
 
 
 class CurateError(Exception):

@@ -1,4 +1,5 @@
-"""What settings that are numbers refuse, and groups of settings that a recipe gives in part."""
+"""Validators of settings: for numbers, and for groups of settings of which a recipe gives only
+some."""
 
 from __future__ import annotations
 
@@ -8,12 +9,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, BeforeValidator, ValidationInfo
 
 LARGEST = 2**63 - 1
-"""The largest whole number of a column (int64)."""
+"""The largest whole number that a setting accepts, which is the largest in a column (int64)."""
 
 
 def plain_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
-    """Returns the value of a setting. Raises ValueError for true and false in the place of a
-    number, which pydantic takes for 1 and 0, and for a whole number over 64 bits.
+    """Returns the value of a setting unchanged. Raises ValueError if the setting is a number, and
+    the value is true or false, which pydantic would take for 1 or 0, or a whole number over 64
+    bits.
 
     Use it for all settings: `_plain = field_validator("*", mode="before")(plain_number)`.
     """
@@ -30,14 +32,14 @@ def plain_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
 
 @functools.cache
 def _types(annotation: Any) -> frozenset[Any]:
-    """The types in an annotation: `int | None -> {int, NoneType}`."""
+    """Returns all types in an annotation: `int | None -> {int, NoneType}`."""
     inner = get_args(annotation)
     return frozenset().union(*map(_types, inner)) if inner else frozenset([annotation])
 
 
 def completed(default: BaseModel) -> BeforeValidator:
-    """Returns a validator for a group of settings: those that a recipe leaves out are as in
-    `default`, not as in the class of the group."""
+    """Returns a validator for a group of settings of which a recipe gives only some: the others get
+    their values from `default`, and not from the defaults of the group's class."""
 
     def complete(given: Any) -> Any:
         return {**default.model_dump(), **given} if isinstance(given, dict) else given

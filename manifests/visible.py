@@ -8,8 +8,8 @@ _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 """Characters that a terminal acts on or cannot print: control characters other than tab and
-newline, separators of lines, the ones that turn the direction of text (Unicode Standard Annex 9),
-and halves of surrogate pairs, which stand for bytes of file names that are not UTF-8."""
+newline, separators of lines, characters that change the direction of text (Unicode Standard Annex
+9), and halves of surrogate pairs, which stand for bytes of file names that are not UTF-8."""
 _USER = re.compile(r"(?<=://)(?!anonymous@)[^/\s@?#'\"]*@")
 _KEYED = re.compile(
     r"(?i)([?&][\w.%-]*(?:key|secret|token|password|passwd|pwd|signature|credential|sig)[\w.%-]*=)"

@@ -41,8 +41,9 @@ class Angles(BaseModel):
 RECORD_ANGLES = Angles()
 """The convention of a record's `box3d`: roll about x, pitch about y, yaw about z, in radians."""
 QWEN3_ANGLES = Angles(unit="half_turn")
-"""The convention of Qwen3-VL's answers in the code that draws them (published, cookbook
-`3d_grounding`). It is the default for rendering, because that code was run on real answers."""
+"""The convention of Qwen3-VL: the code of its cookbook `3d_grounding` reads the model's answers in
+this way to draw the boxes (published). It is the default for rendering, because that code was run
+on real answers."""
 
 
 def to_radians(written: np.ndarray, angles: Angles) -> np.ndarray:

@@ -41,8 +41,9 @@ def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
 
 
 def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
-    """Returns for each object the value of the image that the object is on. `medium` has the index
-    of this image in `values`; -1 stands for no image and gives nan.
+    """Returns for each object the value of the image that the object is on. `values` has one value
+    or row for each image of the batch; `medium` has the index of the object's image in `values`; -1
+    stands for no image and gives nan.
 
     `values_per_object([5.0, 7.0], [1, 1, 0, -1]) -> [7.0, 7.0, 5.0, nan]`
     """
@@ -81,7 +82,8 @@ def virtual_depth_scale(
     focal: float = VIRTUAL_FOCAL,
     height: float = VIRTUAL_HEIGHT,
 ) -> np.ndarray:
-    """Returns (n,) virtual depth divided by real depth: (focal / fy) * (image height / height).
+    """Returns (n,) factors that convert the real depth of objects to Omni3D's virtual depth: (focal
+    / fy) * (heights / height). `heights` are the heights of the images in pixels.
 
     Source: Omni3D; the focal length is fy, as in the code of Cube R-CNN.
     """
@@ -111,8 +113,8 @@ def scale_focal_lengths(cameras: np.ndarray, scale: np.ndarray) -> np.ndarray:
 def with_cameras(
     media: pa.Array | pa.ChunkedArray, cameras: np.ndarray, **fields: pa.Array
 ) -> pa.Array:
-    """Returns the column `media` with the new `cameras`, (media, 4), and with the given `fields`
-    replaced.
+    """Returns the column `media` with the new `cameras`, (media, 4), and with other fields of its
+    structs replaced by `fields`, which have one value for each image or video.
 
     If a new camera contains a nan, the medium keeps its old camera.
     """

@@ -60,8 +60,9 @@ def pixels_as_shown(stored: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _box_of_corners(a: np.ndarray, b: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Returns boxes from two opposite corners `a` and `b`. If a box of `boxes` is inverted, its new
-    box is inverted too."""
+    """Returns boxes x1 y1 x2 y2 from their opposite corners `a` and `b`, in order. A box is
+    returned inverted (x1 > x2 and y1 > y2) if the box with the same index in `boxes` is inverted.
+    """
     inverted = (boxes[:, :2] > boxes[:, 2:]).any(axis=1, keepdims=True)
     low, high = np.minimum(a, b), np.maximum(a, b)
     return np.concatenate([np.where(inverted, high, low), np.where(inverted, low, high)], axis=1)

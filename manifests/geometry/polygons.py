@@ -40,8 +40,8 @@ class Polygons(NamedTuple):
 
 
 def flatten_polygons(column: pa.Array) -> Polygons:
-    """Returns the polygons of a flat column list<list<float32>>. Raises ManifestError if a ring has
-    an odd number of coordinates."""
+    """Returns the polygons of a column list<list<float32>> with one polygon, a list of rings, for
+    each object. Raises ManifestError if a ring has an odd number of coordinates."""
     rings = column.flatten()
     lengths = _lengths(rings)
     if (lengths % 2).any():
@@ -106,15 +106,16 @@ def inner_points(polygons: Polygons) -> np.ndarray:
 
 
 _HEIGHTS = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 3 / 8, 5 / 8, 7 / 8)
-"""Heights that are tried, as fractions of the object's height (our choice), if the polygon has no
-inside at the height of its centroid. This happens if its outline crosses itself."""
+"""Heights at which a point inside the polygon is searched, as fractions of the polygon's height
+(our choice). They are used if the polygon has no inside at the height of its centroid, which
+happens if its outline crosses itself."""
 _MIN_WIDTH = 1e-3
 """Minimum width of a segment, in [0,1000]. A narrower segment may contain no float32 number (near
 1000, float32 numbers are 6e-5 apart)."""
 
 
 def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
-    """Returns only the polygons of the objects for which the mask `objects`, (objects,) bool, is
+    """Returns the polygons of only those objects for which the mask `objects`, (objects,) bool, is
     true. The objects keep their numbers."""
     rings = objects[polygons.ring_of]
     if rings.all():
@@ -128,8 +129,8 @@ def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
 
 
 def _centroids(polygons: Polygons) -> np.ndarray:
-    """Returns (objects, 2) centroid of the largest ring; the middle of the bounding box if no ring
-    has an area."""
+    """Returns (objects, 2) x y: the centroid of the largest ring of each object; the middle of the
+    bounding box if no ring has an area."""
     lengths, starts = np.diff(polygons.starts), polygons.starts[:-1]
     origin = polygons.points[starts]
     relative = polygons.points - np.repeat(origin, lengths, axis=0)

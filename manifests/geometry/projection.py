@@ -39,7 +39,7 @@ class Projection(NamedTuple):
     cut: np.ndarray
     """(n,) bool: whether a part of the cuboid is behind the near plane."""
     facing: np.ndarray
-    """(n, 6) bool: whether the camera sees the outside of each face."""
+    """(n, 6) bool: whether the camera sees the outside of each face, in the order of FACES."""
 
 
 def project_points(points: np.ndarray, cameras: np.ndarray) -> np.ndarray:
@@ -109,9 +109,12 @@ def clip_to_image(units: np.ndarray) -> np.ndarray:
 
 
 def _cut_at_near_plane(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (n, 12, 2, 3), the ends of the edges, and (n, 12) bool, whether any part of an edge
-    is in front of the near plane. An end behind the plane is moved along its edge onto the
-    plane."""
+    """Cuts the edges of cuboids at the near plane: an end behind the plane is moved along its edge
+    onto the plane. `ends` are (n, 12, 2, 3) points in metres, two for each edge.
+
+    Returns the new ends, (n, 12, 2, 3), and whether any part of an edge is in front of the plane,
+    (n, 12) bool.
+    """
     depth = ends[..., 2]
     behind = depth < NEAR
     other = ends[:, :, ::-1]

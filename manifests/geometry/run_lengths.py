@@ -79,7 +79,8 @@ def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
 
 
 class _Mask(NamedTuple):
-    """A mask in JSON; `counts` is bytes if the mask is compressed."""
+    """The mask of one object, read from JSON: the number of the object, the height and width, and
+    the run lengths, int64, or bytes if they are compressed."""
 
     object: int
     size: tuple[int, int]
@@ -154,12 +155,13 @@ needs 32 bits and a sign."""
 
 
 def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Computes run lengths from compressed numbers. From the fourth run on, the length is the run's
-    number plus the length of the run two positions before.
+    """Computes run lengths from the decompressed numbers of many masks; owner[i] is the mask of
+    values[i], ascending. From the fourth run of a mask on, the length is the run's number plus the
+    length of the run two positions before.
 
-    So the lengths of runs 1, 3, 5, ... of an owner are one cumulative sum, and those of runs 2, 4,
-    6, ... are another cumulative sum; run 0 is unchanged.
-    `_undo_differences([1, 2, 3, 4, 5], [0] * 5) -> [1, 2, 3, 6, 8]`
+    So the lengths of runs 1, 3, 5, ... of a mask are one cumulative sum, and those of runs 2, 4, 6,
+    ... are another cumulative sum; run 0 is unchanged. `_undo_differences([1, 2, 3, 4, 5], [0] * 5)
+    -> [1, 2, 3, 6, 8]`
     """
     number = _numbered(owner)
     chain = 2 * owner + number % 2
@@ -186,8 +188,9 @@ def _numbered(owner: np.ndarray) -> np.ndarray:
 
 
 def _drop_incomplete(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, np.ndarray]:
-    """Returns only the masks whose runs add up to the number of their pixels, and `broken`, in
-    which the objects of all other masks are marked."""
+    """Drops the masks whose runs do not add up to the number of their pixels. Returns the other
+    masks, and `broken`, (objects,) bool, in which the objects of the dropped masks are now marked.
+    """
     masks = len(runs.objects)
     possible = (runs.lengths >= 0) & (runs.lengths <= MAX_SIDE**2)
     covered = np.bincount(runs.mask_of, np.where(possible, runs.lengths, np.inf), masks)

@@ -93,9 +93,9 @@ SPACES = {
     "gemini": Space(form="yxyx", unit="thousandth"),
     "aitw": Space(form="yxhw", unit="fraction"),
 }
-"""Known spaces, named for the data set or model that uses them. COCO, VOC's devkit, YOLO, the Qwen
-models (notebook process_bbox, and the reports), AITW and Gemini's API are documented by their
-makers."""
+"""Coordinate spaces that a recipe can name, such as `coco`. Each is the space of a data set or a
+model. COCO, VOC's devkit, YOLO, the Qwen models (notebook process_bbox, and the reports), AITW and
+Gemini's API are documented by their makers."""
 
 
 def _parse_space(value: Any) -> Any:
@@ -198,14 +198,15 @@ def points_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.
 
 
 def _to_centre(space: Space) -> float:
-    """Returns what must be added to a coordinate to get a position on the image in pixels: 0.5 if
-    pixels are numbered from 0, because the position is the centre of the pixel."""
+    """Returns the number to add to a coordinate in `space` to get the position on the image: 0.5 if
+    pixels are numbered from 0, -0.5 if they are numbered from 1 (a pixel's position is its centre),
+    0 if coordinates are positions already."""
     return {"edges": 0.0, "zero": 0.5, "one": -0.5}[space.index]
 
 
 def _units_per_number(sizes: np.ndarray, space: Space) -> np.ndarray:
-    """Returns the factors that convert numbers in `space` to [0,1000]: one factor, or (n, 2)
-    factors if the unit is pixels, because they then depend on the size of each image."""
+    """Returns the factors that convert coordinates in `space` to [0,1000]: one factor, or (n, 2)
+    factors if the unit is pixels, because they then depend on the `sizes` of the n images."""
     if space.unit != "pixel":
         return np.array([_UNITS_PER[space.unit]])
     pixels = np.asarray(sizes, np.float64)

@@ -65,8 +65,8 @@ time (measured)."""
 
 
 def _first_16_digits(ids: pa.Array) -> np.ndarray:
-    """Returns (n, 2) big-endian uint64: the first 16 characters of each id; not copied if all ids
-    have 32 characters."""
+    """Returns (n, 2) big-endian uint64: the first 16 characters of each id, as two groups of 8
+    bytes. The column is not copied if all ids have 32 characters."""
     if not len(ids):
         return np.empty((0, 2), ">u8")
     lengths = np.diff(np.frombuffer(ids.buffers()[1], np.int32, len(ids) + 1, 4 * ids.offset))

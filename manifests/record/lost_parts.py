@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 LOST = "curate.lost"
 """The key in `meta`: `{"curate.lost": {"annotations": 2}}`."""
 INCOMPLETE = "incomplete record"
-"""The reason for which a step leaves out a record that lost a part."""
+"""The reason with which a step drops or skips a record that lost a part when it was read."""
 
 
 def with_lost(meta: Mapping[str, Any] | None, **lost: int) -> dict[str, Any]:

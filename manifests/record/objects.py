@@ -67,11 +67,11 @@ def to_lists(values: np.ndarray) -> pa.Array:
 def edit_objects(
     column: pa.Array | pa.ChunkedArray, keep: np.ndarray, **fields: pa.Array
 ) -> pa.Array:
-    """Returns the column `objects` with some fields replaced, and only with the objects that `keep`
-    selects.
+    """Returns the column `objects` with new values in some fields, and without the objects for
+    which `keep` is false.
 
-    `keep` (n,) bool and `fields` have a value for each flat object before the edit. If nothing
-    changes, the same column is returned.
+    `keep` (n,) bool and each of the `fields` have one value for each of the n objects in `column`.
+    If nothing changes, the same column is returned.
     """
     if keep.all() and not fields:
         return one_chunk(column)
@@ -88,15 +88,15 @@ def count_objects(objects: Objects, chosen: np.ndarray, records: int) -> pa.Arra
 
 
 def replace_where(old: pa.Array, chosen: np.ndarray, values: np.ndarray) -> pa.Array:
-    """Returns a flat column list<float32>: the row of `values` (n, numbers) where `chosen` is true,
-    otherwise the row of `old`."""
+    """Returns a column list<float32> in which some rows of `old` are replaced: where `chosen` is
+    true, by the same row of `values` (n, numbers)."""
     return pc.if_else(pa.array(chosen), to_lists(values), old)
 
 
 def objects_column(counts: np.ndarray, **fields: pa.Array) -> pa.Array:
-    """Returns the column `objects`; `counts`: the number of objects of each record.
+    """Returns the column `objects` for records of which record i has counts[i] objects.
 
-    `fields` are flat, with one value for each object. A field that is not given is null.
+    `fields` have one value for each object of all records. A field that is not given is null.
     """
     total = int(counts.sum())
     children = [

@@ -1,9 +1,10 @@
 """Marks of records whose source annotates only some labels: which labels are known to be absent
-from the image, and which are not annotated completely.
+from the image, and which objects are only some of those with their label.
 
-In a federated data set (LVIS, Open Images) each image has a few labels that were looked for. Some
-of them are verified to be absent, and of some not all objects are annotated. Nothing is known of
-any other label. The marks stay with the record in every step and in the shards.
+In a federated data set (LVIS, Open Images) the annotators looked for only a few labels in each
+image. Some of these labels are verified to be absent; of others, not every object is annotated.
+Nothing is known of all other labels. The marks stay with the record in every step and in the
+shards.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 ABSENT = "curate.absent"
-"""The key in `meta` with the labels that are known to be absent: `{"curate.absent": ["dog"]}`. A
-record without it is annotated completely; of a record with it, no other label is known to be
-absent."""
+"""The key in `meta` that lists the labels known to be absent: `{"curate.absent": ["dog"]}`. If a
+record has this key, nothing is known of labels that are neither listed nor annotated. If it does
+not, the image is annotated completely."""
 PARTIAL = "curate.partial"
-"""The attribute of an object, true if other objects of its label are not annotated."""
+"""The attribute of an object that is true if the image has more objects with the same label, which
+are not annotated."""
 
 
 def known_absent(meta: pa.Array | pa.ChunkedArray) -> list[list[str] | None]:
-    """Returns the labels that are known to be absent, for each record with the mark; None for a
-    record without it. Only values that contain the key are parsed."""
+    """Returns, for each record, the labels that are known to be absent from its image; None if the
+    record does not have the key ABSENT. Only values of `meta` that contain the key are parsed."""
     found: list[list[str] | None] = [None] * len(meta)
     for row, parsed in _parsed(meta, ABSENT):
         labels = parsed.get(ABSENT)
@@ -48,7 +50,7 @@ def with_true(attributes: pa.Array, names: Sequence[str]) -> np.ndarray:
 
 
 def _parsed(texts: pa.Array | pa.ChunkedArray, name: str) -> list[tuple[int, dict[str, Any]]]:
-    """Returns the row number and the parsed value of each JSON object whose text contains
+    """Returns (row number, parsed object) for each text that is a JSON object and contains
     `name`."""
     mentioned = np.flatnonzero(np.asarray(pc.match_substring(texts, name).fill_null(False)))
     values = ((row, orjson.loads(texts[row].as_py())) for row in mentioned.tolist())

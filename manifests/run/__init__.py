@@ -1,2 +1,2 @@
-"""What a run records about itself: manifests of its files, counts of rows, and hashes of settings;
-and how this is verified."""
+"""What a run records about itself: manifests of its files, counts of rows, and hashes of settings.
+Also verifies finished runs against these."""

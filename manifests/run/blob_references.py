@@ -1,4 +1,4 @@
-"""Checks that records refer only to bytes that are in the media files which the run stored."""
+"""Checks that records refer only to bytes that exist in the media files which the run stored."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ENDING = ".media"
 
 
 def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
-    """Returns the size in bytes of each file of stored media, by the uri that records use:
-    `{"kept:00-web-1f/part-2a.media": 4096}`. `passes` are pairs of a pass's folder and its
-    commits."""
+    """Returns the size in bytes of each media file that a run stored, by the uri that records use:
+    `{"kept:00-web-1f/part-2a.media": 4096}`. `passes` are pairs of a pass's folder and its commits.
+    """
     return {
         f"{KEPT}{storage.base_name(folder)}/{file.name}": file.size_bytes
         for folder, commits in passes
@@ -29,8 +29,9 @@ def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
 
 
 def broken_references(part: str, blobs: dict[str, int]) -> Iterator[str]:
-    """Yields an error text for each file of stored media to which the records of a part refer, if
-    this file does not exist or is too short. Only the column `media` is read."""
+    """Yields an error text for each stored media file that is missing or too short, although
+    records of the part refer to it. `blobs` is the result of `blobs_of`. Only the column `media` is
+    read."""
     media = parts.read_columns(part, ("media",))["media"].combine_chunks().flatten()
     fields = {name: pc.struct_field(media, name) for name in ("uri", "offset", "length")}
     kept = pa.table(fields).filter(pc.starts_with(fields["uri"], KEPT))

@@ -10,12 +10,12 @@ from pydantic import BaseModel, Field
 
 
 class Counted(BaseModel):
-    """The units of a source (its files, or the lines, rows, elements or members in them), and what
-    became of them: found = used + failed + left aside.
+    """Counts what became of the files, or of the lines, rows, elements or members, of a source. For
+    every kind of unit: found = used + failed + left aside.
 
-    Left aside are units that are neither used nor an error, such as blank lines. `a + b` counts the
-    units of `a` and of `b`. `found` is counted without the parser; where that is not possible,
-    `uncounted` is 1, and `found` is what was used, failed or left aside.
+    Left aside are units that are neither used nor an error, such as blank lines. `a + b` adds up
+    two counts. `found` is counted apart from the parser. In a range of a file where this is not
+    possible, `found` is the sum of the other three, and `uncounted` is 1.
     """
 
     source: str
@@ -73,7 +73,7 @@ class Counted(BaseModel):
 
 
 FILES = "files"
-"""The value of `unit` in the entry that counts the files of a source."""
+"""The value of `unit` in an entry that counts files."""
 
 
 def total_counted(entries: Iterable[Counted]) -> list[Counted]:

@@ -101,15 +101,15 @@ def _started(pid: int) -> int | None:
 
 
 class Lock:
-    """A lock of a folder that this process holds. `place` is the path of the lock file; "" if the
-    folder could not be locked."""
+    """A lock that this process holds on a folder. `place` is the path of the lock file; "" if the
+    folder is on object storage, which cannot be locked."""
 
     def __init__(self, place: str, holder: Holder) -> None:
         self._place, self._holder = place, holder
 
     def check(self) -> None:
-        """Raises LockError if another run has taken the folder over, because this process was
-        suspended."""
+        """Raises LockError if another run has taken over the folder, because this process did not
+        renew its lock, for example while it was suspended."""
         if self._place and _read(self._place) != self._holder:
             raise LockError(
                 "another run has taken over this folder, because this run did not renew its lock "
@@ -125,7 +125,7 @@ def holding(folder: str, warn: Callable[[str], None]) -> Iterator[Lock]:
     """Locks a folder for the `with` block. Raises LockError at once if another process that still
     runs has locked it.
 
-    pyarrow cannot lock a folder on object storage: `warn` is then called.
+    A folder on object storage cannot be locked: `warn` is then called with a warning for the user.
     """
     holder = Holder.this()
     if storage.is_remote(folder):

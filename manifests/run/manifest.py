@@ -29,7 +29,8 @@ format."""
 
 _FRESH = "Run the recipe again, with a new output folder."
 _CHECKSUM = b'"checksum": "'
-"""The last field of every manifest and commit; its value is the digest of all bytes before it."""
+"""How the last field of every manifest and commit starts; its value is the digest of all bytes
+before it."""
 
 
 class Commit(BaseModel):

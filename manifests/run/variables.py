@@ -1,5 +1,5 @@
-"""The variables `${NAME}` of a recipe in the manifest of a run, which must not contain their
-values."""
+"""Records which settings of a recipe have variables such as `${NAME}`, for the manifest of a run.
+The manifest has only digests of the variables' values, because a value may be a password."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ be guessed quickly from their digests (our choice)."""
 
 
 class VariableSetting(BaseModel):
-    """A setting whose value contains a variable, and its path in the recipe: `${PORT}` at
-    `["steps", 2, "embed", "port"]`.
+    """A setting whose value in the recipe contains a variable. `path` leads to the setting:
+    `["steps", 2, "embed", "port"]`. `text` is its value as written: `${PORT}`.
 
     If `plain` is true, the value is not in quotes in the recipe, so the variable may stand for a
     number, as everywhere in YAML.
@@ -31,7 +31,8 @@ class VariableSetting(BaseModel):
 
 
 class Variables(BaseModel):
-    """The settings of a recipe that have variables, and a keyed digest of each variable's value."""
+    """The settings of a recipe that have variables, and a digest of each variable's value, by the
+    name of the variable."""
 
     settings: list[VariableSetting] = Field(default_factory=list)
     digests: dict[str, str | None] = Field(
@@ -40,8 +41,8 @@ class Variables(BaseModel):
 
 
 def value_digest(name: str, value: str, seed: int) -> str:
-    """Returns a digest of a variable's value, by scrypt; its salt is the recipe's seed and the name
-    of the variable."""
+    """Returns a digest of a variable's value, made by scrypt with the recipe's seed and the
+    variable's name as salt."""
     salt = f"curate:{seed}:{name}".encode()
     data = value.encode("utf-8", "surrogateescape")
     key = hashlib.scrypt(

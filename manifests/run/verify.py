@@ -129,8 +129,8 @@ def _file(folder: str, name: str, entry: FileEntry) -> Fault | None:
 
 
 def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
-    """Yields a fault for each commit (the manifest of a part) that is missing, or that differs from
-    its copy in the manifest of the pass.
+    """Yields a fault for each commit (the manifest of a part) of the pass `known` that is missing,
+    or that differs from its copy in the manifest of the pass.
 
     The names of the manifest and the commits are added to `covered`.
     """
@@ -195,7 +195,8 @@ def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
 
 
 def _rows(folder: str, passes: list[_Pass], wrong: dict[str, Fault]) -> Iterator[Fault]:
-    """Yields a fault for each part whose files do not have the rows that its commit states."""
+    """Yields a fault for each Arrow file that does not have the number of rows that the commit of
+    its part states. Files in `wrong`, which have a fault already, are not read."""
     for known in (one for one in passes if one.entry.kind != "shards"):
         for commit in known.manifest.parts:
             for name, rows in _stated_rows(known.entry.kind, commit).items():
@@ -236,8 +237,8 @@ def _references(folder: str, passes: list[_Pass]) -> Iterator[Fault]:
 
 
 def _uncovered(folder: str, covered: set[str]) -> tuple[list[str], list[Fault]]:
-    """Returns the files that no manifest names, and a fault for each file whose content does not
-    match the checksum that it ends with."""
+    """Returns the files in the folder that are not in `covered`, and a fault for each list of
+    splits whose content does not match the checksum at its end."""
     there = [name for name in storage.files_below(folder) if name not in covered]
     split_lists = [name for name in there if storage.base_name(name) == _SPLITS]
     faults = [

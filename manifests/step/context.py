@@ -9,8 +9,8 @@ from manifests.step.corpus import Part
 
 
 class Blobs(Protocol):
-    """A function that stores the bytes of a crop, a clip or a page that a step makes, in a file
-    next to the part."""
+    """A function that stores bytes which a step makes, such as a cropped image, in a file next to
+    the part."""
 
     def __call__(self, data: bytes | memoryview) -> Reference:
         """Store the bytes. Returns a reference to them, which the step puts into the `media` of a

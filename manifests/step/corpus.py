@@ -60,8 +60,8 @@ class Worker(NamedTuple):
 
 
 class Opened(Protocol[T_contra, R_co]):
-    """Work that needs a set-up, such as loading a model, before it can process items:
-    `with work.open() as call: call(item)`."""
+    """A task that needs a set-up, such as loading a model, before it can process items: `with
+    work.open() as call: call(item)`."""
 
     def open(self) -> AbstractContextManager[Callable[[T_contra], R_co]]: ...
 
@@ -135,19 +135,21 @@ class Workspace(Protocol):
         ...
 
     def note(self, text: str) -> None:
-        """Print a remark for the user on what the step has found, such as values that are far more
-        frequent than others. It is printed only when the step runs, and written to no file."""
+        """Prints a remark for the user on what the step has found, such as values that are far more
+        frequent than others. The remark is printed only when the step runs, and is not written to
+        any file."""
         ...
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """The same as `Executor.map`. It is for small results, because nothing is written to
+        """Does the same as `Executor.map`. It is for small results, because nothing is written to
         disk."""
         ...
 
     def phase(
         self, name: str, work: Callable[[K, str], TaskResult], tasks: Iterable[K]
     ) -> tuple[str, list[Commit]]:
-        """Run `work(task, folder)` for every task that has no commit yet.
+        """Runs `work(task, folder)` for every task that has no commit yet. `name` is the name of
+        the phase.
 
         Returns the folder and the commits of all tasks, in the order of the tasks. The files of a
         task must depend only on the corpus, the step's settings and the seed.

@@ -1,5 +1,6 @@
 """Types with which a step declares what it needs: resources of a worker, the size of images, and
-models. Two marks declare that a setting does not change the step's results or its measures."""
+models. Also `Location` and `Bound`, which mark settings that do not change what the step measures.
+"""
 
 from __future__ import annotations
 

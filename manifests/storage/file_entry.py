@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel
 
 
 def inside(name: str) -> str:
-    """Returns a name from a manifest or a record. Raises ValueError if it could lead out of the
-    folder that it is relative to."""
+    """Returns `name` unchanged if a file with this name is inside its folder. Raises ValueError if
+    the name could lead out of the folder, for example with `..`."""
     parts = name.split("/")
     if {"", ".", ".."} & {*parts} or "\\" in name or "\0" in name:
         raise ValueError(f"the name {name!r} leads out of the folder; names must be like a/b.arrow")
@@ -17,7 +17,7 @@ def inside(name: str) -> str:
 
 
 InsideName = Annotated[str, AfterValidator(inside)]
-"""The name of a file or folder below the folder of the manifest: relative, without `..`."""
+"""The name of a file or folder inside the folder of a manifest: a relative path without `..`."""
 
 
 class FileEntry(BaseModel):

@@ -20,7 +20,7 @@ from manifests.storage.paths import UNREACHABLE_FIX, filesystem, is_remote
 
 TEMPORARY = ".tmp"
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
-"""The names that `writing` gives to files until they are complete."""
+"""Matches the names of temporary files, which `writing` uses until a file is complete."""
 
 
 class Sink:
@@ -59,15 +59,16 @@ def open_input(uri: str) -> pa.NativeFile:
 
 
 def open_file(uri: str) -> pa.NativeFile:
-    """Open a file for random access, without mapping it: a file that becomes shorter is an error,
-    and what was read does not stay in memory."""
+    """Opens a file for random access, without mapping it into memory. So a file that another
+    program shortens causes an error and no crash, and the bytes that were read do not stay in
+    memory."""
     with storage_errors(uri):
         system, path = filesystem(uri)
         return system.open_input_file(path)
 
 
 def open_stream(uri: str) -> pa.NativeFile:
-    """Open a file to read it from start to end. It is decompressed if its name ends in .gz, .zst,
+    """Opens a file for reading from start to end. It is decompressed if its name ends in .gz, .zst,
     .bz2 or .lz4."""
     with storage_errors(uri):
         system, path = filesystem(uri)
@@ -120,7 +121,8 @@ def names(folder: str) -> list[str]:
 
 
 def files_below(folder: str) -> list[str]:
-    """Returns the names of all files below a folder, relative to it, sorted; hidden ones too."""
+    """Returns the names of all files in a folder and its subfolders, relative to the folder,
+    sorted; hidden files too."""
     if not is_remote(folder):
         found = (os.path.join(where, n) for where, _, files in os.walk(folder) for n in files)
         return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
@@ -132,8 +134,9 @@ def files_below(folder: str) -> list[str]:
 
 
 def is_inside(folder: str, uri: str) -> bool:
-    """Returns whether a file or folder lies below `folder`, after links to folders are followed. A
-    link to a file counts as where the link is. Object storage has no links."""
+    """Returns whether the file or folder `uri` lies in `folder` or its subfolders, after links to
+    folders are followed. A link to a file counts as inside if the link itself is inside. On object
+    storage, which has no links, the result is always true."""
     if is_remote(uri):
         return True
     root = os.path.realpath(folder)
@@ -170,8 +173,8 @@ def delete_folder(uri: str) -> None:
 
 
 def clear_unfinished(folder: str, below: bool = False) -> None:
-    """Delete the temporary files of processes that were killed, in a folder or in all folders
-    `below` it, too. Only local folders have such files."""
+    """Deletes the temporary files of processes that were killed, in a folder; if `below` is true,
+    in all its subfolders too. Only local folders have such files."""
     if is_remote(folder):
         return
     for place, folders, files in os.walk(folder):

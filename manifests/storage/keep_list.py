@@ -1,4 +1,5 @@
-"""Keep lists: .npy files of sorted 128-bit uids, dtype `u8,u8`, as DataComp publishes its subsets.
+"""Reads and writes keep lists: .npy files with the sorted 128-bit uids of the samples to keep,
+dtype `u8,u8`, the form in which DataComp publishes its subsets.
 
 A uid is 32 hex digits: the first field has the first 16 digits, the second field has the last 16.
 Every program that loads such files with numpy, such as DataComp's resharder, can read our files.
@@ -35,7 +36,7 @@ def parse_uids(uids: pa.Array) -> np.ndarray:
 
 
 def write_keep_list(path: str, uids: np.ndarray) -> int:
-    """Write the distinct uids (`DTYPE`) in sorted order. Returns how many uids were written."""
+    """Writes the distinct uids (`DTYPE`) in sorted order. Returns how many uids were written."""
     uids = uids[np.lexsort((uids["f1"], uids["f0"]))]
     is_first = np.ones(len(uids), bool)
     is_first[1:] = uids[1:] != uids[:-1]

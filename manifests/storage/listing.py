@@ -18,10 +18,11 @@ from manifests.storage.paths import filesystem, is_remote
 
 
 class File(NamedTuple):
-    """A listed file.
+    """A file that was found, or another entry of a folder that cannot be read as a file.
 
-    `uri` is the full path or URL of the file. `name` is relative to the listed folder; the ids of
-    records are made from it. `size` is in bytes; `stamp` is the modification time in nanoseconds.
+    `uri` is the full path or URL. `name` is relative to the listed folder; the ids of records are
+    made from it. `size` is in bytes; if it is negative, the entry cannot be read, and FAULTS has
+    the reason for this number. `stamp` is the modification time in nanoseconds.
     """
 
     uri: str
@@ -39,7 +40,8 @@ FAULTS = {
     DENIED: "the file cannot be read (permission denied). Allow reading it: chmod u+r.",
     LOOP: "the link leads back to a folder that is already read. Delete the link.",
 }
-"""What is wrong with an entry that is not a readable file; its key is the `size` of the entry."""
+"""Why an entry cannot be read as a file, by the negative number that the entry has in place of its
+size."""
 _PASS = re.compile(r"\d\d-.+-[0-9a-f]{8,}")
 
 
@@ -56,8 +58,9 @@ def list_files(pattern: str) -> list[File]:
 
 
 def list_entries(pattern: str) -> list[File]:
-    """Returns what `list_files` returns, hidden files, and each entry that is not a readable file:
-    a dangling link, a FIFO, an unreadable folder. The size of such an entry is a key of FAULTS."""
+    """Returns the files that `list_files` returns, and also hidden files and the entries that
+    cannot be read as files: a dangling link, a FIFO, an unreadable folder. Such an entry has a
+    negative number as its size; FAULTS has the fault that the number stands for."""
     found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
     return sorted(found, key=lambda f: f.name)
 
@@ -80,8 +83,8 @@ def _list_local(pattern: str) -> list[File]:
 
 
 def _walk(root: str) -> Iterator[File]:
-    """Yields the entries below a folder. Linked folders come last, so that a folder that is also
-    there by its own name keeps this name."""
+    """Yields the entries of a folder and its subfolders. Links to folders are followed last, so
+    that a folder that can be reached both directly and by a link is listed with its direct path."""
     seen: set[tuple[int, int]] = set()
     folders, linked = [root], list[str]()
     while folders or linked:
@@ -158,7 +161,8 @@ def _list_remote(pattern: str) -> list[File]:
 
 
 def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]]:
-    """Returns the folder to which names are relative, and the files that a remote path matches."""
+    """Returns the files at a path on object storage, which may be a file, a folder or a glob; and
+    the folder to which their names are relative."""
     info = system.get_file_info(path)
     if info.type == pafs.FileType.File:
         return path.rsplit("/", 1)[0], [info]
@@ -184,8 +188,8 @@ def _root(pattern: str) -> str:
 
 
 def glob_pattern(pattern: str) -> str:
-    """Returns a regular expression that matches what a glob matches: `*` matches within one folder,
-    `**` across folders."""
+    """Returns a regular expression that matches the same paths as a glob: `*` matches within one
+    folder, `**` across folders."""
     out = ""
     for token in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
         special = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -194,8 +198,8 @@ def glob_pattern(pattern: str) -> str:
 
 
 def _one_of(token: str) -> str:
-    """Returns the part of a regular expression for a glob's brackets, which match one of several
-    characters: `[!a-c]` -> `[^a-c]`. Brackets without characters match themselves."""
+    """Converts the brackets of a glob, which match one of several characters, to a regular
+    expression: `[!a-c]` -> `[^a-c]`. Brackets without characters match themselves."""
     inner = re.sub(r"([\\\[&~|])", r"\\\1", token[1:-1])
     if not inner.strip("!^"):
         return re.escape(token)

@@ -18,7 +18,7 @@ _VERIFY = "Run `curate verify` to see which files of the run are damaged."
 
 
 class Writer:
-    """A part file that is being written; every table becomes one record batch."""
+    """Writes the file of a part; every table that is written becomes one record batch."""
 
     def __init__(self, name: str, sink: storage.Sink, writer: Any) -> None:
         self._name, self._sink, self._writer, self.rows = name, sink, writer, 0
@@ -30,7 +30,7 @@ class Writer:
 
     @property
     def entry(self) -> FileEntry:
-        """The entry of the written file; valid after the `with` block of `writing`."""
+        """The manifest entry of the written file; valid after the `with` block of `writing`."""
         return FileEntry(
             name=self._name,
             rows=self.rows,
@@ -60,11 +60,11 @@ class _UnclosedSink:
 
 
 def buffered(sink: storage.Sink) -> pa.NativeFile:
-    """Returns a buffer in front of the sink, because pyarrow writes a batch in about ninety small
-    pieces.
+    """Returns a stream that collects small pieces and writes them to the sink together, because
+    pyarrow writes a batch in about ninety small pieces.
 
-    Large pieces are written to the sink without a copy. `flush` and `close` write the content of
-    the buffer.
+    Large pieces are written to the sink without a copy. `flush` and `close` write what was
+    collected.
     """
     return pa.BufferedOutputStream(pa.PythonFile(_UnclosedSink(sink), "w"), _BUFFER_BYTES)
 
@@ -114,7 +114,8 @@ def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.Record
 def read(
     uri: str, rows: int | None = None, columns: tuple[str, ...] | None = None
 ) -> Iterator[pa.Table]:
-    """Yields the batches of a part as tables, each cut into tables of at most `rows` rows.
+    """Yields the record batches of a part as tables. Batches of more than `rows` rows are cut into
+    several tables.
 
     `columns`: the columns that are needed; only these are fetched from a remote part.
     """

@@ -1,4 +1,5 @@
-"""Checks that a server answers, before libraries connect to it: they would retry for minutes."""
+"""Checks that a storage server answers, before a library connects to it: the library would try
+again for minutes without an error."""
 
 from __future__ import annotations
 
@@ -22,9 +23,9 @@ _known: dict[tuple[str, str, str], tuple[float, str | None]] = {}
 
 
 def first_answer(host: str, port: int, hello: bytes, tls: bool = False) -> bytes:
-    """Returns the first bytes that a server sends after it has received `hello`. Raises OSError,
-    whose message says what is wrong, if the server cannot be reached, or sends nothing within
-    SECONDS."""
+    """Connects to a server, sends `hello`, and returns the first bytes that the server answers.
+    Raises OSError, whose message states what is wrong, if the server cannot be reached, or sends
+    nothing within SECONDS."""
     place = f"{host}:{port}"
     try:
         with socket.create_connection((host, port), SECONDS) as plain:

@@ -109,7 +109,7 @@ def test_probe_measures_and_writes_nothing(demo: Path, capsys: Capture, monkeypa
     before = sorted(demo.rglob("*"))
     code, output = answer(capsys, "probe", "recipe.yaml", "--rows", 300)
     assert code == OK
-    assert re.search(r"^words\.count   \(\d+ without\)\n  min ", output, re.M)
+    assert re.search(r"^words\.count   \(60 records without a value\)\n  min ", output, re.M)
     assert re.search(r"^words +\d+ +\d+ +[\d.]+%", output, re.M)
     assert re.search(r"^duplicates +needs the whole corpus\nsample +needs the whole", output, re.M)
     assert sorted(demo.rglob("*")) == before

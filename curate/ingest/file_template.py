@@ -28,8 +28,8 @@ USUAL_FILES = (
 
 
 class _Field(NamedTuple):
-    """A part of a template: fixed text, then the characters `start` to `stop` (exclusive) of a
-    column's value."""
+    """A part of a template: the fixed text `before`, followed by the characters `start` to `stop`
+    (exclusive; None: the end) of the value in a column."""
 
     before: str
     column: str
@@ -65,7 +65,8 @@ class Template:
         return {field.column for field in self._fields}
 
     def fill(self, columns: Mapping[str, pa.Array]) -> list[str | None]:
-        """One file name for each row; None if a column of the template is null or empty."""
+        """Makes one file name for each row from the values in `columns`; None if a column of the
+        template is null or empty."""
         pieces: list[Any] = []
         for field in self._fields:
             value = columns[field.column].cast(pa.string())

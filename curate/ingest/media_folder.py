@@ -86,11 +86,12 @@ def _list_local(place: str, modified_ns: int) -> Listed:
 
 
 def _by_stem(names: list[str]) -> Listed:
-    """Maps each file name to itself and, for images, also the stem, and the name with its suffix in
-    lower case, to the file name, or to all file names that have it.
+    """Returns a dict with which an image is found by a name of another form. Its keys are the file
+    names and, for images, also the names without suffix and with the suffix in lower case. A value
+    is the file name, or a list of file names if several have the key.
 
-    `["b.JPG", "a.png", "a.jpg"] ->
-    {"a": ["a.jpg", "a.png"], "b": "b.JPG", "b.jpg": "b.JPG", "a.jpg": "a.jpg", ...}`
+    `["b.JPG", "a.png", "a.jpg"] -> {"a": ["a.jpg", "a.png"], "b": "b.JPG", "b.jpg": "b.JPG",
+    "a.jpg": "a.jpg", ...}`
     """
     stems: Listed = {}
     for name in sorted(names):

@@ -128,8 +128,9 @@ class ReadBatch(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a reader's `read` may use. `base` is the folder to which uris are relative. `media`
-    opens images and videos. `keep` is the file to which `read` copies bytes from its input."""
+    """What the methods of a reader get from the engine. `base` is the folder to which uris are
+    relative. `media` opens images and videos. `keep` is the file to which `read` copies bytes from
+    its input."""
 
     base: str
     media: Media

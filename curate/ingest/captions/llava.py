@@ -132,8 +132,8 @@ class Llava(Reader):
 
 
 def _one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
-    """Returns the same batch with one unit for each of its `elements` of the file, although an
-    element that is an array has several samples. A failed sample counts as one row, but adds no
+    """Returns the same batch, counted as `elements` units: one for each element of the file, even
+    if an element is an array of several samples. A failed sample counts as one row, but adds no
     unit."""
     failures = [failure._replace(units=0, rows=1) for failure in found.failures]
     return found._replace(failures=failures, units=elements)

@@ -200,8 +200,8 @@ def _header(line: str) -> _Position | None:
 
 
 def _url_column(sample: list[str]) -> _Position | None:
-    """The position of the column that has a url or an image path in more lines; None if both
-    columns have them in equally many lines."""
+    """The position of the url column: the column that has a url or an image path in more of the
+    lines; None if both columns have one in equally many lines."""
     rows = [line for line in sample if "\t" in line]
     first = sum(
         _URL_OR_PATH.fullmatch(row.partition("\t")[0].strip(' "')) is not None for row in rows

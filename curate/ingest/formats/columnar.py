@@ -16,8 +16,8 @@ from manifests.storage import File
 
 SUFFIXES = (*parquet.SUFFIXES, *arrow_ipc.SUFFIXES)
 PIECE_BYTES = 2 * parquet.BATCH_BYTES
-"""A larger batch is cut (our choice): an Arrow file has batches of any size, and a
-dictionary-encoded column may grow by a large factor."""
+"""Largest size of a batch in bytes; a larger one is cut (our choice). An Arrow file has batches of
+any size, and a dictionary-encoded column may grow by a large factor when it is converted."""
 
 
 class Batch(NamedTuple):

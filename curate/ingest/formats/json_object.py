@@ -31,7 +31,8 @@ start."""
 def find_arrays(
     place: str, names: Collection[str]
 ) -> tuple[dict[str, ByteRange], list[tuple[str, RowError]]]:
-    """Returns the byte range of each value of a file's JSON object, by key, and the errors found.
+    """Returns the byte range of each value of the JSON object in a file, by key, and a list of
+    errors.
 
     An error is returned as a pair (where, error). `where` is `object` if the JSON is broken. If one
     of `names` is missing from the object, `where` is that name.

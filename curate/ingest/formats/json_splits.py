@@ -23,8 +23,8 @@ def array_splits(
     scanned once.
 
     In a split, `start` and `stop` are byte positions, and `first` is the number of elements before
-    the split; pass them to `elements`. A compressed file is one split, because it can be read only
-    from its start.
+    the split, as for the parameters of `elements`. A compressed file is one split, because it can
+    be read only from its start.
     """
     start, first = array.start, 0
     if not is_compressed(place) and _size(file, array) > split_bytes:

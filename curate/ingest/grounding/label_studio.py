@@ -31,7 +31,7 @@ from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
 
 _LISTS = ("annotations", "completions")
-"""The key of a task's annotations, and the key that old versions of Label Studio write."""
+"""The key of a task's annotations, and the key that old versions of Label Studio write instead."""
 _NOT_READ = (*_LISTS, "predictions", "drafts")
 UNFINISHED, SKIPPED = "task without annotation", "skipped task"
 """Kinds of tasks that are left aside."""

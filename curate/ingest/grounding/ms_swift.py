@@ -201,7 +201,10 @@ def _boxes(chat: Chat, values: dict[str, Any]) -> list[_Box]:
 
 
 def _labels(texts: list[str], names: list[str]) -> Iterator[str | None]:
-    """The label of each box, in the order of the boxes in the texts of the turns.
+    """Yields the label of each box, in the order of the boxes in the texts of the turns.
+
+    A turn with as many names as boxes has their labels. If a turn has boxes but no name, and the
+    turn before it has one name, that is the label of all its boxes. Otherwise, the label is None.
 
     `["Find the <ref-object>.", "<bbox>"], ["dog"]` -> `"dog"`
     """

@@ -65,7 +65,8 @@ class CocoImages:
         return Entries(faults, read, unused)
 
     def _add(self, image: dict[str, Any] | RowError, ids: set[str]) -> str:
-        """Adds an entry if its id is in `ids`. Returns its id."""
+        """Keeps the entry `image` of the array `images` if its id is in `ids`, and returns its id.
+        Raises RowError if the entry is broken."""
         if isinstance(image, RowError):
             raise image
         key, file_name = id_field(image, "id"), text_field(image, "file_name")

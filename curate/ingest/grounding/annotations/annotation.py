@@ -40,9 +40,9 @@ class AnnotatedImage(NamedTuple):
     `file` is the annotation file of this image, if each image of a batch has its own file. `lost`
     is the number of its annotations that failed on their own. `absent` has the labels that are
     known to be absent, if only some labels were looked for, and `partial` those of which not all
-    objects are annotated. `units` is the number of units of the source that the image has with its
-    annotations, as `Reader.count` counts them. `space` is the space of its coordinates, if the
-    image itself shows it.
+    objects are annotated. `units` is the number of units, as `Reader.count` counts them, for the
+    image together with its annotations. `space` is the space of its coordinates, if the image
+    itself shows it.
     """
 
     within: Any

@@ -203,7 +203,8 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
 def _image_entries(
     entries: Iterator[Element], joined: Joined, ids: ImageIds
 ) -> Iterator[_ImageEntry]:
-    """Yields the entries of `images`. Each entry whose id several images have becomes an error."""
+    """Yields the entries of `images`, each with its annotations. An entry is yielded as an error if
+    its id is also that of another image."""
     for element in entries:
         within = f"images[{element.number}]"
         try:

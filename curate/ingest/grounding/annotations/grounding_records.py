@@ -121,8 +121,9 @@ def _failure(reader: Reader, file: File, image: AnnotatedImage, error: RowError)
 def _ready(
     annotated: AnnotatedImage, space: Space, context: Context, turned_sizes: bool
 ) -> ReadyImage:
-    """Adds the orientation and the size to an annotated image. Raises RowError if the image was not
-    opened, or if the size in the file does not match the image."""
+    """Adds the Exif orientation, and the size to which the coordinates refer, to an annotated
+    image. Raises RowError if the image was not opened, or if the size in the file does not match
+    the image."""
     if isinstance(annotated.image, RowError):
         raise annotated.image
     header, orientation = annotated.image.header, annotated.image.orientation

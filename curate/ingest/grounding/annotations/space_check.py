@@ -34,7 +34,7 @@ ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 
 class Coordinates(NamedTuple):
     """Boxes (n, 4) or points (n, 2) as in the file (`values`), the sizes of their images (n, 2),
-    and the index of the image of each in its batch (`rows`, of shape (n,))."""
+    and the indices of these images in the batch (`rows`, of shape (n,))."""
 
     values: np.ndarray
     sizes: np.ndarray

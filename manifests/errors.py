@@ -102,8 +102,8 @@ class WorkerError(CurateError):
 
 
 def _without_addresses(text: str) -> str:
-    """Removes memory addresses from a message, which would differ from run to run:
-    `<_io.BytesIO object at 0x7f21>` becomes `<_io.BytesIO object>`."""
+    """Removes memory addresses from a message, because they differ from run to run: `<_io.BytesIO
+    object at 0x7f21>` becomes `<_io.BytesIO object>`."""
     return _ADDRESS.sub(r"\1>", text)
 
 

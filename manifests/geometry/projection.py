@@ -30,7 +30,9 @@ FRONT = 0
 
 
 class Projection(NamedTuple):
-    """The projections of n cuboids, in pixels. They are not clipped to an image."""
+    """How n cuboids appear on an image: their edges, the 2D boxes around them, whether they are cut
+    at the near plane, and which faces the camera sees. Coordinates are in pixels, not clipped to
+    the image."""
 
     edges: np.ndarray
     """(n, 12, 2, 2) ends of the edges, cut at the near plane; nan for an edge behind the plane."""

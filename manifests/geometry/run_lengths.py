@@ -278,8 +278,8 @@ def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the index at which each group of equal numbers in the sorted `owner` begins, and the
-    number of each group.
+    """Returns, for each group of equal numbers in the sorted `owner`, the index at which the group
+    begins, and the number that is repeated in it.
 
     `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
     """

@@ -135,8 +135,8 @@ SpaceSetting = Annotated[
 def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
     """Returns (n, 4) float64 x1 y1 x2 y2 in [0,1000], from (n, 4) boxes in `space`.
 
-    `sizes` (n, 2) are the width and height of each box's image, as shown or as stored: the same as
-    in `space.exif`. Nothing is clipped, and an inverted box stays inverted.
+    `sizes` (n, 2) are the width and height of each box's image; `space.exif` states whether of the
+    image as shown or as stored. Nothing is clipped, and an inverted box stays inverted.
     `boxes_to_units([[64, 48, 64, 48]], [[640, 480]], SPACES["coco"]) -> [[100, 100, 200, 200]]`
     """
     numbers = np.asarray(boxes, np.float64)

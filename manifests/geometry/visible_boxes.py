@@ -17,7 +17,8 @@ from manifests.record.objects import Objects
 
 
 class VisibleBoxes(NamedTuple):
-    """The projections of the 3D boxes of n objects."""
+    """How n 3D boxes appear on their images: the 2D boxes around them, the overlap of these with
+    the objects' own 2D boxes, and whether a 3D box is outside the image or cannot be projected."""
 
     boxes: np.ndarray
     """(n, 4) 2D boxes around the projections, in [0,1000], clipped to the image; nan if nothing is

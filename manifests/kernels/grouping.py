@@ -79,14 +79,14 @@ def similar_pairs(
     window: int,
     nearest: int,
 ) -> np.ndarray:
-    """Returns pairs (k, 2) int64 of entries in the same run that differ in at most `max_bits` of
-    their bits.
+    """Returns pairs (k, 2) int64 of entries in the same run that differ in at most `max_bits` bits
+    of their row in `bits`, (n, 2) uint64.
 
     Run r has the entries starts[r] to starts[r + 1] - 1, which have one key in common and are
-    sorted by mark; only the first entry of each mark is compared. `bits` is (n, 2) uint64. Each
-    entry is compared with up to `window` entries before it in its run, and paired with the most
-    similar of them, at most `nearest` entries. So the cost is linear in the number of entries, even
-    if many entries share a key.
+    sorted by mark; only the first entry of each mark is compared. Each entry is compared with up to
+    `window` entries before it in its run, and paired with the most similar of them, at most
+    `nearest` entries. So the cost is linear in the number of entries, even if many entries share a
+    key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
     found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)

@@ -43,8 +43,8 @@ def band_keys(hashes: np.ndarray, distance: int) -> np.ndarray:
 
 
 def _masks(distance: int) -> list[np.uint64]:
-    """Returns, for each pair of chunks, a mask of the bits of both chunks. Chunk sizes differ by at
-    most 1."""
+    """Returns, for each pair of chunks of a 64-bit hash, a mask of the bits of both chunks. Chunk
+    sizes differ by at most 1."""
     assert 0 <= distance <= MAX_DISTANCE, distance
     chunks = distance + 2
     ends = [HASH_BITS * chunk // chunks for chunk in range(chunks + 1)]

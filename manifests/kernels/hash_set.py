@@ -41,7 +41,7 @@ slot_bits = inlined(_slot_bits)
 
 
 def empty_slots(max_hashes: int) -> np.ndarray:
-    """Returns an empty table (uint64) for sets of at most `max_hashes` hashes."""
+    """Returns an empty hash table (uint64) for sets of at most `max_hashes` hashes."""
     return np.zeros(1 << _slot_bits(max_hashes), np.uint64)
 
 
@@ -59,8 +59,8 @@ def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
 
 @inlined
 def put(slots: np.ndarray, bits: int, number: np.uint64, hashed: np.uint32) -> bool:
-    """Adds a hash to the set with this number (1 or more). Returns whether the hash is new in the
-    set."""
+    """Adds a hash to the set with the number `number` (1 or more) in a table of 2^bits slots.
+    Returns whether the hash is new in this set."""
     entry = number << _32 | np.uint64(hashed)
     slot = slot_of(slots, bits, entry)
     was_there = slots[slot] == entry

@@ -80,8 +80,8 @@ def _plain_bytes(word: np.uint64) -> np.int64:
 @inlined
 def _nest(action: int, state: int, depth: int) -> tuple[int, int]:
     """Returns the state and the number of open brackets (`depth`) after an opening bracket, a
-    closing bracket or the end of a string. `action` is DESCEND, ASCEND or
-    LEAVE: actions of `manifests.text.json_states`."""
+    closing bracket or the end of a string. `action` is DESCEND, ASCEND or LEAVE, which are actions
+    of `manifests.text.json_states`."""
     if action == DESCEND:
         return state, depth + 1
     if action == ASCEND:

@@ -46,7 +46,8 @@ class Shingles(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Memory that is used for one text at a time, and constant tables."""
+    """Arrays that are overwritten for each text, so that they are allocated only once; and
+    `encodings`, a constant table."""
 
     encodings: np.ndarray
     text: np.ndarray

@@ -135,8 +135,9 @@ def upper_product(typing: Any, a: Any, b: Any) -> Any:
 def affine_minima(
     typing: Any, hashes: Any, count: Any, a: Any, b: Any, first: Any, minima: Any
 ) -> Any:
-    """For the 32 values of k from `first` on, minima[k] becomes the minimum of a[k] * h + b[k]
-    modulo 2^32 over the first `count` hashes h; 2^32 - 1 if `count` is 0.
+    """Computes 32 values of a MinHash signature. For the 32 values of k from `first` on, minima[k]
+    becomes the minimum of a[k] * h + b[k] modulo 2^32 over the first `count` hashes h; 2^32 - 1 if
+    `count` is 0.
 
     All values of the loop stay in registers: `a`, `b` and the minima so far are two vectors of 16
     lanes each. Each iteration copies one hash into all lanes, multiplies, adds, and keeps the

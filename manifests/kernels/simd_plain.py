@@ -90,8 +90,9 @@ def upper_product(a: np.uint64, b: np.uint64) -> np.uint64:
 def affine_minima(
     hashes: np.ndarray, count: int, a: np.ndarray, b: np.ndarray, first: int, minima: np.ndarray
 ) -> None:
-    """For the 32 values of k from `first` on, minima[k] becomes the minimum of a[k] * h + b[k]
-    modulo 2^32 over the first `count` hashes h; 2^32 - 1 if `count` is 0."""
+    """Computes 32 values of a MinHash signature. For the 32 values of k from `first` on, minima[k]
+    becomes the minimum of a[k] * h + b[k] modulo 2^32 over the first `count` hashes h; 2^32 - 1 if
+    `count` is 0."""
     for k in range(first, first + MINIMA):
         smallest = _LARGEST
         for i in range(count):

@@ -101,8 +101,8 @@ class Media:
         self._cached_bytes = 0
 
     def resolve(self, uri: str) -> str:
-        """Returns the full path or URL of the uri of a reference. Raises MediaError for a `kept:`
-        uri that leads out of the folder of the parts."""
+        """Returns the full path or URL for the uri of a reference. Raises MediaError if a `kept:`
+        uri leads out of the folder of stored media."""
         if uri.startswith(KEPT):
             try:
                 return storage.join(self._kept, inside(uri.removeprefix(KEPT)))
@@ -111,8 +111,8 @@ class Media:
         return storage.resolve(self._base, uri)
 
     def read(self, ref: Reference) -> bytes:
-        """Returns all bytes of a reference. Raises MediaError if bytes are missing, LimitError if
-        there are more than `max_bytes`."""
+        """Returns all bytes that a reference refers to. Raises MediaError if bytes are missing,
+        LimitError if there are more than `max_bytes`."""
         if ref.length is not None and ref.length > self.limits.max_bytes:
             raise self._too_big(ref, ref.length)
         if ref.offset is None:
@@ -128,8 +128,8 @@ class Media:
         return data
 
     def size(self, ref: Reference) -> int:
-        """Returns the length of a reference in bytes. Raises MediaError if the file does not
-        exist."""
+        """Returns the number of bytes that a reference refers to. Raises MediaError if the file
+        does not exist."""
         if ref.length is not None:
             return ref.length
         with _media_errors(ref.uri):

@@ -15,8 +15,8 @@ from manifests.errors import InputError
 
 
 class PackagedFile(NamedTuple):
-    """A file of one release of a package: the name and version of the package, the path in it and
-    the SHA-256, such as ("wordllama", "0.4.0", "weights/x", "ab1...")."""
+    """A file of one release of a package: the name and version of the package, the path of the file
+    in the package, and its SHA-256, such as ("wordllama", "0.4.0", "weights/x", "ab1...")."""
 
     package: str
     version: str

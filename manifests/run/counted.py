@@ -43,7 +43,7 @@ class Counted(BaseModel):
 
     @property
     def accounted(self) -> int:
-        """The number of units whose outcome is known."""
+        """The number of units whose outcome is known: used, failed or left aside."""
         return self.used + self.failed + sum(self.left_aside.values())
 
     @property

@@ -14,8 +14,8 @@ from manifests.errors import ManifestError
 class Account(BaseModel):
     """The row counts of one step: how many rows it got, made, kept, dropped and quarantined.
 
-    `a + b` is the account of the rows of `a` and of `b`. `dropped` counts rows by drop reason,
-    `quarantined` counts rows by class of error.
+    `a + b` adds up two accounts. `dropped` counts rows by drop reason, `quarantined` counts rows by
+    class of error.
     """
 
     step: str

@@ -36,9 +36,9 @@ minute (nfs(5), acdirmax)."""
 class Holder(BaseModel):
     """The process that has locked a folder.
 
-    `machine` identifies a start of a machine, and the namespace of process ids in which `pid` is
-    valid; `started` is the start of the process in clock ticks, so that a later process with the
-    same `pid` is not taken for it.
+    `machine` identifies the machine since its last start, and the namespace of process ids in which
+    `pid` is valid; `started` is the start of the process in clock ticks, so that a later process
+    with the same `pid` is not taken for it.
     """
 
     host: str

@@ -34,7 +34,8 @@ before it."""
 
 
 class Commit(BaseModel):
-    """The manifest of one part. A part is valid only if its commit exists."""
+    """The manifest of one part of a pass, written after the part's files. A part is valid only if
+    its commit exists."""
 
     part: InsideName
     inputs_digest: str = Field(description="digest of the inputs from which the part was made")
@@ -119,8 +120,8 @@ class RunManifest(BaseModel):
     """The manifest of a run: recipe, passes, row counts and shards. It contains everything that is
     needed to verify and to repeat the run.
 
-    `environment` states where and when the run took place; it is not part of `digest`. `files` are
-    the files of the run that belong to no pass.
+    `environment` states where and when the run took place; it does not change the property
+    `digest`. `files` are the files of the run that belong to no pass.
     """
 
     format: int = FORMAT

@@ -35,11 +35,8 @@ MISSING = "the file is missing"
 
 
 def fault_of(uri: str, entry: FileEntry) -> str | None:
-    """Returns how the file at `uri` differs from its entry in a manifest, by size, then by digest;
-    None if it does not differ.
-
-    `"the file has 12 bytes, not 20"`
-    """
+    """Returns an error text if the file at `uri` differs from its entry in a manifest, in size or
+    in digest: `"the file has 12 bytes, not 20"`. Returns None if it does not differ."""
     found = size_and_stamp(uri)
     if found is None:
         return MISSING

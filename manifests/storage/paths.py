@@ -1,4 +1,4 @@
-"""Paths and URLs, and their file systems."""
+"""Resolves and joins paths and URLs, and finds the pyarrow file system of each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def absolute(uri: str) -> str:
 
 
 def join(base: str, *names: str) -> str:
-    """Append names to `base`. The query of a URL stays at the end.
+    """Appends names to a path or URL. The query of a URL stays at the end.
 
     `join("s3://data?region=r", "a.tar") -> "s3://data/a.tar?region=r"`
     """

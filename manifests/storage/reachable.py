@@ -52,7 +52,8 @@ def _encrypted(plain: socket.socket) -> socket.socket:
 
 
 def endpoint_fault(scheme: str, bucket: str, query: str) -> str | None:
-    """Returns why the endpoint of a bucket cannot be used; None if it answers."""
+    """Returns an error text if the storage server of a bucket cannot be reached; None if it
+    answers. `scheme` and `query` are those of the bucket's URL: `s3`, `region=r`."""
     key = (scheme, bucket, query)
     when, fault = _known.get(key, (0.0, ""))
     if fault is None or (fault and time.monotonic() - when < KNOWN_SECONDS):
@@ -70,10 +71,11 @@ def _asked(scheme: str, bucket: str, query: str) -> str | None:
 
 
 def _endpoint(scheme: str, query: str) -> str | None:
-    """Returns the address of the storage endpoint that the recipe or the environment states; None
-    if neither does.
+    """Returns the address of the storage server that the URL's query or the environment states;
+    None if neither does.
 
-    Without it, the library for S3 gives up by itself after 6 seconds without a connection.
+    If there is none, no check is needed for S3: its library gives up by itself after 6 seconds
+    without a connection.
     """
     settings = dict(parse_qsl(query))
     given = settings.get("endpoint_override")

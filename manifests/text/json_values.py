@@ -166,8 +166,8 @@ def _may_have_long_number(codes: np.ndarray) -> bool:
 
 
 def _checked(data: bytes, value: Any) -> Any:
-    """Returns `value`, which orjson parsed from `data`; or parses `data` exactly, if a number is
-    too long for orjson or a key occurs twice."""
+    """Returns the exact value of the JSON text `data`: `value`, which orjson parsed from it, or the
+    result of a second parse if a number is too long for orjson or a key occurs twice."""
     opened = data.count(b"{") + data.count(b"[")
     if opened > MAX_DEPTH:
         _check_depth(value)

@@ -47,8 +47,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _files(reader: Reader, base: str) -> Counted | str:
-    """Return the counts of the files that a run would read, or the error text if there are none: a
-    plan can be printed without the files."""
+    """Return the number of files that a run would read, and of those left aside. If there are none,
+    return the error text, so that a plan can be printed without the files."""
     try:
         return listed(reader, base)
     except CurateError as error:

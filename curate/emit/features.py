@@ -16,8 +16,8 @@ _NUMBERS = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Returns the type without dictionaries, views and 64-bit offsets, which some readers do not
-    support.
+    """Returns the Arrow type without dictionary encoding, views and 64-bit offsets, which some
+    readers do not support.
 
     `plain_type(pa.dictionary(pa.int32(), pa.large_string())) -> pa.string()`
     """
@@ -44,8 +44,8 @@ def with_features(schema: pa.Schema) -> pa.Schema:
 
 
 def features(schema: pa.Schema) -> dict[str, Any]:
-    """Returns the features of every column, in the old form, which all versions of `datasets` can
-    read.
+    """Returns the features (column types of the library `datasets`) of every column, in the old
+    form, which all versions of `datasets` can read.
 
     `{"id": string, "images": list<IMAGE>} -> {"id": {"dtype": "string", "_type": "Value"},
     "images": [{"_type": "Image"}]}`

@@ -47,8 +47,8 @@ def write(job: Job) -> ShardCommit:
 
 
 def finish(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[FileEntry]:
-    """Merge the lists of all shards in memory. This needs 16 bytes for each uid, and 16 more for
-    sorting."""
+    """Merge the uid lists of all shards into `keep_list.npy`, in memory. This needs 16 bytes for
+    each uid, and 16 more for sorting."""
     names = [entry.name for commit in commits for entry in commit.files]
     lists = [read_keep_list(storage.join(folder, name)) for name in names]
     uids = np.concatenate([np.empty(0, DTYPE), *lists])

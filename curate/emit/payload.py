@@ -195,8 +195,8 @@ class _Files:
             return _fill(file.fileno(), buffer, 0) if size == len(buffer) else size
 
     def _keep_open(self, uri: str, handle: int) -> int:
-        """Keep a file open. If too many files are open, the file that was opened first is closed,
-        because blocks are read file by file."""
+        """Keep a local file open for later reads. If too many files are open, the one that was
+        opened first is closed: blocks are read file by file, so it is probably no longer needed."""
         self._open[uri] = handle
         if len(self._open) > OPEN_FILES:
             os.close(self._open.pop(next(iter(self._open))))

@@ -34,7 +34,8 @@ SPEAKER_OF_ROLE = {"user": "human", "assistant": "gpt"}
 
 
 class Conversation(NamedTuple):
-    """A record in the loader's form. `kinds` has "image" or "video" for each tag, in order."""
+    """A record in the form of Qwen's loader. `turns` are its messages. `kinds` has "image" or
+    "video" for each tag `<image>` or `<video>` in them, in order."""
 
     turns: list[dict[str, str]]
     kinds: list[str]
@@ -79,8 +80,8 @@ def _write_table(
 
 
 def _conversations(table: pa.Table) -> tuple[dict[int, Conversation], dict[int, RowError]]:
-    """Returns two dicts by row number: the conversations, and the errors of records that the loader
-    would misread."""
+    """Returns two dicts by row number: the conversations of the records, and the errors of records
+    that Qwen's loader would misread."""
     found, faults = dict[int, Conversation](), dict[int, RowError]()
     for number, row_messages in enumerate(messages(table).to_pylist()):
         try:
@@ -91,8 +92,8 @@ def _conversations(table: pa.Table) -> tuple[dict[int, Conversation], dict[int, 
 
 
 def conversation(messages: list[dict[str, Any]]) -> Conversation:
-    """Converts the messages of a record to the loader's form. Raises RowError if the loader would
-    misread them."""
+    """Converts the messages of a record to the form of Qwen's loader. Raises RowError if the loader
+    would misread them."""
     if not messages:
         raise RowError("the record has neither text nor media")
     turns = [{"from": _speaker(m["role"]), "value": _value(m)} for m in messages]
@@ -141,7 +142,8 @@ class _MediaFiles:
         self.entries: list[FileEntry] = []
 
     def write(self, name: str, data: memoryview) -> str:
-        """Write a file; returns its path relative to the folder of the shard."""
+        """Write a media file of the shard under the given file name; returns its path relative to
+        the folder of the shards."""
         subfolder = storage.join(MEDIA_FOLDER, name[:2])
         if subfolder not in self._made:
             storage.make_folder(storage.join(self._folder, subfolder))

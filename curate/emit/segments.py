@@ -14,8 +14,8 @@ MEDIA_KINDS = ("image", "video")
 
 
 class Segments(NamedTuple):
-    """The n segments of `records` records, without texts that are null. `row` (n,) is the record of
-    each segment, ascending."""
+    """The segments (texts, images, videos) of `records` records as columns, without texts that are
+    null. `row` (n,) is the record of each segment, ascending; `structs` are the n segments."""
 
     records: int
     row: np.ndarray

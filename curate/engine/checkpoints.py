@@ -34,8 +34,8 @@ class Checkpoints:
     """The checkpoints of one part: rows that a costly step has measured, saved before the part is
     complete. `rows` is the number of rows that are saved.
 
-    `earlier_blobs` is a file of blobs from an earlier attempt; new blobs are appended to a copy of
-    it.
+    `earlier_blobs` is the uri of the blobs (bytes that the step stored, such as images) of an
+    earlier attempt; new blobs are appended to a copy of this file.
     """
 
     def __init__(

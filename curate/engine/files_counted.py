@@ -11,7 +11,8 @@ from manifests.run.manifest import Commit
 
 
 def listed(reader: Reader, base: str) -> Counted:
-    """Return the files that a source has now: those to read, and those left aside.
+    """Return the numbers of files that a source has now: files to read, files that cannot be read,
+    and files left aside, by kind.
 
     Raises InputError if none can be read.
     """

@@ -311,7 +311,8 @@ class _Actors:
         self._free.append(actor)
 
     def _repeat(self, call: _Call, error: Any) -> None:
-        """Queue the item of a dead actor for another actor.
+        """Queue the item of an actor that died, so that another actor processes it. `error` is the
+        error of the call.
 
         Raises WorkerError if too many actors died while they had this item; actors on preempted
         nodes are not counted.

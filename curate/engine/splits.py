@@ -81,7 +81,7 @@ def _list_files(reader: Reader, base: str) -> SourceFiles:
 
 
 def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
-    """Raise InputError if none of the first files has content that the reader accepts.
+    """Raise InputError if the reader accepts the content of none of the first files.
 
     A reader that is not in the catalog is not checked.
     """

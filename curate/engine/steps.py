@@ -55,7 +55,8 @@ def measure(
     planned: PlannedStep, batch: pa.Table, context: Context, raised: RaisedRows | None = None
 ) -> tuple[Columns, pa.Table]:
     """Return the measures and rewritten columns of a row step, and a table with the error of each
-    row."""
+    row. `raised` counts the rows on which the step raises, for all batches of a part; None: for
+    this batch."""
     step = planned.without_bounds()
     assert isinstance(step, RowStep)
     if not batch.num_rows:  # a step is never called without rows
@@ -117,8 +118,8 @@ def _checked(
 def _without_failed(
     columns: Columns, rewrites: tuple[str, ...], batch: pa.Table, errors: pa.Table
 ) -> Columns:
-    """Return the columns with changes for rows on which the step failed: the measures of these rows
-    are null, and columns that the step rewrites have their old values."""
+    """Return the columns that a step returned, changed for rows with an error: the measures of
+    these rows become null, and columns that the step rewrites get their old values."""
     failed = pc.is_valid(errors["kind"].combine_chunks())
     if not pc.any(failed).as_py():
         return columns

@@ -52,9 +52,9 @@ class ImagePair(NamedTuple):
 class ImagePairs(NamedTuple):
     """How many pairs of images a run has at each distance, and a sample of the pairs.
 
-    `known` is the number of images that have a hash, and `images` the number of these that were
-    compared. `without` is the number of images without a hash, because they have almost no detail.
-    `equal` of these have the same hash and colours as another image, which was compared for them.
+    `known` is the number of images that have a hash, and `without` the number of images that have
+    none, because of almost no detail. `images` images with a hash were compared; `equal` of the
+    compared images have the same hash and colours as another image, which was compared for them.
     `pairs[n]` is the number of pairs whose hashes differ in n bits, and `alike[n]` the number of
     these pairs whose small colour images are within `colour_distance` too.
     """

@@ -31,9 +31,9 @@ class Event(NamedTuple):
 
 
 def of_kept(steps: list[Identity], before: pa.Table, after: pa.Table) -> list[Event]:
-    """Return an event for each step of a pass that removed no record here: the step kept the
-    record, or its `only` did not select it. `before` and `after` are the record's row before and
-    after the pass."""
+    """Return an event for each step of a pass, if the pass did not remove the record: each step
+    kept it, or did not select it by its `only`. `before` and `after` are the record's row before
+    and after the pass."""
     return [_kept(steps, number, before, after) for number in range(len(steps))]
 
 

@@ -39,8 +39,7 @@ R = TypeVar("R")
 
 
 def _bare_names(steps: Any) -> Any:
-    """Replace each step that is a bare name, as in `- image_decodes`, by that step without
-    settings."""
+    """Give each step that is only a name, as in `- image_decodes`, an empty mapping of settings."""
     if not isinstance(steps, list):
         return steps
     return [{step: {}} if isinstance(step, str) else step for step in steps]

@@ -18,8 +18,8 @@ MAX_BYTES, MAX_INCLUDES = 16 << 20, 16
 
 
 class Text(NamedTuple):
-    """The name of a YAML file, the line at which each path in the file begins, and the settings
-    with variables."""
+    """What is known about a YAML file for error messages: its name, the line at which each setting
+    (path) begins, and the settings with environment variables."""
 
     name: str
     lines: dict[Path, int]
@@ -33,8 +33,8 @@ class Text(NamedTuple):
         return on_one_line(f"{self.name}:{line}" + (f": {where}" if where else ""))
 
     def hidden(self, text: str) -> str:
-        """Return the text with the values of variables replaced by their names. Short values stay:
-        they may be any word."""
+        """Return the text with the values of environment variables replaced by the names of the
+        variables. A short value is not replaced, because it may be an ordinary word of the text."""
         for name in {n for variable in self.variables.values() for n in names(variable.text)}:
             value = os.environ.get(name, "")
             text = text.replace(value, f"${{{name}}}") if len(value) >= _SECRET_LENGTH else text

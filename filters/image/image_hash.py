@@ -101,8 +101,8 @@ def _colours(colours: np.ndarray, hashes: pa.Array) -> pa.Array:
 
 
 def _small_images(images: pa.Array, media: Media) -> tuple[SmallImage, dict[int, MediaError]]:
-    """Returns the small squares of all images as arrays, uint8 (images, side, side) and (images,
-    side, side, 3), and a dict from the number of an image to its error.
+    """Returns the small squares of all images: luma, uint8 (images, side, side), and colours, uint8
+    (images, side, side, 3); and a dict from the number of an image to its error.
 
     An image that cannot be decoded is replaced by a black image, which has no detail and so no
     hash.

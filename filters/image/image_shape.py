@@ -82,7 +82,7 @@ class ImageShape(RowStep):
 
 
 def _sizes(images: pa.Array, side: str) -> np.ndarray:
-    """Returns the widths or heights of images as int64; 0 if unknown."""
+    """Returns one side of each image ("width" or "height") in pixels, int64; 0 if unknown."""
     return np.asarray(pc.struct_field(images, side).fill_null(0).cast(pa.int64()))
 
 

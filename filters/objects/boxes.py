@@ -100,10 +100,11 @@ class Boxes(RowStep):
     def _removed(
         self, objects: Objects, shape: _Shape, inside: np.ndarray, sizes: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """Returns a mask (n,) for each reason: the objects that are removed for this reason. Only
-        the first reason of an object counts.
+        """Returns a dict from each reason to the mask (n,) of the objects that are removed for this
+        reason. If several reasons apply to an object, only the first counts.
 
-        `inside` are the boxes clipped to the image. `sizes` are the image sizes for `min_pixels`.
+        `inside` are the boxes clipped to the image. `sizes` are the image sizes in pixels, which
+        `min_pixels` needs.
         """
         width, height = (shape.extent[:, 2:] - shape.extent[:, :2]).T
         within = areas(inside)
@@ -200,8 +201,8 @@ def _clipped(
 
 
 def _distance_outside(values: np.ndarray) -> np.ndarray:
-    """Returns the largest distance of a number in each row from [0,1000], (n,); 0 if all numbers
-    are inside.
+    """Returns, for each row, how far its numbers are outside [0,1000] at most, (n,); 0 if all are
+    inside.
 
     `_distance_outside([[-3, 500], [1, 999]]) -> [3, 0]`
     """

@@ -105,8 +105,9 @@ class Cameras(RowStep):
         return Measured(columns, RowErrors.where(error.to_pylist()))
 
     def _file_entries(self, flat: pa.Array, media: Media, wanted: np.ndarray) -> np.ndarray:
-        """Returns (media, 6) fx fy cx cy width height from the file; nan if the file has no entry
-        for the image, or if the image is not `wanted`."""
+        """Returns the entry that the file has for each image or video, (media, 6): fx, fy, cx, cy,
+        width and height. It is nan if the file has no entry for the image, or if the mask `wanted`
+        is false for it."""
         entries = np.full((len(flat), 6), np.nan)
         if self.path is not None:
             # One image at a time, since each is looked up in a dict.
@@ -117,7 +118,8 @@ class Cameras(RowStep):
     def _faults(
         self, cameras: np.ndarray, camera_sizes: np.ndarray, sizes: np.ndarray, given: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Returns a mask (media,) for each error text: the images whose camera has this error."""
+        """Returns a dict from each error text to the mask (media,) of the images whose camera has
+        this error. `given` is the mask of cameras from the file."""
         camera_aspect = camera_sizes[:, 0] / camera_sizes[:, 1]
         aspect = camera_aspect / (sizes[:, 0] / sizes[:, 1])
         off_centre = np.abs(cameras[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)

@@ -133,7 +133,7 @@ class _CountLabels:
 
 
 def _add_counts(tables: Iterator[pa.Table]) -> pa.Table:
-    """Returns the sum of the counts for each label, sorted by label."""
+    """Returns one table with the sum of the counts of each label in all tables, sorted by label."""
     total, waiting, waiting_rows = _SCHEMA.empty_table(), [], 0
     for table in tables:
         waiting.append(table)

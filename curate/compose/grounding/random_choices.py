@@ -46,6 +46,6 @@ class RandomChoices:
 
 
 def random_choices(ids: pa.Array | pa.ChunkedArray, seed: int) -> list[RandomChoices]:
-    """Returns a generator for each record. `seed` is the seed of the step (`context.seed`), so two
-    steps of one recipe choose independently."""
+    """Returns a generator of random choices for each record, from its id. `seed` is the seed of the
+    step (`context.seed`), so two steps of one recipe choose independently."""
     return [RandomChoices(key) for key in random_keys(ids, seed).tolist()]

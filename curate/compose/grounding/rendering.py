@@ -57,7 +57,8 @@ class AnswerObject(NamedTuple):
 
 
 def to_thousandths(units: np.ndarray, largest: int = 1000) -> np.ndarray:
-    """Rounds coordinates in [0,1000] half to even and clips them to 0 .. `largest`: (n, k) int64.
+    """Rounds coordinates in [0,1000] to integers (half to even), and limits them to 0 .. `largest`:
+    (n, k) int64.
 
     `to_thousandths([[0.5, 1.5, 999.6]], 999) -> [[0, 2, 999]]`
     """
@@ -125,8 +126,8 @@ def _labels(objects: Sequence[AnswerObject]) -> list[str | None]:
 
 
 def _points(label: str | None, objects: Sequence[AnswerObject]) -> str:
-    """Returns one element for all points of a label, in the form that Qwen2.5-VL's cookbook
-    parses."""
+    """Returns one `<points>` element with all points of a label, in the form that Qwen2.5-VL's
+    cookbook parses."""
     name = label or ""
     if _NOT_XML.search(name):
         raise RowError(f"the label {name!r:.80} contains a character that XML does not allow")

@@ -50,8 +50,8 @@ def add_turns(
 
 
 def _places_for_a_turn(content: list[Segment]) -> list[int]:
-    """Returns the indices where a turn may be inserted: before each user turn after the last image,
-    and at the end."""
+    """Returns the indices in `content` where a new turn may be inserted: before each user turn
+    after the last image, and at the end."""
     images = [index for index, segment in enumerate(content) if segment["kind"] != "text"]
     first = max(images, default=-1) + 1
     places = [

@@ -82,7 +82,9 @@ class SortedParts(NamedTuple):
 class State(NamedTuple):
     """The results of all passes so far. Each pass takes a state and returns the next one.
 
-    `shards` has, for each format, the folder, files, rows and bytes that were written.
+    `parts` are the parts with the results of the steps so far. `sorted` are the parts in the order
+    of the shards. `shards` has, for each format, the folder, files, rows and bytes that were
+    written.
     """
 
     parts: tuple[PartView, ...] = ()

@@ -45,7 +45,8 @@ class CorpusTask(NamedTuple):
 
 
 class ApplyTask(NamedTuple):
-    """What a worker needs to apply a corpus step to one part."""
+    """What a worker needs to apply a corpus step to one part: the part as a file (`view`) and as
+    the step sees it (`part`), and the digest of the whole corpus."""
 
     view: PartView
     part: Part

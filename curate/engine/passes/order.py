@@ -24,9 +24,10 @@ BATCH_ROWS = 1 << 16
 
 
 class OrderTask(NamedTuple):
-    """A task that sorts one part and cuts it for `shards` shards.
+    """A task that sorts one part (`view`) and cuts it into a batch for each of `shards` shards.
 
     `first` is the number of rows in the parts before this one; `rows` is the number in all parts.
+    `inputs_digest` is the digest of all that the result depends on.
     """
 
     view: PartView

@@ -39,7 +39,8 @@ its source; see `curate.ingest.evidence`."""
 
 
 class ReadTask(NamedTuple):
-    """A task that reads one split into one part, or several if its records are large."""
+    """A task that reads one split into the part named `part`, or into several parts if its records
+    are large. `inputs_digest` is a digest of the names, sizes and times of the split's files."""
 
     part: str
     inputs_digest: str

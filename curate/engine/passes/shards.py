@@ -25,8 +25,8 @@ from manifests.run.manifest import Commit, ShardsEntry
 
 
 class ShardTask(NamedTuple):
-    """A task that writes shard `number` of `shards` from the corresponding batch of every sorted
-    part."""
+    """A task that writes shard `number` of `shards`. Its rows are batch `number` of every file in
+    `sorted_parts`; `inputs_digest` is a digest of these files."""
 
     part: str
     inputs_digest: str

@@ -75,7 +75,8 @@ def image_as_shown(image: Image, orientation: int) -> Image:
 
 
 def object_name(one: RecordObject) -> str:
-    """Return the label of an object; if it has none, its text; if it has no text, ""."""
+    """Return the name by which an object is drawn: its label; if it has none, its text; if it has
+    neither, ""."""
     return str(one.get("label") or one.get("text") or "")
 
 

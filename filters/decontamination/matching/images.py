@@ -116,8 +116,8 @@ def nearest_items(hashes: pa.Array, mirrors: pa.Array, items: ItemHashes) -> Nea
 
 
 def _nearest(hashes: np.ndarray, items: ItemHashes) -> np.ndarray:
-    """Returns an int64 for each hash: (number of bits in which the nearest item's hash differs) <<
-    32 | (number of this item)."""
+    """Returns, for each hash, the nearest item and its distance in one int64: (number of bits in
+    which the item's hash differs) << 32 | (number of the item)."""
     best = np.full(len(hashes), np.iinfo(np.int64).max)
     for top in range(0, len(hashes), _QUERIES):
         rows = slice(top, top + _QUERIES)

@@ -57,7 +57,7 @@ def write(uri: str, edges: Edges) -> FileEntry:
 
 
 def read(folder: str, commits: Iterable[Commit]) -> Iterable[Edges]:
-    """Yields the pairs in each file that the tasks of a phase wrote."""
+    """Yields the pairs of each file that a phase wrote. `commits` are the results of its tasks."""
     for commit in commits:
         for entry in commit.files:
             yield from_table(parts.read_columns(storage.join(folder, entry.name)))

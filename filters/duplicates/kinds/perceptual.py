@@ -122,8 +122,9 @@ def small_colours(table: pa.Table) -> np.ndarray:
 
 
 def certain_identities(table: pa.Table) -> np.ndarray:
-    """Returns a 128-bit hash of what each image looks like, (n, 2) uint64: its hashes, and its
-    small colour image. Images that are equal in all of these look the same for certain."""
+    """Returns a 128-bit hash of what each image looks like, (n, 2) uint64, computed from its hash,
+    the hash of its mirror image and its small colour image. Images with equal results look the same
+    for certain."""
     identities = image_identities(both_hashes(table))
     for word in small_colours(table).view(np.uint64).T:
         identities = combine_hashes(identities, np.stack([word, ~word], axis=1))

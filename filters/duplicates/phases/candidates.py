@@ -34,8 +34,8 @@ class IdentityRange(NamedTuple):
 
 
 class KeyRange(NamedTuple):
-    """The input of a task that compares units: the keys of one range except its hot keys, or a
-    single hot key. A hot key is a key that too many units have for one task.
+    """The input of a task that compares units: the keys of range `number` except its hot keys, or
+    the single hot key `hot`. A hot key is a key that too many units have for one task.
 
     The entries of a hot key are split into `slices` slices. The task compares the entries of slice
     `first` with those of slice `second`, which may be the same slice.

@@ -45,7 +45,8 @@ _RECORDS = pa.schema([("record", pa.uint32())])
 
 @dataclass(frozen=True)
 class FindRecords:
-    """A task: finds the record to which each listed image of a source belongs."""
+    """A task: finds, for each image in a list of images of a source, the record to which it
+    belongs. The list is in the file `images_uri`."""
 
     rows: RowReader
     images_uri: str
@@ -83,8 +84,9 @@ class ImageProof:
         return pairs.take(self._similarity(members, a, b) > 0)
 
     def links(self, same: Edges, space: Workspace) -> Edges:
-        """Returns proven pairs that connect the records of each family of `same`, with the
-        similarity of their images. `same` connects records whose images are in the same families.
+        """Returns pairs of records whose images look the same, with their similarity. The pairs
+        connect the records of each family of `same`, which links records whose images are in the
+        same families.
 
         Example: images a and b look the same, b and c too, but a and c do not. The records of a and
         c are connected by way of the record of b; if there is no such record, they are not

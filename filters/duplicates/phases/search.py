@@ -98,9 +98,10 @@ class Search(NamedTuple):
         space: Workspace,
         within: Tolerance | None = None,
     ) -> Found:
-        """Runs phase 5: chooses the unit of each family that stays. If `looks` is true, the hashes
-        and colours of the units' images are read too. If `within` is given, only units that look
-        the same as a unit that stays are dropped."""
+        """Runs phase 5: chooses the unit of each family that stays, by the sort keys `keep`. If
+        `looks` is true, the hashes and colours of the units' images are read too. If `within` is
+        given, only units that look the same as a unit that stays, within this tolerance, are
+        dropped."""
         members = read_members(forest.units, self.rows, self.sources, keep, looks, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)

@@ -33,8 +33,8 @@ _FEATURES_SCHEMA = pa.schema([("unit", pa.uint64()), ("features", pa.list_(pa.ui
 _FEATURES = ".features.arrow"
 
 ReadUnits = Callable[[Source, np.ndarray], pa.Array]
-"""A function that reads the features (list<uint32>) of some units of a source, in ascending order
-of their numbers."""
+"""The type of a function that reads the features (list<uint32>) of some units of a source. The
+numbers of the units are ascending."""
 
 
 class PairSlice(NamedTuple):
@@ -76,8 +76,8 @@ def _sorted_by_component(pairs: Edges) -> Edges:
 
 
 def _write_wanted(pairs: Edges, uri: str) -> list[int]:
-    """Writes a list of the units that each slice needs, in one record batch for each source.
-    Returns the numbers of these sources.
+    """Writes, to the file `uri`, the units that the slices of the pairs need, in one record batch
+    for each source. Returns the numbers of these sources.
 
     Each row of a batch is (slice, number of the unit in its source); rows are sorted.
     """
@@ -99,7 +99,7 @@ def _write_wanted(pairs: Edges, uri: str) -> list[int]:
 @dataclass(frozen=True)
 class WriteFeatures:
     """A task: writes the features of a source's units, in one record batch for every slice of the
-    pairs."""
+    pairs. `wanted` is the file that lists the units that each slice needs."""
 
     read: ReadUnits
     wanted: str

@@ -94,8 +94,8 @@ def sort_keys(keep: Iterable[str | Mapping[Any, tuple[str, ...]]]) -> tuple[Sort
 
 
 def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
-    """Returns the sum of the pixels or bytes of each record's images and videos, or their number;
-    nan if a value is unknown."""
+    """Returns, for each record, the sum of the pixels or of the bytes of its images and videos, or
+    the number of these, as `measure` says; nan if a value is unknown."""
     offsets, flat = media_lists(table["media"])
     if measure == "media.count":
         return np.diff(offsets).astype(np.float64)

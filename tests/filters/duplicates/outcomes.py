@@ -56,8 +56,8 @@ def outcomes_in(
         for record_id, survivor, by, *rest in zip(
             ids, *columns, outcome.drop.to_pylist(), strict=True
         ):
-            named = (None if one is None else keys[one] for one in (survivor, by))
-            found[keys[record_id]] = RecordOutcome(*named, *rest)
+            kept, nearest = (None if one is None else keys[one] for one in (survivor, by))
+            found[keys[record_id]] = RecordOutcome(kept, nearest, *rest)
     return found
 
 

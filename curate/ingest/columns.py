@@ -28,8 +28,9 @@ Names = Annotated[
 def require_columns(
     names: Iterable[str], present: Collection[str], setting: str, place: str
 ) -> None:
-    """Raises InputError for the first of `names` that is not in `present`. The error suggests the
-    most similar column name."""
+    """Raises InputError for the first name in `names` that is not in `present`, the columns of the
+    table. The error suggests the most similar column name. `setting` is the setting that has the
+    names."""
     for name in names:
         if name not in present:
             fix = f"{nearest(name, list(present))} Check the setting '{setting}'."
@@ -39,9 +40,9 @@ def require_columns(
 def text_columns(
     named: tuple[str, ...] | None, usual: Sequence[str], present: Sequence[str], place: str
 ) -> tuple[str, ...]:
-    """Returns the names of the columns from which the text is read: `named`, the columns in the
-    recipe; if it is None, the columns of `present` whose names, in upper or lower case, are in
-    `usual`.
+    """Returns the names of the columns from which the text is read. These are the columns `named`
+    in the recipe or, if `named` is None, the columns of the table whose names, in upper or lower
+    case, are in `usual`. `present` has the names of all columns of the table.
 
     Raises InputError if a column in `named` does not exist, or if no column has a usual name.
     """
@@ -65,21 +66,22 @@ def column(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Array:
-    """One text for each row: the text of the first column that is not blank in this row, or null if
-    all are blank.
+    """One text for each row: the text of the first of the columns `names` that is not blank in this
+    row, or null if all are blank. If a cell is a list of texts, its first text that is not blank is
+    used.
 
-    If a cell is a list of texts, its first text is used.
+    `place` is the file's name in error messages.
     """
     texts = [blank_to_null(as_text(batch, name, "text", place)) for name in names]
     return pc.coalesce(*texts) if texts else pa.nulls(batch.num_rows, pa.string())
 
 
 def fully_used(schema: pa.Schema, names: Sequence[str]) -> set[str]:
-    """Returns those of the text columns `names` that need not be repeated in `meta`, because
-    `first_text` returns their whole content.
+    """Returns the names of the text columns that need not be repeated in `meta`, because
+    `first_text` returns their whole content. `names` are all text columns.
 
-    This is the case for a single column without lists. If there are several columns, or if a cell
-    is a list, `first_text` returns only one text for each row, so `meta` must have the others.
+    Only a single column without lists is fully used. If there are several columns, or if a cell is
+    a list, `first_text` returns only one text for each row, so `meta` must have the other texts.
     """
     return {
         name

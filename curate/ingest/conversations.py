@@ -114,12 +114,12 @@ def add_chat(
 def _with_named_images(
     segments: list[ChatSegment], image_count: int, paths: Sequence[str | None]
 ) -> list[ChatSegment]:
-    """Returns the segments with the final value of `image`. A path that is in `paths` becomes the
-    index of the image in the sample; a data url, bytes, or the path of an image in a sample that
-    lists no images stays as it is.
+    """Returns the segments with the final value of `image`. A path that is in `paths`, the paths of
+    the sample's images, becomes the index of the image: with paths [a.jpg, b.jpg], `b.jpg` becomes
+    1. If the sample lists no images, a path stays as it is. A data url and bytes always stay.
 
     Raises RowError if one segment names its image and another does not, if the sample does not have
-    the named image, or if no segment shows one of the sample's images.
+    the named image, or if an image of the sample is shown by no segment.
     """
     named = [
         s._replace(image=_named_image(s.image, image_count, paths)) if s.kind == "image" else s

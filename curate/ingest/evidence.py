@@ -3,8 +3,8 @@ all its files.
 
 One file may be too small to show that its boxes have another coordinate space than declared. So a
 reader gathers evidence in each split (the range of a file that one task reads), and the sum is
-judged after all splits are read. A new file changes this sum, but none of the parts that were
-already made.
+judged after all splits are read. A new file changes this sum, but no output file that was already
+written.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Evidence(NamedTuple):
     """Counts, maxima and examples on one question, such as whether the boxes fit the declared
     space. All values are JSON values.
 
-    If the evidence of two splits is added, `counts` are summed, `largest` keeps the maximum, and
-    `examples` keeps the first MAX_EXAMPLES of each kind.
+    If the evidence of two splits is added, `counts` are summed, `largest` keeps the larger value of
+    each key, and `examples` keeps the first MAX_EXAMPLES examples of each key.
     """
 
     counts: Mapping[str, int]

@@ -86,9 +86,9 @@ def _list_local(place: str, modified_ns: int) -> Listed:
 
 
 def _by_stem(names: list[str]) -> Listed:
-    """Returns a dict with which an image is found by a name of another form. Its keys are the file
-    names and, for images, also the names without suffix and with the suffix in lower case. A value
-    is the file name, or a list of file names if several have the key.
+    """Returns a dict by which an image is found also by a short name. Its keys are the file names
+    and, for images, also the names without suffix and with the suffix in lower case. A value is the
+    file name or, if several files have the key, the list of their names.
 
     `["b.JPG", "a.png", "a.jpg"] -> {"a": ["a.jpg", "a.png"], "b": "b.JPG", "b.jpg": "b.JPG",
     "a.jpg": "a.jpg", ...}`

@@ -17,14 +17,14 @@ ROOT_DESCRIPTION = "folder to which the paths are relative; null: the folder of 
 
 def check_root(media_root: str, base: str) -> None:
     """Raises InputError if the folder of images does not exist. This is an error of the recipe, not
-    of a row."""
+    of a row. `base` is the folder to which `media_root` is relative."""
     if not storage.exists(storage.resolve(base, media_root)):
         raise InputError("there is no such folder.", media_root, "Check the setting 'media_root'.")
 
 
 def root_of(media_root: str | None, file: File, base: str) -> str:
     """The folder to which the paths in a file are relative: `media_root` or, if it is None, the
-    file's own folder.
+    file's own folder. `base` is the folder to which `media_root` is relative.
 
     Raises InputError if `media_root` is set and does not exist.
     """

@@ -107,7 +107,8 @@ def open_source(source: str | bytes, root: str | None, context: Context) -> Open
 
 
 def _data_url(url: str) -> bytes | RowError:
-    """The bytes of `data:image/png;base64,iVBOR...`."""
+    """Decodes the bytes of a data url, `data:image/png;base64,iVBOR...`. Returns an error if the
+    url has another form."""
     head, comma, data = url.partition(",")
     try:
         if comma and head.endswith(";base64"):

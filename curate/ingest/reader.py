@@ -80,11 +80,11 @@ class Failure(NamedTuple):
     def of(
         cls, key: str, origin: str, error: CurateError, units: int = 1, rows: int | None = None
     ) -> Failure:
-        """Makes the failure for an error.
+        """Makes the failure for an error. `units` and `rows` are the fields of Failure.
 
-        The place of a RowError, if it has one, is the media file with the fault, and the message
-        names this file. For any other error, the message does not name the place, because `origin`
-        already does.
+        If `error` is a RowError that has a place, the place is the media file with the fault, and
+        the message names this file. For any other error, the message does not name the place,
+        because `origin` already does.
         """
         text = str(error) if isinstance(error, RowError) else error.message
         return cls(key, origin, type(error).__name__, text, units, rows)
@@ -98,8 +98,9 @@ class Count(NamedTuple):
     """The number of units (lines, rows, ...) that a split has on disk, counted without parsing it:
     `Count("lines", 100, {"blank": 2})`.
 
-    `left_aside` has, by kind, how many of these units have no content, such as blank lines.
-    `is_whole` is false if a fault hides the rest of the split, so that there may be more units.
+    `left_aside` has the number of units without content, by kind: `{"blank": 2}` for two blank
+    lines. `is_whole` is false if a fault hides the rest of the split, so that there may be more
+    units.
     """
 
     unit: str
@@ -200,14 +201,17 @@ class Reader(BaseModel):
 
     def list_files(self, base: str) -> list[File]:
         """Returns the files that are read, followed by the entries that cannot be read, such as
-        broken links; these have a negative number in place of a size. Raises InputError if there
-        are no files to read."""
+        broken links. An entry that cannot be read has a negative number in place of its size.
+        Raises InputError if there are no files to read. `base` is the folder to which the setting
+        `path` is relative."""
         found = self.find_files(base)
         return [*found.readable, *found.faulty]
 
     def find_files(self, base: str) -> SourceFiles:
-        """The files of the source: those to read, those that are not readable, and the numbers of
-        those that are left aside. Raises InputError if none can be read."""
+        """The files of the source. `readable` has the files to read, `faulty` the entries that
+        cannot be read, and `left_aside` the number of files that are left aside, by kind. Raises
+        InputError if no file can be read. `base` is the folder to which the setting `path` is
+        relative."""
         where = storage.resolve(base, self.path)
         found = sort_files(storage.list_entries(where), self.kind_aside, self.exclude)
         if not found.readable:

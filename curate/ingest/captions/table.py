@@ -197,8 +197,8 @@ class Table(Reader):
         return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken, lines)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
-        """The remaining fields of each row as JSON. The text field is included if its value is a
-        list."""
+        """The fields of each row that the record does not use, as JSON. The text field is included
+        only if its value is a list."""
         for name in filter(None, [self.image, self.language]):
             for row in rows:
                 row.pop(name, None)
@@ -225,7 +225,8 @@ class Table(Reader):
 
 class _Batch(NamedTuple):
     """Rows of a table, ready to become records: their columns, the values of their image column,
-    the broken rows with their errors, and the numbers of text lines of rows that have several."""
+    and the broken rows with their errors. `lines` says how many lines of text a row takes, for each
+    row that takes more than one."""
 
     columns: CaptionColumns
     images: Sequence[object]
@@ -249,10 +250,11 @@ def _tags(rows: list[dict[str, Any]], name: str) -> pa.Array:
 def _first_texts(
     rows: list[dict[str, Any]], names: Sequence[str]
 ) -> tuple[pa.Array, dict[int, RowError]]:
-    """Returns one text for each row, and the errors by row index.
+    """Returns the text of each row, and the errors of rows by row index.
 
-    The text of a row is the first field in `names` that is not blank; null if all are blank. A row
-    has an error if a field that is not text comes before the first field with text.
+    The text of a row is the first of the fields `names` that is not blank; null if all are blank. A
+    row has an error if a field that cannot be read as text, such as an object, comes before the
+    first field with text.
     """
     texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
     for name in names:

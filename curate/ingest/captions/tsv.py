@@ -200,8 +200,9 @@ def _header(line: str) -> _Position | None:
 
 
 def _url_column(sample: list[str]) -> _Position | None:
-    """The position of the url column: the column that has a url or an image path in more of the
-    lines; None if both columns have one in equally many lines."""
+    """The position of the url column. For each line of `sample`, the first and the last column are
+    checked for a url or an image path; the column that has one in more lines is the url column.
+    None if both columns have one in equally many lines."""
     rows = [line for line in sample if "\t" in line]
     first = sum(
         _URL_OR_PATH.fullmatch(row.partition("\t")[0].strip(' "')) is not None for row in rows
@@ -244,8 +245,8 @@ def _plain_rows(split: Split, context: Context, position: _Position) -> Iterator
 
 
 def _cut(number: int, line: bytes, position: _Position) -> tuple[str, str] | RowError:
-    """Splits a line into (url, caption) at the tab beside the url, because a caption may contain
-    tabs. `position` is that of the url: first or last."""
+    """Splits a line into (url, caption) at the first tab if the url is first, or at the last tab if
+    the url is last, because a caption may contain tabs. `position` is the position of the url."""
     try:
         row = decoded(number, line)
     except RowError as error:

@@ -78,8 +78,8 @@ class UrlTable(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether a file is a table with a text column and without an image column. Column names
-        are not checked, because settings may name the columns."""
+        """Whether a file is a table that has a column of type text and no column that holds image
+        bytes. The names of text columns are not checked, because settings may name the columns."""
         schema = sniffed_schema(head)
         if schema is None or bytes_column(schema) or image_column(schema):
             return False
@@ -143,8 +143,9 @@ class UrlTable(Reader):
         return next((name for url in URLS for name in names if name.lower() == url), None)
 
     def _templates(self, names: list[str], url: str | None, file: File) -> list[Template]:
-        """The file name templates to try: those of the setting `file`, or else the usual ones whose
-        columns exist."""
+        """The templates of the image's file name, to be tried in order: those of the setting
+        `file`, or else the usual templates whose columns are in the table. `names` are the columns
+        of the table, and `url` is the column of urls, or None."""
         known = {*names, *(URL_FIELDS if url is not None else ())}
         if self.file is not None:
             templates = [Template(name) for name in self.file]

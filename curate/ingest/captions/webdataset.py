@@ -145,7 +145,8 @@ class WebDataset(Reader):
 
 
 def _unknown(sample: Sample, sidecars: Collection[str]) -> Iterator[str]:
-    """Yields the suffixes, with a dot, of the members that are not used for the record."""
+    """Yields the suffixes, with a dot, of the members of a sample that are not used for the record:
+    those that are neither images nor files whose suffix is in `sidecars`."""
     return (f".{s}" for s in sample.members if s not in sidecars and not is_image_suffix(s))
 
 
@@ -212,11 +213,11 @@ def _header(source: Source, offset: int, size: int) -> Header:
 
 
 def _cuts(source: Source, captions: tuple[str, ...]) -> list[int]:
-    """The byte positions of the samples at which a large tar is cut into splits; [0], which means
-    one split, if a key occurs twice in the tar.
+    """The byte positions at which a large tar is cut into splits, each the start of a sample. The
+    result is [0], which means one split, if a key occurs twice in the tar.
 
     A repeated key is an error that can be found only if both samples are in one split. A hash of
-    each key is held in memory.
+    each key is held in memory. `captions` has the suffixes of the files with captions.
     """
     starts, count, last, seen = [0], 0, -1, set[int]()
     for sample in samples(source, captions=captions):

@@ -161,8 +161,8 @@ def _schema(source: pa.NativeFile) -> pa.Schema:
 
 @contextlib.contextmanager
 def _open(file: File, base: str) -> Iterator[pa.NativeFile]:
-    """Opens an Arrow file for a `with` block. Arrow's errors in the block are raised as
-    FileError."""
+    """Opens an Arrow file for a `with` block. Arrow's errors in the block are raised as FileError.
+    `base` is the folder to which the file's uri is relative."""
     with storage.open_file(storage.resolve(base, file.uri)) as source, _arrow_errors(file):
         yield source
 

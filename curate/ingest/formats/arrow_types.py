@@ -43,14 +43,16 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema of a table after its conversion, with the same metadata."""
+    """The schema of a table after the conversion of its columns to `plain_type`, with the same
+    metadata."""
     fields = [pa.field(field.name, plain_type(field.type)) for field in schema]
     return pa.schema(fields, schema.metadata)
 
 
 def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch with its columns converted. The values of a column that needs no conversion are not
-    copied. If a list column is a slice of a longer one, only its offsets are made anew."""
+    """A batch with each column converted to its `plain_type`. The values of a column that needs no
+    conversion are not copied. If a list column is a slice of a longer list column, only its offsets
+    are made anew."""
     schema = plain_schema(batch.schema)
     columns = [
         values if values.type == field.type and not _is_slice(values) else plain_array(values)
@@ -76,7 +78,7 @@ def check_layout(batch: pa.RecordBatch) -> None:
 
 
 def _as_bytes(kind: pa.DataType) -> pa.DataType:
-    """The same type with binary in place of string, which has the same memory layout."""
+    """The same type with binary in place of string. Both have the same memory layout."""
     for is_text, as_bytes in _BYTES_OF_TEXT:
         if is_text(kind):
             return as_bytes
@@ -177,8 +179,8 @@ def _struct(values: pa.Array) -> pa.Array:
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Converts strings and bytes. Text that is not UTF-8 stays as it is: it is reported row by row
-    when the table is checked."""
+    """Converts strings and bytes to the type `kind`. Text that is not UTF-8 is converted without an
+    error; it is reported row by row when the table is checked."""
     if pa.types.is_map(kind):
         return values.cast(kind)
     return pc.cast(values, options=pc.CastOptions(kind, allow_invalid_utf8=True))

@@ -58,12 +58,12 @@ def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
 
 
 def _are_unique(keys: set[str], count: int, chunks: Iterable[bytes]) -> bool:
-    """Whether it is certain that each of `keys`, the ids of `count` annotations, occurs only once
-    in a file.
+    """Whether it is certain that each id in `keys`, the ids of `count` annotations, occurs only
+    once in a file.
 
     No element is parsed: every `"id": value` in the bytes counts as an annotation's id, even if it
-    is in a nested object. So a repeated id is always found, but an id that occurs once may be
-    considered repeated.
+    is in a nested object. So a repeated id is always found, but the result may be false although
+    all ids occur once.
     """
     if len(keys) < count:
         return False

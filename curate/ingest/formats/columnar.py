@@ -110,11 +110,11 @@ def _fault(rows: pa.RecordBatch) -> str | None:
 
 
 def _not_utf8(values: pa.Array) -> str | None:
-    """The error message for a text column that failed validation: it names the value in row 0. None
-    if the column is not a text column.
+    """The error message for a text column that failed validation; None if the column is not a text
+    column. The message names the value in row 0.
 
-    The value in row 0 is certainly the broken one only if there is one row. `_checked` therefore
-    validates a batch that failed row by row.
+    The value in row 0 is certainly the invalid one only if there is one row. So after a batch has
+    failed, `_checked` validates its rows one by one.
     """
     if not pa.types.is_string(values.type):
         return None

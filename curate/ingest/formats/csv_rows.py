@@ -83,7 +83,8 @@ def size_of_rows(rows: list[CsvRow]) -> int:
 class _Source:
     """An iterator that gives the decoded lines of all blocks to Python's csv reader. It keeps the
     lines of the current row and of the current block, so that they can be read again. `is_escaped`
-    is true after the first line that is not UTF-8."""
+    is true from the first block on that has a line that is not UTF-8; invalid bytes become lone
+    surrogates."""
 
     def __init__(self, blocks: Iterable[Block], max_bytes: int) -> None:
         self._blocks, self._max_bytes, self._row_bytes = iter(blocks), max_bytes, 0
@@ -183,8 +184,8 @@ def _placed(held: list[tuple[int, str]], error: RowError) -> RowError:
 
 
 def _hides_rows(held: list[tuple[int, str]], delimiter: str, width: int) -> bool:
-    """Whether the numbered lines `held`, which were read as part of a quoted field that is not
-    closed, are rows of their own: each row is complete, except that the last one may be cut off."""
+    """Whether the numbered lines `held`, which were read as the text of a quoted field that is not
+    closed, are in fact rows of `width` fields. The last row may be cut off."""
     texts: list[str] = []
     remaining = iter(held)
 
@@ -210,7 +211,7 @@ def _hides_rows(held: list[tuple[int, str]], delimiter: str, width: int) -> bool
 
 
 def _is_open(texts: list[str], delimiter: str) -> bool:
-    """Whether the lines `texts` are a complete row, except that the last field is quoted and not
+    """Whether the lines `texts` are a complete row, except that the quote of the last field is not
     closed."""
     return is_complete("".join(texts) + '"', delimiter)
 

@@ -97,7 +97,8 @@ def count_elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -
 
 
 def _count_commas(place: str, start: int, stop: int, first: int) -> int | None:
-    """The number of elements, by the commas between them; None if the array is damaged."""
+    """The number of elements of an array, found by counting the commas between them; None if the
+    array is damaged. The parameters are those of `element_groups`."""
     from manifests.kernels import json_count  # imports numba
 
     chunks, memory = read_chunks(place, start, stop), json_count.new_count()
@@ -165,7 +166,8 @@ def object_keys(data: bytes) -> list[str]:
 
 
 def _object_pieces(chunks: Iterator[bytes]) -> Iterator[Element]:
-    """Yields the keys (even numbers) and values (odd numbers) of a JSON object."""
+    """Yields the keys and the values of a JSON object in turn, as elements: numbers 0, 2, 4, ...
+    are keys, and each next number is the value of that key."""
     start, chunks = after_bracket(chunks, 0, b"{")
     yield from chain.from_iterable(pieces(chunks, start, 0, is_array=False))
 

@@ -12,8 +12,8 @@ from manifests.text.json_values import parse_objects
 
 
 def as_object(element: Element) -> dict[str, Any]:
-    """The parsed element, which must be an object. Raises RowError if it is broken or not an
-    object."""
+    """Parses an element, which must be an object. Raises RowError if the element is broken or not
+    an object."""
     value = element.value()
     if not isinstance(value, dict):
         raise RowError(f"the element is {value!r:.80}, not a JSON object")
@@ -22,7 +22,7 @@ def as_object(element: Element) -> dict[str, Any]:
 
 def as_objects(batch: list[Element]) -> list[dict[str, Any] | RowError]:
     """Parses many elements together, which is faster than one by one. Returns an object for each
-    element or, if it is broken or not an object, its RowError."""
+    element; for an element that is broken or not an object, the RowError."""
     values = parse_objects([element.data for element in batch])
     return [
         value if type(value) is dict and not element.fault else _object_or_error(element)

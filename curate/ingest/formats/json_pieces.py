@@ -88,13 +88,13 @@ def pieces(
     is_array: bool,
     limit: int | None = None,
 ) -> Iterator[list[Element]]:
-    """Yields lists of the elements of an array, or of alternately the keys and values of an object:
-    one list for each chunk, with the elements that end in it.
+    """Yields lists of the elements of an array, or of the keys and values of an object in turn: one
+    list for each chunk, with the elements that end in the chunk.
 
     `start` is the position of the first chunk: after the opening bracket, or after a comma at which
-    the array was cut. `number` is the number of the first element there. If the array or object
-    does not end properly, one more element is yielded at the end, with the fault. `limit` is the
-    largest size of an element; None: MAX_ELEMENT_BYTES.
+    the array was cut. `number` is the index of the first element after this position. If the array
+    or object does not end properly, one more element is yielded at the end, with the fault. `limit`
+    is the largest size of an element in bytes; None: MAX_ELEMENT_BYTES.
     """
     limit = MAX_ELEMENT_BYTES if limit is None else limit
     memory = new_state(start)
@@ -126,11 +126,12 @@ def pieces(
 
 
 def _limited(element: Element, is_array: bool, limit: int) -> Element:
-    """Removes the bytes of an element that is larger than `limit`; returns any other element
+    """Removes the bytes of an element that is larger than `limit` bytes; returns any other element
     unchanged.
 
-    In an array, such an element gets a fault. In an object it does not: a value may be an array
-    that is almost as long as the file, and only its byte range is needed.
+    In an array, an element over the limit gets a fault. In an object it gets no fault: a value of
+    the object may be an array that is almost as long as the file, and only its byte range is
+    needed.
     """
     size = element.stop - element.start
     if size <= limit:

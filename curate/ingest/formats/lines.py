@@ -18,12 +18,12 @@ _BLANK_LINE = re.compile(rb"\n[ \t\r\v\f]*(?=\n)")
 
 
 class Lines(NamedTuple):
-    """The number of text lines of the rows of a batch, such as CSV rows with newlines in quoted
-    fields.
+    """How many lines of text the rows of a batch take. A CSV row takes several lines if a quoted
+    field has a newline.
 
-    `of_rows` maps the number of each row that has more than one line to its number of lines.
-    `hidden` has the numbers of those of these rows that could not be read. `blank` is the number of
-    blank lines in the batch.
+    `of_rows` maps the number of each row that takes more than one line to its number of lines.
+    `hidden` has the numbers of the rows in `of_rows` that could not be read. `blank` is the number
+    of blank lines in the batch.
     """
 
     of_rows: Mapping[int, int]
@@ -59,8 +59,9 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
 
 
 class LongLine(bytes):
-    """Takes the place of a line that is longer than the limit `max_row_bytes` and is not kept in
-    memory. Its own bytes are not UTF-8, so they are never read as the text of a line."""
+    """Stands for a line that is longer than the limit `max_row_bytes`, so that the line is not kept
+    in memory. `size` is the number of bytes of the line. The bytes of a LongLine are not UTF-8, so
+    they are never taken for the text of a line."""
 
     size: int
     limit: int
@@ -175,7 +176,8 @@ def _size_of(numbered: list[tuple[int, bytes]]) -> int:
 
 
 def count_lines(split: Split, context: Context) -> Count:
-    """The number of lines in a split, by their newlines, and how many of them are blank.
+    """The number of lines in a split, found by counting newlines, and the number of blank lines
+    among them.
 
     `b"a\\n \\nb"` -> `Count("lines", 3, {"blank": 1})`. A last line without a newline is counted
     too. In a compressed file that is broken, the complete lines before the fault are counted.
@@ -203,8 +205,9 @@ def _is_blank(data: bytes) -> bool:
 
 
 def decoded(number: int, line: bytes) -> str:
-    """The line decoded as UTF-8. If a byte is invalid, raises a RowError that names the first
-    invalid position; for a LongLine, its error."""
+    """Decodes the line with the number `number` as UTF-8. If a byte is invalid, raises a RowError
+    that names the position of the first invalid byte. If the line is a LongLine, which stands for a
+    line over the length limit, raises a RowError that says so."""
     if isinstance(line, LongLine):
         raise line.error(f"line {number}")
     try:

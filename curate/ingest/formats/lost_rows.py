@@ -8,19 +8,20 @@ _SHOWN = 5
 
 
 class LostRows:
-    """Ranges of rows that are lost, with the first error."""
+    """Ranges of rows that cannot be read, with the error of the first range."""
 
     def __init__(self) -> None:
         self._ranges: list[str] = []
         self._error: FileError | None = None
 
     def add(self, start: int, stop: int, error: FileError) -> None:
-        """Adds the rows from `start` to `stop` (exclusive)."""
+        """Adds the rows from `start` to `stop` (exclusive), which cannot be read because of
+        `error`."""
         self._ranges.append(f"{start} to {stop - 1}")
         self._error = self._error or error
 
     def check(self) -> None:
-        """Raises FileError if there are lost rows."""
+        """Raises FileError with the ranges of lost rows, if any were added."""
         if self._error is None:
             return
         more = len(self._ranges) - _SHOWN

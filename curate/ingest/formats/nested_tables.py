@@ -38,7 +38,7 @@ class RowBatch(NamedTuple):
 
 
 def row_splits(file: File, context: Context) -> Iterator[Split]:
-    """Yields the splits of a file. Splits are small, because each row opens an image."""
+    """Yields the splits of a file. Splits are small, because an image is opened for each row."""
     if columnar.is_columnar(file.name):
         return columnar.splits(file, context)
     size_bytes = max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS)

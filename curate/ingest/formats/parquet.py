@@ -38,7 +38,8 @@ def open_parquet(
     file: File, base: str, dictionaries: Sequence[str] = ()
 ) -> Iterator[pq.ParquetFile]:
     """Opens a parquet file for a `with` block. Arrow's errors in the block are raised as FileError.
-    `dictionaries` are the paths of columns that are read as dictionary-encoded arrays."""
+    `base` is the folder to which the file's uri is relative. `dictionaries` are the paths of
+    columns that are read as dictionary-encoded arrays."""
     with storage.open_file(storage.resolve(base, file.uri)) as source:
         try:
             with pq.ParquetFile(
@@ -109,8 +110,8 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
 
 
 def _check_total(split: Split, context: Context) -> None:
-    """Raises FileError in the last split of a file whose row groups have fewer rows than the file
-    states. (Old writers state 0.)"""
+    """If this is the last split of a file, raises FileError if all row groups together have fewer
+    rows than the file states. A file that states 0 rows is accepted, because old writers do so."""
     with open_parquet(split.files[0], context.base) as opened:
         groups, stated = opened.num_row_groups, opened.metadata.num_rows
         if split.stop not in (-1, groups):
@@ -152,7 +153,7 @@ def _group_by_group(
 
 
 def _group_rows(split: Split, context: Context) -> list[tuple[int, int]]:
-    """The number of each row group of a split, and its number of rows."""
+    """Returns (number of the row group, its number of rows) for each row group of a split."""
     with open_parquet(split.files[0], context.base) as opened:
         return [(n, opened.metadata.row_group(n).num_rows) for n in _groups(opened, split)]
 

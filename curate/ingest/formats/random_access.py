@@ -125,8 +125,8 @@ Source = memoryview | LocalFile | BlockCache
 
 
 def window_at(source: Source, start: int) -> Window:
-    """A range of a file that contains the bytes from `start` on: as many as are read at once, at
-    least 2 KiB if the file has them."""
+    """A range of a file that contains the byte `start` and the bytes after it. The range is as long
+    as one read of the source: at least 2 KiB after `start`, if the file has them."""
     if isinstance(source, memoryview):
         return Window(source, 0, len(source))
     return source.window(start)

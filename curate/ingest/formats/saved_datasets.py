@@ -47,7 +47,8 @@ def _no_data(folder: str, files: list[File]) -> list[File]:
 
 
 def _data_names(place: str) -> set[str] | None:
-    """The names of the data files that a `state.json` lists; None if there is none."""
+    """The names of the data files that the `state.json` at `place` lists; None if there is no such
+    file, or if another program than `datasets` wrote it."""
     if not storage.exists(place):
         return None
     state = _state(storage.read_bytes(place))

@@ -52,8 +52,9 @@ class Fault(NamedTuple):
 
 @dataclass
 class Walked:
-    """Counts of the tar members that were read so far: the number of members of any type, and of
-    those that are not files, by type. `is_whole` is false if the tar cannot be read to its end."""
+    """Counts of the tar members that were read so far. `members` is the number of members of any
+    type, and `left_aside` the number of members that are not files, by type. `is_whole` is false if
+    the tar cannot be read to its end."""
 
     members: int = 0
     left_aside: Counter[str] = field(default_factory=Counter)
@@ -148,8 +149,9 @@ def _member(
     """Reads the member whose headers begin at `start`. `header` is its first header, and `end` the
     end of the tar.
 
-    Returns the member (for a folder, a device and the like the name of the type; for a link or a
-    sparse file a Fault), and the position of the next member's headers.
+    Returns the member and the position of the next member's headers. A link or a sparse file is
+    returned as a Fault, and a member of another type, such as a folder or a device, as the name of
+    the type.
     """
     at, size = start, size_of(header, start)
     if header[156] == _PLAIN:  # nearly all members; the code below handles other types
@@ -178,10 +180,10 @@ def _no_file(
     source: Source, header: bytes, start: int, at: int, name: str, size: int
 ) -> tuple[Fault | str, int]:
     """Handles a member that is not a regular file. Its headers begin at `start`, and `header` is
-    the last of them, at position `at`.
+    its last header, at position `at`.
 
-    Returns a Fault for a link or a sparse file, or the name of another type, such as a folder or a
-    device; and the position of the next member's headers.
+    Returns a Fault for a link or a sparse file, and the name of the type, such as `folder`, for any
+    other member. The second value is the position of the next member's headers.
     """
     kind, after = header[156], at + BLOCK
     if kind == _SPARSE:

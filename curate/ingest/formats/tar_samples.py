@@ -89,13 +89,13 @@ def _groups(source: Source, start: int, stop: int, walked: tar.Walked) -> Iterat
 
 
 def _by_stem(group: Sample, captions: Sequence[str]) -> Iterator[Sample]:
-    """Yields the samples of a group that has suffixes with a dot, such as `0.jpg`.
+    """Yields the samples of a group of members that has suffixes with a dot, such as `0.jpg`.
 
-    If one of these suffixes is that of a text or JSON file (`05.txt`), the key itself has a dot. If
-    then all suffixes have a dot, the key of a sample is the name up to the last dot: `22.05.jpg`
-    and `22.05.txt` are the sample `22.05`. If it is not clear whether the text file is the caption
-    of one image or of all images, the group gets an error. Without such a file, all images of the
-    group are one sample, as in the webdataset library.
+    If a text or JSON file has such a suffix (`05.txt`), the key itself has a dot. If then all
+    suffixes have a dot, the key of a sample is the name up to the last dot: `22.05.jpg` and
+    `22.05.txt` are the sample `22.05`. If it is not clear whether the text file is the caption of
+    one image or of all images, the group gets an error. If no text or JSON file has such a suffix,
+    all images of the group are one sample, as in the webdataset library.
     """
     exact = {"json", *captions}
     endings = {suffix.rpartition(".")[2] for suffix in exact}

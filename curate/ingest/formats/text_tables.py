@@ -47,7 +47,7 @@ class Rows(NamedTuple):
     """A batch of rows: the valid rows with their numbers, and the broken rows with their errors.
 
     Rows of a JSON array are numbered from 0; other rows have the number of their first line, from
-    1. `lines` has the numbers of text lines of the rows that have more than one.
+    1. `lines` says how many lines of text a row takes, for each row that takes more than one.
     """
 
     numbers: list[int]
@@ -180,7 +180,7 @@ def _fields(header: str, delimiter: str) -> list[str] | None:
 
 
 def is_one_split(file: File) -> bool:
-    """Whether a file is one split, whatever its layout is."""
+    """Whether a file is one split whatever its layout is, because it is compressed or small."""
     return is_compressed(file.uri) or file.size <= SPLIT_BYTES
 
 
@@ -214,7 +214,8 @@ def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[Rows]:
 
 
 def _separated(batch: list[Numbered]) -> Rows:
-    """Separates valid rows from broken ones; blank lines are only counted."""
+    """Separates the valid rows of a batch from the broken rows. Blank lines are not rows; they are
+    only counted."""
     numbers = [number for number, row, _ in batch if isinstance(row, dict)]
     rows = [row for _, row, _ in batch if isinstance(row, dict)]
     broken = [(number, row) for number, row, _ in batch if isinstance(row, RowError)]
@@ -282,7 +283,8 @@ def _by_header(batch: list[CsvRow], layout: Layout) -> Iterator[Numbered]:
 
 def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:
     """Counts the text lines of a batch of rows; see `Lines`. Each row is (number, content, number
-    of lines); its content is None for a blank line, or a RowError."""
+    of lines). The content is None for a blank line, and a RowError for a row that could not be
+    read."""
     several = [(number, row, lines) for number, row, lines in batch if lines != 1]
     hidden = {number for number, row, _ in several if isinstance(row, RowError)}
     blank = sum(row is None for _, row, _ in batch)

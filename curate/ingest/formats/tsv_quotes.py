@@ -102,8 +102,8 @@ def _text(line: bytes) -> str:
 
 
 def _is_plain(line: str, width: int | None) -> bool:
-    """Whether a line has as many tabs as a row of `width` fields that are not quoted; if `width` is
-    None, at least one."""
+    """Whether a line has as many tabs as a row of `width` fields without quotes. If `width` is
+    None, one tab is enough."""
     tabs = line.count("\t")
     return tabs > 0 if width is None else tabs == width - 1
 

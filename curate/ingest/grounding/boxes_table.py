@@ -73,7 +73,7 @@ class BoxesTable(AnnotatedTable):
         {"image": "a.jpg", "objects": [{"bbox": [64, 48, 64, 48], "category": "dog"}]}
         {"image": "a.jpg", "boxes": [[64, 48, 64, 48]], "labels": ["dog"]}
 
-    is read by one of
+    The first row is read with the first of these settings, the second row with the other two:
 
         objects: {field: objects, box: bbox, label: category}
         boxes: boxes

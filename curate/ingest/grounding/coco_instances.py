@@ -39,16 +39,16 @@ class Coco(CocoLayout):
 
     Each entry of `images` becomes a record with all its annotations, in file order. An annotation
     becomes an object: the name of its category becomes the label, `bbox` (x y width height in
-    pixels) becomes the box, and a `segmentation` of rings becomes the polygon; its rings may be
-    x y x y ... or (x, y) pairs. A run-length mask (RLE, which COCO uses for crowds) is stored in
-    the attribute `rle`. A segmentation of another form, beside a box, stays an attribute as it is,
-    and is reported as a failure of its own (`annotations[7].segmentation`). `iscrowd` (if true),
-    `id`, `area`, `keypoints` and all other fields become attributes, unchanged. The other fields of
-    the image go to `meta`. If such a field has category ids (LVIS's `neg_category_ids`), a second
-    field with the names is added. An image with `neg_category_ids` or `not_exhaustive_category_ids`
+    pixels) becomes the box, and a `segmentation` of rings becomes the polygon; its rings may be x y
+    x y ... or (x, y) pairs. A run-length mask (RLE, which COCO uses for crowds) is stored in the
+    attribute `rle`. A segmentation of another form, beside a box, stays an attribute as it is, and
+    is reported as a failure of its own (`annotations[7].segmentation`). `iscrowd` (if true), `id`,
+    `area`, `keypoints` and all other fields become attributes, unchanged. The other fields of the
+    image go to `meta`. If such a field has category ids (LVIS's `neg_category_ids`), a second field
+    with the names is added. An image with `neg_category_ids` or `not_exhaustive_category_ids`
     (LVIS, Open Images) is annotated for some categories only: `curate.absent` in `meta` has the
-    names of the first, and objects of the second have the attribute `curate.partial`, so that no
-    step asks how many there are.
+    names of the categories in the first field, and objects of the categories in the second field
+    have the attribute `curate.partial`, so that no step asks how many such objects an image shows.
 
     The image is `file_name` below `media_root` or, if there is no `file_name`, the path of
     `coco_url`. Leading folders that do not exist are removed: Objects365's `images/v1/patch8/a.jpg`
@@ -132,8 +132,8 @@ def coco_annotation(entry: dict[str, Any], categories: Categories) -> Annotation
 
 
 def _named(image: dict[str, Any], name: str, categories: Categories) -> list[str]:
-    """The names of the categories whose ids are in a field of the image. Unknown ids are left
-    out."""
+    """The names of the categories whose ids are in the field `name` of the image. Unknown ids are
+    left out."""
     ids = image.get(name)
     if ids is None:
         return []

@@ -50,8 +50,8 @@ class Cvat(GroundingReader):
 
     Each `<image>` becomes a record. Its image is `name` below `media_root`, or below the folder
     `images` there, as in CVAT's own export; leading folders that do not exist are removed, unless
-    another name of the file has the same end. Its other attributes go to `meta`, and its tags under
-    `tags`.
+    another name of the file has the same end. The other attributes of the `<image>` go to `meta`,
+    and so do its `<tag>` elements, under `tags`.
 
     A `<box>` becomes a box; with a `rotation` it becomes a ring of four points and the box around
     it. A `<polygon>` or `<polyline>` becomes one ring, although a line is open. An `<ellipse>`

@@ -45,17 +45,19 @@ class LabelStudio(AnnotatedTable):
            "value": {"x": 10, "y": 10, "width": 20, "height": 5, "rotation": 0,
                      "rectanglelabels": ["dog"]}}]}]}]
 
-    Each task becomes a record. Its image is the path in `data` below `media_root`: that of a url
-    or of a local file (`?d=`), without leading folders that do not exist, unless another path of
-    the file has the same end. Results with one id describe one region, which becomes an object:
-    a rectangle becomes a box, and if it is rotated, a ring of four points and the box around it; a
-    polygon becomes a ring, a key point a point, an ellipse the box around it, and a brush a box and
-    a run-length mask in the attribute `rle` (which the step `masks` reads). The text of a region
-    becomes the text of its object; its choices and other fields become attributes.
+    Each task becomes a record. Its image is the file below `media_root` at the path in `data`. Of a
+    url, the path is used; if the url has `?d=`, the path after it. Leading folders that do not
+    exist are removed, unless another path of the file has the same end. Results with one id
+    describe one region, which becomes an object: a rectangle becomes a box, and if it is rotated, a
+    ring of four points and the box around it; a polygon becomes a ring, a key point a point, an
+    ellipse the box around it, and a brush a box and a run-length mask in the attribute `rle` (which
+    the step `masks` reads). The text of a region becomes the text of its object; its choices and
+    other fields become attributes.
 
     A text of the image becomes the caption if the image has only one; the setting `text` names one
-    of several. Texts, choices and numbers of the image go to `meta` under `results`, relations
-    under `relations`, and so do the other fields of the task. Predictions and drafts are not read.
+    of several. Texts, choices and numbers of the image go to `meta` under `results`, and relations
+    under `relations`. The other fields of the task go to `meta` too. Predictions and drafts are not
+    read.
 
     A task without annotation and a skipped one are left aside. A task that several people annotated
     is quarantined unless `annotation` chooses. A region that is malformed, has several labels, or
@@ -180,8 +182,9 @@ class LabelStudio(AnnotatedTable):
         return found[0]
 
     def _size(self, sizes: Sequence[Size], context: Context) -> Size:
-        """Returns the size of the image in pixels, which a rotated shape or a mask needs. Raises
-        RowError if the size is missing, not certain, or over the limit."""
+        """Returns the size in pixels of the image of a task, which a rotated shape or a mask needs.
+        `sizes` is the result of `_sizes`. Raises RowError if the size is missing, not certain, or
+        over the limit."""
         if not sizes:
             raise RowError(
                 "the size of its image is needed, but original_width and original_height are "
@@ -235,8 +238,8 @@ def _finished(task: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unfinished(task: dict[str, Any]) -> str | None:
-    """The kind under which a task without annotation is left aside; None for all other tasks, and
-    for malformed ones."""
+    """The kind under which a task is left aside: `skipped task`, or `task without annotation` if
+    nobody has annotated it. None for a task with an annotation, and for a malformed task."""
     given = _given(task)
     with contextlib.suppress(RowError):
         if not _finished(task):

@@ -107,8 +107,8 @@ def _parse_json(data: bytes, file: File) -> dict[str, Any]:
 
 
 def _parts(shape: Any, number: int) -> Iterator[tuple[Hashable, Annotation]]:
-    """Yields the annotations of a shape, each with the key of the object to which it belongs; the
-    key is None if it is an object of its own."""
+    """Yields the annotations of a shape, each with the key of the object to which it belongs. The
+    key is None if the annotation is an object of its own."""
     if not isinstance(shape, dict):
         raise RowError(f"shape {number} is {shape!r:.80}, not an object")
     label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
@@ -159,9 +159,10 @@ def _drawn(
 def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
     """The box x1 y1 x2 y2 around a mask. `box` has the two points of the mask's shape.
 
-    LabelMe writes the mask's first and last pixel as these points, so 1 is added to x2 and y2. If
-    the mask image is one pixel narrower and lower than that, the points are already the edges of
-    the box. Raises RowError for a mask of another size.
+    LabelMe writes the first and the last pixel of the mask as these points, so 1 is added to x2 and
+    y2: points (3, 3) and (5, 5) are a mask of 3 x 3 pixels. If the mask image has one pixel less in
+    both directions (2 x 2), the points are already the edges of the box, and nothing is added.
+    Raises RowError for a mask of any other size.
     """
     mask = (annotation.attributes or {}).get("mask")
     width, height = box[2] - box[0], box[3] - box[1]

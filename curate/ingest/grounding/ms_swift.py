@@ -43,8 +43,8 @@ class MsSwift(Llava):
     image; without it, all boxes are on the first image.
 
     The label of a box is the name at the same place in its turn, if the turn has as many names as
-    boxes. If a turn has only boxes, and the turn before it one name, that is the label. A sample is
-    quarantined if it has more or fewer placeholders than values.
+    boxes. If a turn has only boxes, and the turn before it has one name, this name is the label of
+    all these boxes. A sample is quarantined if it has more or fewer placeholders than values.
 
     Source: ms-swift, documentation of custom data sets, "Grounding".
     """
@@ -203,8 +203,9 @@ def _boxes(chat: Chat, values: dict[str, Any]) -> list[_Box]:
 def _labels(texts: list[str], names: list[str]) -> Iterator[str | None]:
     """Yields the label of each box, in the order of the boxes in the texts of the turns.
 
-    A turn with as many names as boxes has their labels. If a turn has boxes but no name, and the
-    turn before it has one name, that is the label of all its boxes. Otherwise, the label is None.
+    If a turn has as many names as boxes, the names are the labels. If a turn has boxes but no name,
+    and the turn before it has exactly one name, this name is the label of all boxes of the turn.
+    Otherwise, the label is None.
 
     `["Find the <ref-object>.", "<bbox>"], ["dog"]` -> `"dog"`
     """

@@ -140,8 +140,9 @@ def _is_unknown(value: Any) -> bool:
 
 
 def _boxes_3d(entries: Sequence[dict[str, Any]], trust: bool) -> dict[int, list[float] | RowError]:
-    """Returns the `box3d` of each valid annotation, or its error, by the index of the
-    annotation."""
+    """Returns, by index, the `box3d` of each annotation whose `valid3D` is true, or the error if
+    its fields are faulty. Other annotations are left out. Unless `trust` is true, it is an error
+    too if the corners in the file differ from those of the box."""
     boxes: dict[int, list[float] | RowError] = {}
     cuboids: dict[int, _Cuboid] = {}
     for number, entry in enumerate(entries):

@@ -156,9 +156,9 @@ def _load_refs(split: Split, context: Context) -> list[Any]:
 def _refs_by_image(
     refs: list[Any], splits: tuple[str, ...] | None
 ) -> tuple[dict[str, list[_Ref]], list[PlacedError], Counter[str | None]]:
-    """Returns the refs in `splits` by the id of their image, in order of first occurrence, the
-    errors of malformed refs, and the number of malformed refs by the id of their image (None: not
-    known)."""
+    """Returns the refs by the id of their image, in order of first occurrence; the errors of
+    malformed refs; and the number of malformed refs by the id of their image (None: the id is not
+    known). Only refs whose field `split` is in `splits`, such as `train`, are used; None: all."""
     by_image: dict[str, list[_Ref]] = {}
     errors: list[PlacedError] = []
     broken: Counter[str | None] = Counter()
@@ -226,8 +226,11 @@ def _annotated(
     key: str, refs: Sequence[_Ref], targets: _Targets, images: _Images
 ) -> Iterator[AnnotatedImage]:
     """Yields the errors of an image's refs and sentences, then the image, with the id `key`, and
-    its annotations. Each ref counts as one unit (see `Reader.count`) of the image; if no sentence
-    of the ref could be read, as one unit of its first error."""
+    its annotations.
+
+    Each ref counts as one unit (see `Reader.count`): of the image, or of the ref's first error if
+    no sentence of the ref could be read.
+    """
     annotations: list[Annotation] = []
     lost = units = 0
     for ref in refs:

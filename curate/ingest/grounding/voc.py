@@ -80,8 +80,8 @@ def annotation_root(data: bytes, file: File) -> Element:
 
 
 def size_of(root: Element) -> tuple[float, float] | None:
-    """The width and height from `<size>`; None if there is no `<size>`. Raises RowError if one is
-    not a number."""
+    """The width and height from `<size>`; None if there is no `<size>`. Raises RowError if the
+    width or the height is not a number."""
     size = root.find("size")
     if size is None:
         return None

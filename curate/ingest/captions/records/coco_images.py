@@ -25,8 +25,9 @@ class _Entry(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """What was found in the array `images`: errors with their places, such as `images[3]`, the
-    number of entries that could be read, and how many of these have no annotation."""
+    """What was found in the array `images`. `faults` has the errors with their places, such as
+    `images[3]`; `read` is the number of entries that could be read, and `unused` the number of
+    these entries that have no annotation."""
 
     faults: list[tuple[str, RowError]]
     read: int
@@ -34,8 +35,8 @@ class Entries(NamedTuple):
 
 
 class CocoImage(NamedTuple):
-    """An image, or the error if it could not be opened, and the other fields of its entry as
-    JSON."""
+    """An image of a COCO file. `opened` is the image, or the error if it could not be opened.
+    `fields` has the other fields of its entry in `images`, as JSON."""
 
     opened: OpenedImage | RowError
     fields: orjson.Fragment
@@ -51,8 +52,9 @@ class CocoImages:
         self._opened: dict[str, CocoImage] = {}
 
     def read(self, place: str, array: ByteRange, ids: SplitIds) -> Entries:
-        """Reads the array `images` of a file, and keeps the entries whose ids are in `ids.images`.
-        Returns the errors and the number of entries."""
+        """Reads the array `images` of the file `place`, at the byte range `array`, and keeps the
+        entries whose ids are in `ids.images`. Returns the errors, the number of entries that were
+        read, and the number of these entries that have no annotation."""
         read = unused = 0
         faults = []
         for batch in batches(element_groups(place, *array)):

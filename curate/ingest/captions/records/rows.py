@@ -111,11 +111,12 @@ def batch_of_failures(
 
 
 def with_lines(reader: Reader, file: File, found: ReadBatch, lines: Lines) -> ReadBatch:
-    """Returns the same batch with its units counted in text lines, because a quoted CSV row may
-    have several lines.
+    """Returns the batch `found` of CSV rows with its units counted in text lines instead of rows,
+    because a quoted CSV row may have several lines. `lines` has the number of lines of each row.
 
-    A range of lines that cannot be read counts as one row for each line, because the number of rows
-    in it is not known. A row that was read counts once, even if its image could not be opened.
+    A failure has the number of its lines as `units`. In the number of failed rows, a range of lines
+    that cannot be read counts as one row for each line, because nobody knows how many rows are in
+    it. A row that was read but failed, for example because its image is missing, counts as one row.
     """
     if not lines.of_rows and not lines.blank:
         return found

@@ -38,11 +38,11 @@ class AnnotatedImage(NamedTuple):
     `within` is the place in the file, such as a row number. `size` is the width and height of the
     image that was annotated, if the file has them. `text` is a caption. `camera` is fx fy cx cy.
     `file` is the annotation file of this image, if each image of a batch has its own file. `lost`
-    is the number of its annotations that failed on their own. `absent` has the labels that are
-    known to be absent, if only some labels were looked for, and `partial` those of which not all
-    objects are annotated. `units` is the number of units, as `Reader.count` counts them, for the
-    image together with its annotations. `space` is the space of its coordinates, if the image
-    itself shows it.
+    is the number of the image's annotations that failed on their own. `absent` has the labels of
+    which the image has no object, if annotators looked for some labels only. `partial` has the
+    labels of which some objects of the image are not annotated. `units` is the number of units, as
+    `Reader.count` counts them, for the image together with its annotations. `space` is the space of
+    the coordinates, if the image itself shows the space.
     """
 
     within: Any

@@ -150,7 +150,8 @@ def _ids_in(place: str, start: int, stop: int, first: int) -> set[str]:
 
 
 def _faults(place: str, images: ByteRange, repeated: set[str]) -> dict[str, str]:
-    """The error text for each id in `repeated`, which names the images that have this id."""
+    """Returns an error text for each id in `repeated`, the ids that several images have. The text
+    names the images that have the id."""
     names: dict[str, list[str]] = {}
     for element in elements(place, *images):
         with contextlib.suppress(RowError):

@@ -37,7 +37,7 @@ ClassNames = Annotated[
 
 def class_names_near(folder: str, base: str) -> dict[int, str]:
     """The class names in the first of FILES that exists in `folder`, or in one of the two folders
-    above it."""
+    above it. `base` is the folder to which the uri `folder` is relative."""
     for place in _upwards(folder):
         for name in FILES:
             uri = f"{place}/{name}" if place else name
@@ -51,8 +51,9 @@ def class_names_near(folder: str, base: str) -> dict[int, str]:
 
 
 def read_class_names(uri: str, base: str) -> dict[int, str]:
-    """Reads class names from a file: `cat\\ndog` -> `{0: "cat", 1: "dog"}`. Raises InputError if
-    there are none."""
+    """Reads class names from the file `uri`: `cat\\ndog` -> `{0: "cat", 1: "dog"}`. Raises
+    InputError if the file is missing, too large or not UTF-8. `base` is the folder to which `uri`
+    is relative."""
     place = storage.resolve(base, uri)
     found = storage.size_and_stamp(place)
     if found is None:

@@ -10,8 +10,9 @@ from manifests.errors import RowError
 
 
 def to_coco_rle(mask: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
-    """The run lengths of a mask (height, width) of bool whose upper left pixel is at `corner`
-    (x, y) of an image of `size` (width, height). Raises RowError if it is not inside the image.
+    """The run lengths of a mask (height, width) of bool whose upper left pixel is at `corner` (x,
+    y) of an image of `size` (width, height). Raises RowError if the mask is not completely inside
+    the image.
 
     `to_coco_rle([[True]], (1, 0), (2, 2)) -> {"size": [2, 2], "counts": [2, 1, 1]}`
     """

@@ -26,8 +26,8 @@ class ReadyImage(NamedTuple):
 
 
 class BatchCoordinates(NamedTuple):
-    """The boxes, points and polygon vertices of a batch. The row number of each is the index of its
-    image in the batch."""
+    """The boxes, points and polygon vertices of a batch. The `rows` of each have the indices of the
+    images in the batch."""
 
     boxes: Coordinates
     points: Coordinates

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def without(fields: dict[str, Any], *used: str | None) -> dict[str, Any]:
-    """The fields without those that are already used elsewhere in the record.
+    """The fields except those named in `used`, which the record already has in another place.
 
     `without({"id": 7, "license": 4}, "id") -> {"license": 4}`
     """

@@ -99,8 +99,8 @@ class FilePerImage(GroundingReader):
         return self.parse(file, data, cache)._replace(within="", file=file)
 
     def find_image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:
-        """Opens the image with the name `name`, which is the one in the annotation file. If it is
-        None or no such image exists, opens the image with the name of the annotation file."""
+        """Opens the image with the name `name`, which the annotation file states. If `name` is None
+        or there is no such image, opens the image that has the same name as the annotation file."""
         names = _possible_names(file, name, with_folder=self.media_root is not None)
         root, folder = self.image_root(file, cache.context), file.name.rpartition("/")[0]
         found = cache.find_image(root, names)

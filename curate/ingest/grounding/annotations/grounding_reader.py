@@ -58,8 +58,9 @@ class GroundingReader(Reader):
         context: Context,
         space: Space | None = None,
     ) -> ReadBatch:
-        """Makes the records of a batch. The coordinate space is the setting `space`; if it is not
-        set, that of the image; then the argument `space`; and then the space of the format."""
+        """Makes the records of a batch. The coordinate space of an image is the first of these that
+        is given: the setting `space`, the image's own `space`, the argument `space`, the space of
+        the format."""
         default = self.space or space or self.own_space
         if self.space is not None or not any(image.space for image in images):
             return self._records(file, images, context, default)

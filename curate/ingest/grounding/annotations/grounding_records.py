@@ -155,9 +155,12 @@ def _same_shape(a: tuple[float, float], b: tuple[float, float]) -> bool:
 def _other_size(
     annotated: AnnotatedImage, actual: tuple[float, float], space: Space, is_turned: bool
 ) -> RowError:
-    """The error for a size in the file that is not the size of the image. If it is the size before
-    (or after) the Exif rotation (`is_turned`), the coordinates may refer to either image, and the
-    error names both possibilities."""
+    """Returns the error for an image whose size is not the size in the annotation file.
+
+    If `is_turned` is true, the size in the file is that of the image before (or after) its Exif
+    rotation. Then the coordinates may refer to the image before or after the rotation, and the
+    error names both possibilities.
+    """
     assert annotated.size is not None
     assert isinstance(annotated.image, OpenedImage)
     stated = "{:g} x {:g}".format(*annotated.size)

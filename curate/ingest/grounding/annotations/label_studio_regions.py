@@ -57,7 +57,7 @@ def group_results(results: Any) -> list[list[Result]]:
 
 
 def is_plain(results: Sequence[Result]) -> bool:
-    """Whether Label Studio results describe the complete image instead of a region."""
+    """Whether results of Label Studio are about the whole image and not about a region of it."""
     return all(one["type"] in PLAIN for one in results)
 
 
@@ -103,7 +103,8 @@ def texts_of(result: Result) -> list[str]:
 
 
 def plain_results(groups: Sequence[Sequence[Result]]) -> Iterator[tuple[str, Any]]:
-    """Yields the name and the value of each result that describes the image."""
+    """Yields the name and the value of each result that is about the whole image and not about a
+    region of it."""
     for one in (one for group in groups if is_plain(group) for one in group):
         yield _name(one), _plain(one)
 

@@ -27,12 +27,12 @@ def box_around(rings: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _joined(parts: Sequence[Annotation]) -> Annotation:
-    """Joins several parts to one object, which has all their rings, the box around all of them, and
-    the point if only one part has a point.
+    """Joins several parts to one object. The object has the rings of all parts, the box around all
+    parts and, if only one part has a point, this point.
 
-    Attributes that have the same value in all parts become attributes of the object. All others are
-    listed for each part in the attribute `parts`, with the box of a part without rings, and the
-    point if several parts have one.
+    An attribute that has the same value in all parts becomes an attribute of the object. The
+    attribute `parts` lists the rest of each part: its other attributes, its box if it has no rings,
+    and its point if several parts have a point.
     """
     rings = [ring for part in parts for ring in part.polygon or ()]
     edges = [*rings, *(part.box for part in parts if part.box is not None)]

@@ -52,10 +52,11 @@ class Coordinates(NamedTuple):
 class _Tally(NamedTuple):
     """Counts that show whether boxes or points fit a coordinate space.
 
-    `number` is that of the boxes or points, and `images` that of their images. `wrong` ones are
-    outside the image or inverted, `far` ones are outside it by more than its size, and `large` ones
-    are on large images. `largest` is the largest number in the file; `on_large` is the largest
-    coordinate on large images, in thousandths of the image.
+    `number` is the number of boxes or points, and `images` the number of images that have them.
+    `wrong` counts boxes or points that are outside their image or inverted, `far` counts those that
+    are outside by more than the size of the image, and `large` those on large images. `largest` is
+    the largest number in the file; `on_large` is the largest coordinate on large images, in
+    thousandths of the image.
     """
 
     number: int
@@ -143,8 +144,8 @@ def _largest(values: np.ndarray) -> float:
 def _example(
     coordinates: Coordinates, at: int, place: str, names: Sequence[str]
 ) -> tuple[str, list[float], list[float]]:
-    """Returns the box or point with index `at` as an example: the name of its image with the file,
-    its numbers in the file, and the size of the image."""
+    """Returns the box or point with index `at` as an example: the file `place` with the name of the
+    image (`a.json#7`), the numbers in the file, and the size of the image."""
     values, size = coordinates.values[at].tolist(), coordinates.sizes[at].tolist()
     return f"{place}#{names[int(coordinates.rows[at])]}", values, size
 
@@ -154,11 +155,11 @@ def _listed(rows: list[str]) -> str:
 
 
 def _refuse(tally: _Tally, coordinates: Coordinates, space: Space, place: str, rows: str) -> None:
-    """Raises InputError for coordinates that contradict a space. If none of them is wrong by
-    itself, it is raised only if another space fits.
+    """Raises InputError for coordinates that contradict a space. If no box or point is wrong by
+    itself, the error is raised only if another space fits.
 
-    `coordinates` are all coordinates or examples of them, and `rows` is a text with the names of
-    the wrong ones.
+    `coordinates` are all coordinates that were checked, or examples of them, and `rows` is a text
+    with the names of the wrong boxes or points.
     """
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     fitting = [

@@ -17,7 +17,7 @@ def _leave_current_folder() -> None:
     """Remove the current folder, which `python -m` puts first, from `sys.path`, so that no module
     of the user is imported from it by mistake.
 
-    It stays if PYTHONPATH names it, or if this package itself is imported from it.
+    The folder stays if PYTHONPATH names it, or if this package itself is imported from it.
     """
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     here = os.getcwd()

@@ -104,8 +104,9 @@ def resolve_step(name: str) -> type[Step]:
 
 
 def _check_form(name: str, found: type[Step]) -> None:
-    """Raise an error if a class lacks what its kind of step requires, for example because it was
-    written for an older version of this project."""
+    """Raise RecipeError if a class lacks a method or a default that every step of its kind (row,
+    reshape or corpus step) must have, for example because the class was written for an older
+    version of this project."""
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if isinstance(vars(found).get("measures"), dict):
         missing.append("measures (as a method)")

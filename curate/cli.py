@@ -55,7 +55,8 @@ def _run_supervised(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Run a command. Any error is printed in one line, with `--debug` after its traceback."""
+    """Run a command. Any error is printed in one line; with `--debug`, the traceback is printed
+    before this line."""
     from manifests.errors import BudgetError, CurateError, RecipeError
 
     try:

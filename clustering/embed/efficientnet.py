@@ -81,8 +81,10 @@ class _Graph:
         return made
 
     def _block(self, x: str, name: str, stride: int) -> str:
-        """Adds an inverted residual block: expand, filter each channel, project; then add the input
-        if it has the same shape as the output. Returns the name of the block's output.
+        """Adds an inverted residual block to the graph: a convolution that expands the channels, a
+        depthwise convolution, and a convolution that reduces the channels. If the output has the
+        shape of the input, the block also adds the input to the output. Returns the name of the
+        output.
 
         `x`: the name of the block's input. `name`: the beginning of the names of its weights.
         """

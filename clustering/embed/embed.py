@@ -102,8 +102,9 @@ class Embed(RowStep):
         return ()
 
     def files(self, base: str) -> tuple[str, ...]:
-        """Returns the files of the model and its configuration, whose digests identify the
-        model."""
+        """Returns the paths of the model and of its configuration. The digests of these files
+        identify the model. `base` is the folder that relative paths start from. The packaged model
+        has no paths."""
         if self.config is None:
             return ()
         return storage.resolve(base, self.model), storage.resolve(base, self.config)

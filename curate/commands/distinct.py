@@ -35,8 +35,8 @@ they were read; a part of a WRITTEN pass has the records that are written to the
 
 
 class Task(NamedTuple):
-    """One part whose texts, images and n-grams are counted: the kind of the pass that wrote it
-    (READ or WRITTEN), and the uri of its file."""
+    """One file of records, whose texts, images and n-grams are counted. `uri` is the path of the
+    file. `kind` is READ or WRITTEN: whether the run read or wrote the records."""
 
     kind: str
     uri: str
@@ -44,8 +44,9 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class SketchPart:
-    """Counts the different contents of a part, on a worker. The result is a sketch (HyperLogLog
-    registers), from which their number is estimated. `n` is the number of words in an n-gram."""
+    """Counts the different texts, images and n-grams in one file of records, on a worker. The
+    result is a sketch (HyperLogLog registers), from which the number of different contents is
+    estimated. `n` is the number of words in an n-gram."""
 
     n: int
 

@@ -37,8 +37,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _pairs(options: argparse.Namespace) -> int:
-    """Count the pairs of images at each distance, draw a sample of the pairs, and print the
-    numbers. Returns FAILED if an image cannot be opened."""
+    """Count the pairs of images at each distance, draw a sample of the pairs, and print the counts.
+    Returns FAILED if an image cannot be opened."""
     from curate.inspect.image_pairs import image_pairs
     from curate.inspect.pair_files import draw_pairs
 
@@ -95,7 +95,8 @@ def _as_json(family: Family) -> dict[str, object]:
 
 
 def _listed(family: Family) -> str:
-    """Format a family as text: the survivor, then the dropped members, one line for each."""
+    """Format a family of duplicates as text: one line for the record that was kept, then one line
+    for each record that was dropped."""
     origin = family.origin or "in an earlier corpus"
     lines = [f"{family.dropped:,} dropped by {family.step}; kept: {family.survivor}  {origin}"]
     if family.text:

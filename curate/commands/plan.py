@@ -47,8 +47,9 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _files(reader: Reader, base: str) -> Counted | str:
-    """Return the number of files that a run would read, and of those left aside. If there are none,
-    return the error text, so that a plan can be printed without the files."""
+    """Return how many files a run would read from a source, and how many it would leave aside. If
+    there is no file to read, return the error text instead of an error, so that the plan can still
+    be printed."""
     try:
         return listed(reader, base)
     except CurateError as error:

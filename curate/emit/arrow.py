@@ -107,8 +107,8 @@ class Images(NamedTuple):
 
 
 def _batch(without_images: pa.RecordBatch, images: Images, block: Block) -> pa.RecordBatch:
-    """Returns the record batch of a block: its rows, without those that have a fault, with the
-    column `images`."""
+    """Returns the record batch of a block: the rows of the block with their column `images`, but
+    without the rows in `block.faults`."""
     batch = without_images.slice(block.start, block.stop - block.start)
     column = batch.schema.get_field_index("images")
     batch = batch.set_column(column, batch.schema.field(column), images.read(block))

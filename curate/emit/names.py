@@ -51,7 +51,7 @@ class Names(NamedTuple):
         return cls(names, np.asarray(endings.is_null()), shown)
 
     def read(self, block: Block) -> pa.Array:
-        """Returns the complete names of the media of a block."""
+        """Returns the names of the media of a block, each with its ending."""
         count = len(block.offsets) - 1
         names = self.names.slice(block.first, count)
         lacking = np.flatnonzero(self.lacks_ending[block.first : block.first + count])

@@ -72,7 +72,8 @@ class Gathered(NamedTuple):
 
 
 def gather(part_uris: Iterable[str], number: int) -> Gathered:
-    """Returns the rows of a shard, from batch `number` of every sorted part.
+    """Returns the rows of shard `number`: the record batch `number` in the sorted file of every
+    part.
 
     Raises ManifestError if two rows have the same id. Such rows have the same hash, so they are
     always found if shards are shuffled. In the order of the corpus they are found only if they are

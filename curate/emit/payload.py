@@ -37,8 +37,9 @@ class Block(NamedTuple):
     """Rows `start` to `stop`, and the bytes of the images and videos that they show.
 
     Images and videos are numbered over the complete shard; the numbers of the block start at
-    `first`. The bytes of number `first + i` are `data[offsets[i] : offsets[i + 1]]`; they are
-    undefined if its row is in `faults`. The memory of `data` is overwritten by the next block.
+    `first`. The bytes of the image or video with the number `first + i` are `data[offsets[i] :
+    offsets[i + 1]]`; they are undefined if its row is in `faults`. The memory of `data` is
+    overwritten by the next block.
     """
 
     start: int
@@ -179,8 +180,8 @@ class _Files:
             os.close(self._open.popitem()[1])
 
     def _read(self, ref: Reference, buffer: memoryview) -> int:
-        """Reads an image or a video into the buffer. Returns the number of bytes that the file has
-        for it, which differs from the size of the buffer if the file has changed."""
+        """Reads an image or a video into the buffer. Returns how many bytes of the image or video
+        the file has now. If the file has changed, this can differ from the size of the buffer."""
         if ref.offset is not None and ref.uri in self._open:
             return _fill(self._open[ref.uri], buffer, ref.offset)
         path = self._media.resolve(ref.uri)

@@ -24,5 +24,6 @@ def header(name: str, size_bytes: int) -> bytes:
 
 
 def padding(size_bytes: int) -> bytes:
-    """Returns the zero bytes that fill the last block of a file."""
+    """Returns the zero bytes that follow a file of `size_bytes` bytes in a tar: they fill the last
+    512-byte block of the file."""
     return bytes(-size_bytes % BLOCK)

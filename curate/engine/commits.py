@@ -40,7 +40,8 @@ class Damage(NamedTuple):
 
 
 def damage(folder: str, commits: Iterable[Commit], executor: Executor) -> list[Damage]:
-    """Read all files of these commits, and return those that differ from their entries."""
+    """Read all files that these commits list, and return the files that differ from their entries
+    in the commits."""
     known = list(commits)
     check = _Check(folder)
     if sum(file.size_bytes for commit in known for file in commit.files) > ON_WORKERS_BYTES:

@@ -1,5 +1,5 @@
-"""Reads a split, and compares the units (lines, rows, ...) that its reader reports with those that
-are on disk."""
+"""Reads a split (a range of a file, or a group of files), and compares the number of units (lines,
+rows, ...) that its reader reports with the number on disk."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ counted."""
 
 
 class CountedRead:
-    """Reads one split, and counts what becomes of its units (lines, rows, ...). Iterate over it
-    once for its batches; after that, `counted` has the counts."""
+    """Reads one split (a range of a file, or a group of files), and counts what becomes of its
+    units (lines, rows, ...). Iterate over it once for its batches; after that, `counted` has the
+    counts."""
 
     def __init__(self, reader: Reader, split: Split, context: Context) -> None:
         self._reader, self._split, self._context = reader, split, context
@@ -33,8 +34,8 @@ class CountedRead:
         self.evidence: evidence.Findings = {}
 
     def __iter__(self) -> Iterator[ReadBatch]:
-        """Yield the batches of the split. If the reader does not report all units, one failure for
-        the missing units follows."""
+        """Yield the batches that the reader makes. If the reader does not report all units (lines,
+        rows, ...) of the split, a last batch reports the missing units as failed."""
         error = None
         if fault := storage.FAULTS.get(self._split.files[0].size):
             yield self._no_file(fault)

@@ -1,4 +1,5 @@
-"""Counts the files of a source, as they are listed or from the commits of its parts."""
+"""Counts the files of a source: either by listing them now, or from the commits (lists of files and
+counts) that were written when the source was read."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from manifests.run.manifest import Commit
 
 def listed(reader: Reader, base: str) -> Counted:
     """Return the numbers of files that a source has now: files to read, files that cannot be read,
-    and files left aside, by kind.
+    and, for each kind such as `.md`, files that are left aside.
 
     Raises InputError if none can be read.
     """
@@ -32,8 +33,8 @@ def with_files(
 ) -> list[Counted]:
     """Return the counts of a source: of its files, then of the units (lines, rows, ...) in them.
 
-    `left_aside` has the numbers of files that were not read, by kind. A file counts as failed if
-    inputs in it failed and none became a record.
+    `left_aside` has, for each kind of file, the number of files that are left aside: `{".md": 1}`.
+    A file counts as failed if some of its units failed and none of them became a record.
     """
     aside = sum(left_aside.values())
     files = [Counted(source=source, unit=FILES, found=aside, left_aside=dict(left_aside))]

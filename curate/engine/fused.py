@@ -57,7 +57,8 @@ class FusedSteps(NamedTuple):
         """Runs all steps on each batch. Yields the rows that remain after the last step, and the
         result of each step.
 
-        If `remove` is false, no row is removed, so each step also measures the rows that an earlier
+        `options` say where media are found. `blobs` is the file for bytes that steps store. If
+        `remove` is false, no row is removed, so each step also measures the rows that an earlier
         step would drop.
         """
         schema = self.schema

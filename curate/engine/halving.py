@@ -74,8 +74,8 @@ def halving(
 
 
 def _reraise_unless_row(error: Exception) -> None:
-    """Raise the error again if a single row did not cause it, such as a full disk or a broken
-    contract."""
+    """Raise the error again if it was not caused by a single row but, for example, by a full disk
+    or by a step that returns columns which it does not declare."""
     if isinstance(error, CurateError) and not isinstance(error, RowError):
         raise error
 

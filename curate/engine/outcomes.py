@@ -57,7 +57,8 @@ class StepResult(NamedTuple):
 
 
 def dropped_schema(part: pa.Schema) -> pa.Schema:
-    """The columns of a dropped row: identity, step, reason, and all measures so far."""
+    """The columns of a dropped row: its id, source and origin, the step that dropped it, the
+    reason, and all measures so far. `part` has the columns of a row that stays."""
     measures = [field for field in part if "." in field.name]
     return pa.schema([*ID_COLUMNS, ("step", pa.string()), ("reason", pa.string()), *measures])
 

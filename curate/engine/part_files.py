@@ -66,12 +66,14 @@ class RemovedRows:
 
     @property
     def entries(self) -> list[FileEntry]:
-        """The entry of the file, if there is one; valid after the files of the part are closed."""
+        """A list with the entry of the file for the commit; an empty list if no row was removed.
+        Valid after the files of the part are closed."""
         return [] if self._file is None else [self._file.entry]
 
 
 class PartFiles:
-    """Writes kept, dropped and quarantined rows batch by batch, each to a file of its own."""
+    """Writes the rows of a part batch by batch, to three files: one for kept, one for dropped and
+    one for quarantined rows."""
 
     def __init__(
         self,
@@ -114,11 +116,13 @@ class PartFiles:
         detail: dict[str, Any] | None = None,
         more: list[str] | None = None,
     ) -> Commit:
-        """Write the commit, which lists all files of the part and completes it. Call this after the
-        files are closed.
+        """Write the commit, the JSON file that lists all files of the part. With it, the part is
+        complete. Call this after the files are closed.
 
-        `steps` lists all steps: each one gets an account, even if no row reached it. `more` has the
-        names of further parts of the same task, whose commits are written.
+        `inputs_digest` identifies the inputs of the part, `origin` names them, and `counted` has
+        the numbers of their units. `steps` lists all steps: each step gets an account, even if no
+        row reached it. `detail` has further facts to save. `more` has the names of the other parts
+        that the same task made; their commits must be written already.
         """
         commit = Commit(
             part=self.part,

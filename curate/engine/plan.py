@@ -66,10 +66,12 @@ StepPass = RowsPass | MeasurePass | DecidePass | CorpusPass
 
 
 def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[StepPass]:
-    """Return the passes of the steps.
+    """Return the passes of the steps. `limits` are the limits on media, which are part of the
+    fingerprints of the passes.
 
     Consecutive cheap row and reshape steps are fused into one pass. A corpus step has its own pass.
-    A costly step has two passes, so that a changed bound repeats only the second.
+    A costly step has two passes, one that measures and one that decides which rows are dropped. So
+    a changed bound repeats only the second pass.
     """
     passes: list[StepPass] = []
     before: list[PlannedStep] = []
@@ -118,7 +120,9 @@ def _differ(a: PlannedStep, b: PlannedStep) -> bool:
 def _shard_passes(
     loaded: Loaded, limits: dict[str, object], chain: str
 ) -> list[OrderPass | ShardsPass]:
-    """Return one pass that sorts all rows, then one pass for each shard format."""
+    """Return one pass that sorts all rows, then one pass for each shard format. `limits` are the
+    limits on media, and `chain` is the fingerprint of the passes before; both are part of the new
+    fingerprints."""
     recipe, steps, settings = loaded.recipe, loaded.steps, loaded.recipe.shards
     order = fingerprint([chain, recipe.seed if settings.shuffle else None])
     number = len(steps) + 1

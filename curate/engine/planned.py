@@ -32,7 +32,8 @@ class PlannedStep(NamedTuple):
 
     `only` has, for each column, the values of the rows that the step processes; None means all
     rows. `required_steps` are the names, in this run, of the row steps that a corpus step needs.
-    `place` is the path of the step's settings in the recipe, if they are there.
+    `place` is the path of the step's settings in the recipe; it is empty for a step that was added
+    because a corpus step needs it.
     """
 
     name: str
@@ -91,9 +92,9 @@ class PlannedStep(NamedTuple):
         rewrites, its version, settings, `only`, the names and digests of the files in its settings,
         its models, and the seed if it uses one.
 
-        Settings marked `Location`, such as paths and endpoints, are left out. If `bounds` is false,
-        settings marked `Bound` are also left out, because the step's measures do not depend on
-        them.
+        `base` is the folder that relative paths start from. Settings marked `Location`, such as
+        paths and endpoints, are left out. If `bounds` is false, settings marked `Bound` are also
+        left out, because the step's measures do not depend on them.
         """
         kind = type(self.step)
         left_out = {*kind.marked(Location), *(() if bounds else kind.marked(Bound))}
@@ -111,7 +112,8 @@ class PlannedStep(NamedTuple):
         }
 
     def file_digests(self, base: str) -> list[str]:
-        """The digests of the files that the step's results depend on."""
+        """The digests of the files that the step's results depend on. `base` is the folder that
+        relative paths of these files start from."""
         return [_digest(uri) for uri in self.step.files(base)]
 
     def without_bounds(self) -> Step:
@@ -138,7 +140,8 @@ class PlannedStep(NamedTuple):
         return mask
 
     def given(self, batch: pa.Table, columns: tuple[str, ...] = ()) -> pa.Table:
-        """The columns of a batch that the step reads, under the names that the step uses."""
+        """The columns of a batch that the step reads, under the names that the step uses. `columns`
+        are further columns; they come first, under their own names."""
         declared = self.step.reads()
         names = [*columns, *(c for c in self.reads if c not in columns)]
         own = [*columns, *(c for c in declared if c not in columns)]
@@ -196,7 +199,8 @@ class PlannedStep(NamedTuple):
 
 
 def selected(batch: pa.Table, column: str, allowed: list[Any], place: str) -> np.ndarray:
-    """bool (rows,): true for the rows whose value in `column` is one of `allowed`."""
+    """bool (rows,): true for the rows whose value in `column` is one of `allowed`. `place` says in
+    errors where the recipe has these values."""
     kind = batch.schema.field(column).type
     try:
         values = pa.array(allowed, from_pandas=False).cast(kind)

@@ -27,8 +27,9 @@ class Bar:
         self._bar = shown.add_task(title, total=tasks, summary="") if shown else None
 
     def step(self, ledger: list[Account], is_task: bool = True) -> None:
-        """Count one more completed part. `ledger` has an account for each step of the pass. If
-        `is_task` is false, the part is one more of a task that has been counted already."""
+        """Add the rows of a completed part to the counts, and count its task as done. `ledger` has
+        an account for each step of the pass. If `is_task` is false, only the rows are counted,
+        because the task has been counted already with another of its parts."""
         self.done += is_task
         if ledger:
             self.rows_in += ledger[0].rows_in

@@ -154,8 +154,9 @@ def _group(
 
 
 def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:
-    """Yields a fault if the source now has other numbers of files that are left aside. `now` has
-    these numbers by kind, `known` those of the run."""
+    """Yields a fault if the numbers of files that the source leaves aside are not the same now as
+    in the run. `now` has the present number for each kind of file (`{".md": 1}`), and `known` is
+    the manifest with the numbers of the run."""
     then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), None)
     if then is not None and now != then:
         fault = (

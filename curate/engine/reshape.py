@@ -91,7 +91,7 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     parent.
 
     Raises StepError if the records do not have the record schema, or if an input row was neither
-    replaced nor removed, or both.
+    replaced nor removed, or was both replaced and removed.
     """
     place = f"step {planned.name}"
     if not isinstance(answered, Reshaped):

@@ -120,10 +120,11 @@ class Run:
         return planned.after(run, state, made)
 
     def _usable(self, planned: Pass[Any], place: PassFolder, tasks: list[Any]) -> dict[str, Commit]:
-        """Return the commits of an earlier run whose files are what the commits state.
+        """Return the commits of an earlier run whose files still have the sizes and digests that
+        the commits state.
 
-        Every file is read once for that. A part with a damaged file is made again, and so are the
-        parts of later passes that may have been made from the damaged bytes.
+        Every file is read once to check this. A part with a damaged file is made again, and so are
+        the parts of later passes that may have been made from the damaged bytes.
         """
         groups = place.groups({task.part: task.inputs_digest for task in tasks})
         known = [commit for group in groups for commit in group]

@@ -29,12 +29,14 @@ def write_sidecar(
     more: tuple[FileEntry, ...] = (),
     blobs: BlobFile | None = None,
 ) -> Commit:
-    """Write the sidecar of a part, its dropped and quarantined rows, and their commit.
+    """Write the sidecar of a part, its dropped and quarantined rows, and the commit that lists
+    these files.
 
-    `answer` is the result of the step for all rows of the part, and `passed_over` the number of
-    rows that the step did not process. `before` lists the steps that ran earlier. Of the part
-    itself, only the columns that dropped rows have are read. `more` lists files that the step wrote
-    for the part.
+    `view` is the part, of which only the columns that a dropped row has are read. `answer` is the
+    result of the step for all rows of the part, and `passed_over` the number of rows that the step
+    did not process. `before` lists the steps that ran earlier. `inputs_digest` identifies the
+    inputs; "": the digest of the part. `more` lists files that the step wrote for the part, and
+    `blobs` is the file of bytes that it stored.
     """
     dropped_as = dropped_schema(part_schema([*before, step]))
     made_here = ("step", "reason", *answer.columns)

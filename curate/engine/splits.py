@@ -29,7 +29,8 @@ reader fails on every file (our choice)."""
 
 class Saved(NamedTuple):
     """The splits of a source, as a run saves them. `by_group` has the splits of each group of
-    files, by `group_key`. `left_aside` has the numbers of files that were not read, by kind."""
+    files, by `group_key`. `left_aside` has, for each kind of file, the number of files that are
+    left aside: `{".md": 1}`."""
 
     by_group: Mapping[str, list[Split]]
     left_aside: Mapping[str, int]
@@ -45,8 +46,9 @@ class Saved(NamedTuple):
 def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Executor) -> list[Split]:
     """Return the splits of a source, in the order of its files.
 
-    `folder` holds the splits of the last run. Only new and changed files are split again. An entry
-    that is not a readable file is a split of its own, at the end.
+    `folder` has the saved splits of the last run. Only new and changed files are split again. For
+    each file that cannot be read, such as a broken link, the list ends with a split of only this
+    file.
     """
     files = _list_files(reader, media.base)
     groups = reader.groups(files.readable)

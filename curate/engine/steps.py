@@ -55,8 +55,8 @@ def measure(
     planned: PlannedStep, batch: pa.Table, context: Context, raised: RaisedRows | None = None
 ) -> tuple[Columns, pa.Table]:
     """Return the measures and rewritten columns of a row step, and a table with the error of each
-    row. `raised` counts the rows on which the step raises, for all batches of a part; None: for
-    this batch."""
+    row. `raised` counts the rows on which the step raises, over all batches of a part; if it is
+    None, the count is for this batch alone."""
     step = planned.without_bounds()
     assert isinstance(step, RowStep)
     if not batch.num_rows:  # a step is never called without rows

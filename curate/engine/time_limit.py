@@ -63,19 +63,20 @@ class TimeLimit:
             self._smaller(block)
 
     def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
-        """Return the blocks (start, rows) in which a step gets rows `start` to `start + rows` of
-        the batch. The last block is the first in the list. Blocks are smaller if the step was too
-        slow before."""
+        """Divide rows `start` to `start + rows` of the batch into blocks for a step, and return
+        (start, rows) of each block, the last block first. Usually, all rows are one block. Blocks
+        are smaller if the step has taken too long on an earlier block."""
         size = 1 if Block(step, self.row + start, rows) in self._hung else rows
         size = max(1, min(size, self._sizes.get(step, rows)))
         found = [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]
         return found[::-1] or [(start, rows)]
 
     def call(self, step: str, start: int, rows: int, work: Callable[[], T], factor: int = 0) -> T:
-        """Call `work` on a block of rows, and return its result. Raises TimeLimitError if it takes
-        too long, or did so in an earlier attempt.
+        """Call `work` on a block of rows, and return its result. Raises TimeLimitError if `work`
+        takes too long, or if it took too long on this block in an earlier attempt.
 
-        The limit grows with `rows`; if `factor` is given, the limit is `factor` times `seconds`.
+        The time limit is the setting `seconds` times a number that grows with `rows`, or times
+        `factor` if `factor` is not 0.
         """
         if not self.seconds:
             return work()
@@ -141,7 +142,8 @@ def limiting(folder: str, part: str, seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def supervised() -> Iterator[None]:
-    """Declare, for a `with` block, that the work is repeated if this process is ended."""
+    """Declare, for a `with` block, that another process runs the work again if this process is
+    ended."""
     global _is_supervised
     before, _is_supervised = _is_supervised, True
     try:
@@ -151,8 +153,8 @@ def supervised() -> Iterator[None]:
 
 
 class _Timer:
-    """Raises _OverTimeError in a `with` block after `seconds` CPU seconds. With `hard`, ends the
-    process after HARD_FACTOR times as many."""
+    """Raises _OverTimeError in a `with` block after `seconds` CPU seconds. If `hard` is true, ends
+    the process after HARD_FACTOR times `seconds`."""
 
     def __init__(self, seconds: float, hard: bool) -> None:
         self.is_over = False

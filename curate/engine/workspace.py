@@ -76,8 +76,8 @@ class Workspace(NamedTuple):
 
 @dataclass(frozen=True)
 class _Committing(Generic[K]):
-    """Runs a task of a phase of a corpus step, then writes the commit of the files that the task
-    made."""
+    """Runs a task of a phase of a corpus step. Then it writes the commit: a JSON file that lists
+    the files which the task made. The files of a task without a commit are not used."""
 
     work: Callable[[K, str], TaskResult]
     folder: str

@@ -38,8 +38,8 @@ class Counting(ReshapeStep):
     """Add records that ask how many objects of a label an image has.
 
     Each label of a record that has `min` to `max` objects becomes a new record: the image, one
-    question, and an answer in one of the `forms` (named in the Qwen3-VL report, section 3.2.4).
-    For a label `cup` with two objects:
+    question, and an answer in one of the `forms` (named in the Qwen3-VL report, section 3.2.4). For
+    a label `cup` with two objects:
 
     - `direct`: `2`
     - `boxes`: the boxes of both cups as JSON, then `2` on a separate line
@@ -52,13 +52,13 @@ class Counting(ReshapeStep):
 
     Use this step only for labels that the source annotates completely. A label is not counted if
     one of its objects has a true attribute named in `group_attributes`: such an object is a group
-    of unknown number, like COCO's crowds. It is not counted either if the source says that not all
-    its objects are annotated (`curate.partial` in their attributes). A record that lost an
-    annotation when it was read (`curate.lost` in `meta`) is not counted. The measure `no_question`
-    is the reason why an original record got no question; it is null for all other records. Put this
-    step after steps that remove wrong or duplicate objects, and before steps that remove objects
-    which are visible, such as small objects. If `grounding_text` comes later, give it `turns: add`;
-    otherwise it replaces the questions made here.
+    of unknown number, like COCO's crowds. A label is not counted either if the source says that not
+    all objects with this label are annotated (`curate.partial` in their attributes). A record that
+    lost an annotation when it was read (`curate.lost` in `meta`) gets no question. The measure
+    `no_question` is the reason why an original record got no question; it is null for all other
+    records. Put this step after steps that remove wrong or duplicate objects, and before steps that
+    remove objects which are visible, such as small objects. If `grounding_text` comes later, give
+    it `turns: add`; otherwise it replaces the questions made here.
     """
 
     version: ClassVar[int] = 3
@@ -142,9 +142,10 @@ class Counting(ReshapeStep):
         return Reshaped(pa.concat_tables(rows), parents, {"no_question": measured})
 
     def _countable(self, objects: Objects, unknown: pa.Array, records: int) -> ObjectsByName:
-        """Returns, for each record, the objects of each label that may be counted, in the order of
-        annotation. A record gets no label if `unknown` (a reason or null for each record) has a
-        reason for it."""
+        """Groups the objects of each record by label. A label is left out if its objects cannot be
+        counted: one of them is a group of unknown number, or the label is only partly annotated.
+        `unknown` has a reason or null for each record: a record with a reason gets no labels at
+        all."""
         labels = objects.field("label").to_pylist()
         unknown_number = (*self.group_attributes, record.PARTIAL)
         single = ~record.with_true(objects.field("attributes"), unknown_number)
@@ -222,15 +223,16 @@ class _CountingRecord(NamedTuple):
 
     @property
     def ordinal(self) -> int:
-        """A number that distinguishes this record from all other records made from its original. It
-        is a hash of the form and the label, because other steps may make records from the same
-        original."""
+        """A number that distinguishes this new record from all other records that are made from the
+        same original record. It is a hash of the form and the label, because other steps may make
+        records from the same original record."""
         key = f"counting\0{self.form}\0{self.label}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
 
 
 def _records(batch: pa.Table, images: GroundedImages, added: list[_CountingRecord]) -> pa.Table:
-    """Returns the new records: the rows of their originals, with a new id and new content."""
+    """Returns the new records: each is a copy of the row of its original record, with a new id and
+    new content."""
     out = batch.take(pa.array([one.row for one in added], pa.int64()))
     parents = out["id"].to_pylist()
     contents = [conversation(int(images.media[one.row]), [one.turn]) for one in added]

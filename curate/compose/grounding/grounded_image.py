@@ -15,7 +15,7 @@ from manifests.step import reasons
 
 
 class GroundedImages(NamedTuple):
-    """The image of each record that its questions are about."""
+    """For each record of a batch: the one image that its questions are about."""
 
     media: np.ndarray
     """(records,) int64: index of the image within its record's media; -1 if there is none."""

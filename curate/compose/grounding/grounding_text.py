@@ -96,15 +96,15 @@ class GroundingText(RowStep):
     - `xml`: Qwen2.5-VL's `<points>`, in pixels after `smart_resize`
     - `tags`: Qwen-VL's `<ref>cat</ref><box>(250,250),(750,750)</box>`
 
-    3D boxes have metres and angles with two decimals. Numbers are rounded half to even; no
-    earlier step rounds them.
+    3D boxes have metres and angles with two decimals. Numbers are rounded half to even; no earlier
+    step rounds them.
 
     The old text of a record is kept in `raw_text`. A record without objects is dropped; with
-    `empty: keep` it gets a question for every object, and an empty list as the answer. A record is
-    also dropped if none of its objects has the box (or point, or 3D box) or the name that the
-    questions need, and if it lost an annotation when it was read (`curate.lost` in `meta`), because
-    an answer may then lack an object. The choice of templates and questions depends only on a hash
-    of the recipe's seed and the record's id.
+    `empty: keep` it gets a question that asks for every object, and an empty list as the answer. A
+    record is also dropped if none of its objects has the box (or point, or 3D box) or the name that
+    the questions need, and if it lost an annotation when it was read (`curate.lost` in `meta`),
+    because an answer may then lack an object. The choice of templates and questions depends only on
+    a hash of the recipe's seed and the record's id.
     """
 
     version: ClassVar[int] = 3
@@ -264,9 +264,10 @@ class GroundingText(RowStep):
     def _questions(
         self, prepared: _Prepared, row: int, choices: RandomChoices
     ) -> Iterator[_Question]:
-        """Yields the questions of a record, each with the objects in its answer. If there is no
-        name to ask for, the record has no objects, and there is one question for every object:
-        other records without a name are dropped before."""
+        """Yields the questions of a record, each with the objects in its answer. A question is the
+        text of the names to ask for. A record without objects has no names: it gets one question
+        that asks for every object (None), with an empty answer. Records with objects but without
+        names do not come here, because they are dropped."""
         group, labels = prepared.groups[row], prepared.labels
         if not group:
             yield None, []

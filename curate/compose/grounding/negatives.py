@@ -140,8 +140,10 @@ class Negatives(RowStep):
         labels: list[frozenset[str]],
         choices: RandomChoices,
     ) -> list[str]:
-        """Returns some randomly chosen categories that no label of a record matches. `categories`
-        are names and the words in each name; `labels` are the words in each label of the record."""
+        """Returns 1 to `per_query` randomly chosen categories that no label of a record matches. A
+        label matches a category if all its words are in the category, or if all words of the
+        category are in the label. `categories` are names and the words in each name; `labels` are
+        the words in each label of the record."""
         absent = [
             name
             for name, own in categories
@@ -201,7 +203,8 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _check_categories(names: tuple[str, ...] | list[str], place: str) -> None:
-    """Raises ValueError if there is no category, or if a category has no letter or digit."""
+    """Raises ValueError if there is no category, or if a category has no letter or digit. `place`
+    says in the error where the categories are given."""
     if not names:
         raise ValueError(f"{place}: the list of categories is empty")
     wordless = [name for name in names if not _words(name)]

@@ -28,7 +28,7 @@ element, or a tag."""
 
 
 class ParsedObject(NamedTuple):
-    """One object of an answer, with its numbers as they are in the text."""
+    """One object that was parsed from an answer. Its numbers are the same as in the text."""
 
     label: str | None = None
     box: tuple[float, ...] | None = None
@@ -114,10 +114,12 @@ def outside_image_error(numbers: Sequence[float], space: Space) -> str:
 
 
 def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
-    """Returns the objects of the JSON value at index `start`, and the index where this value ends.
+    """Returns the objects of the JSON value at index `start` of the text, and the index where this
+    value ends.
 
-    Text that is not JSON is skipped. Raises RowError if a key of `JSON_KEYS`, such as `bbox_2d`,
-    follows in such text; `last_key` is the index of the last such key.
+    If the text at `start` is not JSON, returns no objects and `start` + 1. But if a key such as
+    `bbox_2d` follows after `start`, the text is broken JSON, and RowError is raised. `last_key` is
+    the index of the last such key in the text.
     """
     try:
         value, end = _DECODER.raw_decode(text, start)

@@ -145,8 +145,10 @@ def group_by_name(
 ) -> ObjectsByName:
     """Groups the objects of each record by name (a label or an expression).
 
-    `complete`: (n,) bool. A name is left out if any of its objects is not complete, because an
-    answer must contain all objects with its name. Objects without a name are left out too.
+    `names` has the name of each object, and `order` the indices of all objects in the order of
+    answers. `complete`: (n,) bool. A name is left out if any of its objects is not complete,
+    because an answer must contain all objects with its name. Objects without a name are left out
+    too.
     """
     groups: ObjectsByName = [{} for _ in range(records)]
     rows, is_complete = objects.rows.tolist(), complete.tolist()

@@ -180,7 +180,8 @@ def check_question_settings(
     style: Style, geometry: Geometry, templates: Sequence[str] | None, placeholder: str
 ) -> None:
     """Raises ValueError if the style cannot render the geometry, or if one of the templates cannot
-    be used: each must have `placeholder`, such as "labels", and no other."""
+    be used: each template must have the placeholder `placeholder`, such as "labels", and no other
+    placeholder."""
     if geometry not in STYLE_GEOMETRIES[style]:
         known = ", ".join(STYLE_GEOMETRIES[style])
         raise ValueError(f"the style {style!r} supports {known}, but not {geometry}")
@@ -190,8 +191,8 @@ def check_question_settings(
 
 
 def check_pixel_settings(style: Style, given: Mapping[str, object]) -> None:
-    """Raises ValueError if a recipe gives a setting that the style does not use: `resize` to a
-    style with thousandths, `max_coordinate` to one with pixels."""
+    """Raises ValueError if a recipe gives a setting that the style does not use: `resize` for a
+    style with thousandths, `max_coordinate` for a style with pixels."""
     in_pixels = style in PIXEL_STYLES
     unused = "max_coordinate" if in_pixels else "resize"
     if given.get(unused) is not None:

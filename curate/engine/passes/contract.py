@@ -136,7 +136,7 @@ class Pass(ABC, Generic[T]):
 
     def holds(self, commit: Commit, retry: bool) -> bool:
         """Whether a part committed by an earlier run is still usable, so that it need not be made
-        again."""
+        again. If `retry` is true, a part with quarantined inputs may have to be made again."""
         return not (retry and any(account.quarantined for account in commit.ledger))
 
     def errors(self, commit: Commit) -> int:

@@ -97,8 +97,9 @@ class MeasurePass(Pass[MeasureTask]):
         return (commit for _, commit in made)
 
     def _with_earlier(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
-        """With `--retry`, return the task with the commit of the earlier sidecar, if the sidecar is
-        intact."""
+        """With `--retry`, and if the part has an intact sidecar from an earlier run for the same
+        inputs, return the task with the commit of this sidecar. Otherwise, return the task
+        unchanged."""
         commit = part_files.load_commit(folder, task.part) if run.retry else None
         if commit is None or commit.inputs_digest != task.inputs_digest:
             return task
@@ -218,8 +219,8 @@ class MeasurePart:
 
 
 class _Earlier:
-    """Reads the sidecar that an earlier run wrote, in slices of as many rows as each batch has. If
-    there is no such sidecar, every slice is None."""
+    """Reads the sidecar that an earlier run wrote, slice by slice: each slice has as many rows as
+    the batch of the part to which it belongs. If there is no such sidecar, every slice is None."""
 
     def __init__(self, folder: str, commit: Commit | None) -> None:
         self.digest = commit.digest if commit else ""
@@ -251,7 +252,8 @@ def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:
 
 
 def _error_counts(sidecar: str) -> dict[str, int]:
-    """Count the rows that have an error, and how many of these errors are transient."""
+    """Count the rows of a sidecar file that have an error, and the rows whose error is transient:
+    {"errors": 3, "later": 1}."""
     table = parts.read_columns(sidecar, (".kind", ".later"))
     later = int(pc.sum(table[".later"]).as_py() or 0)
     return {"errors": table.num_rows - table[".kind"].null_count, "later": later}

@@ -81,8 +81,8 @@ class ReadPass(Pass[ReadTask]):
 def read_task(reader: Reader, split: Split) -> ReadTask:
     """Return the task that reads a split.
 
-    The part is named after the position of the split, so its name does not change when the files
-    do. The digest of its inputs covers the size and modification time of the files.
+    The part is named after the position of the split, so the name of the part stays the same when
+    the files change. The digest of its inputs covers the size and modification time of the files.
     """
     names = [file.name for file in split.files]
     part = fingerprint([reader.name, names, split.start, split.stop])
@@ -99,8 +99,9 @@ class ReadSplit:
     folder: str
 
     def __call__(self, task: ReadTask) -> list[Commit]:
-        """Read a split, and return the commits of its parts. The first part is committed last, with
-        the account of the whole split and its blobs."""
+        """Read a split, and return the commits of its parts. The first part is committed last; its
+        commit has the counts of the whole split, and lists the file of the bytes that the reader
+        stored."""
         with (
             time_limit.limiting(self.folder, task.part, self.media.max_cpu_seconds),
             contextlib.closing(self.media.open()) as media,
@@ -121,7 +122,8 @@ class ReadSplit:
         self, part: str, batches: Iterator[ReadBatch], blobs: BlobFile
     ) -> Iterator[PartFiles]:
         """Write the batches to one or more parts, and yield the files of each part. The parts are
-        named `part`, `part-1`, `part-2`, ...: a new one begins after PART_BYTES."""
+        named `part`, `part-1`, `part-2`, ...: a new part begins when a part has PART_BYTES
+        bytes."""
         found, name = next(batches, None), part
         for number in itertools.count(1):
             with part_files.writing(self.folder, name, record.SCHEMA, blobs) as files:

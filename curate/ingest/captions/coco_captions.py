@@ -39,10 +39,10 @@ class CocoCaptions(Reader):
     read from the image file.
 
     A record's key is the file's name and the annotation's id. In merged files, in which ids start
-    again at 1, annotations that share an id have the key `image id/annotation id`. All annotations
-    that share both ids are quarantined, and so are all annotations of an id that several images
-    have. A task holds only the image entries of its own split in memory, even if the file has many
-    more.
+    again at 1, annotations that share an id have the key `image id/annotation id`. If several
+    annotations have the same id and the same image id, all of them are quarantined, and so are all
+    annotations of an image id that two different entries of `images` have. A task holds only the
+    image entries of its own split in memory, even if the file has many more.
     """
 
     version: ClassVar[int] = 2
@@ -96,8 +96,9 @@ def _of_entries(failures: ReadBatch, entries: Entries) -> ReadBatch:
 def _row(
     number: int, annotation: dict[str, Any] | RowError, ids: SplitIds, images: CocoImages
 ) -> CaptionRow:
-    """Makes the caption row of one annotation. If the annotation or its image is faulty, the row
-    has the error."""
+    """Makes the caption row of `annotation`, the element `number` of the array `annotations`. `ids`
+    has how often each annotation id occurs in the file. If the annotation or its image is faulty,
+    the row has the error instead."""
     within = f"annotations[{number}]"
     if isinstance(annotation, RowError):
         return CaptionRow(within, annotation)

@@ -138,9 +138,9 @@ class HfParquet(Reader):
         add: Callable[[record.Row, _Content, list[OpenedImage]], None],
         meta: pa.Array,
     ) -> ReadBatch:
-        """Makes one record for each row; a record may have several images. `contents` has the
-        caption or the chat segments of each row, or its error. `add` adds such a content and its
-        images to a record."""
+        """Makes one record for each row; a record may have several images. `contents` has, for each
+        row, its caption, its chat segments or its error. `add` adds the caption or the segments,
+        and the images, to a record. `meta` is the column `meta`."""
         builder = record.Builder(self.name, modality)
         errors = list(page.batch.broken)
         for row, number in enumerate(page.batch.numbers.tolist()):
@@ -222,8 +222,8 @@ class _Page(NamedTuple):
 
 
 def chat_column(schema: pa.Schema) -> str | None:
-    """The name of a column of conversations: lists of turns, or structs of lists, as `datasets`
-    stores a sequence of objects."""
+    """The name of the column that has conversations; None if there is none. A conversation is a
+    list of turns, or a struct of lists, as `datasets` stores a sequence of objects."""
     return next((f.name for f in schema if f.name in CHATS and _holds_turns(f.type)), None)
 
 

@@ -63,11 +63,11 @@ class Llava(Reader):
 
     Each sample becomes a chat record, with an image in place of each `<image>` tag in the user
     turns; a `system` text becomes the first turn. The content of a turn may be a list of parts; a
-    part that names its image (`image`, `image_url`, `path`, `url`, `base64`, `index`) has that
-    image. Image paths are relative to `media_root`. An
-    element or line may itself be an array of samples: each sample in it becomes a record. All other
-    fields go to `meta`. The content of a file, not its suffix, decides whether it is an array or
-    lines. Samples with videos are quarantined, because this reader does not support videos.
+    part that names an image (`image`, `image_url`, `path`, `url`, `base64`, `index`) shows this
+    image. Image paths are relative to `media_root`. An element or line may itself be an array of
+    samples: each sample in it becomes a record. All other fields go to `meta`. The content of a
+    file, not its suffix, decides whether the file is read as an array or as lines. Samples with
+    videos are quarantined, because this reader does not support videos.
 
     A record's key is the file's name and the number of the element, from 0, or of the line, from 1.
     If element 12 is an array, its samples have the numbers `12.0`, `12.1`, and so on.
@@ -158,8 +158,8 @@ def _element_groups(split: Split, context: Context) -> Iterator[list[Element]]:
 
 
 def samples(element: Element) -> Iterator[tuple[str, Any]]:
-    """Yields (place, sample) for each sample of an element. An element that is an array has several
-    samples.
+    """Yields (place, sample) for each sample of an element of the file. If element 12 is a sample,
+    its place is `12`; if it is an array, its samples have the places `12.0`, `12.1`, and so on.
 
     A broken element yields one pair, with a RowError in place of the sample.
     """
@@ -185,8 +185,9 @@ class Chat(NamedTuple):
 def parse_sample(
     sample: Any, root: str, context: Context, *, has_placeholders: bool = False
 ) -> Chat:
-    """Parses a sample and opens its images. Raises RowError if any part of the sample is malformed,
-    or if it has the placeholders of ms-swift, unless `has_placeholders`."""
+    """Parses a sample and opens its images. Raises RowError if any part of the sample is malformed.
+    It also raises RowError for a text with a placeholder of ms-swift, such as `<bbox>`, unless
+    `has_placeholders` is true. `root` is the folder of the images."""
     if isinstance(sample, RowError):
         raise sample
     if not isinstance(sample, dict):
@@ -210,8 +211,8 @@ def parse_sample(
 
 
 def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
-    """Returns the name in `names` that is a key of the sample, or the first name if none is. Raises
-    RowError if several are."""
+    """Returns the name in `names` that is a key of the sample, or the first name if no name is a
+    key. Raises RowError if several names are keys."""
     present = [name for name in names if sample.get(name)]
     if len(present) > 1:
         fault = f"the sample has both {present[0]!r} and {present[1]!r}."

@@ -29,8 +29,9 @@ def turns_field(fields: Mapping[str, Any]) -> str | None:
 
 
 def chat_fields(sidecars: Mapping[str, bytes | memoryview]) -> dict[str, Any] | None:
-    """The fields of a sample's JSON file if it has a conversation; otherwise None. Only JSON that
-    mentions one is parsed."""
+    """The fields of a sample's JSON file if it has a conversation; otherwise None. JSON in which
+    neither `messages` nor `conversations` occurs is not parsed. `sidecars` has the bytes of the
+    files beside the image, by suffix."""
     data = bytes(sidecars.get("json", b""))
     if not any(f'"{name}"'.encode() in data for name in TURNS):
         return None
@@ -84,8 +85,8 @@ def _holds_turns(value: Any) -> bool:
 
 
 def _shown(segments: list[ChatSegment]) -> list[int]:
-    """Returns the index of the image that each image segment shows. Raises RowError if a segment
-    has the path or the bytes of its image instead."""
+    """Returns, for each image segment, the index of its image in the sample. Raises RowError if a
+    segment has the path or the bytes of an image in place of an index."""
     shown = [segment.image for segment in segments if segment.text is None]
     if not all(isinstance(image, int) for image in shown):
         fault = "the conversation refers to an image that is not a member of the sample."
@@ -98,8 +99,8 @@ def _content(segments: list[ChatSegment], stated: Any) -> list[dict[str, Any]]:
     learns to write it (`loss`).
 
     `stated` is the field `segments` of a sample that curate wrote, otherwise None. It has the role
-    and the loss of each segment, which replace those of the turns: `{"role": [null, null], "loss":
-    [false, true]}`.
+    and the loss of each segment, which replace the roles and losses that the turns give: `{"role":
+    [null, null], "loss": [false, true]}`.
     """
     loss = [
         s.role == "assistant" and s.text is not None if s.loss is None else s.loss for s in segments
@@ -148,7 +149,7 @@ def _own_columns(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _own_meta(fields: dict[str, Any]) -> dict[str, Any]:
     """The `meta` of a sample that curate wrote: the sample's own `meta`, its columns of measures
-    and, under FROM, its former id, source and origin."""
+    and, under the key `curate.from`, its former id, source and origin."""
     before = fields["meta"]
     meta = before if isinstance(before, dict) else {} if before is None else {"meta": before}
     rest = {key: value for key, value in fields.items() if key not in (*OWN, "segments")}

@@ -38,8 +38,9 @@ def _types(annotation: Any) -> frozenset[Any]:
 
 
 def completed(default: BaseModel) -> BeforeValidator:
-    """Returns a validator for a group of settings of which a recipe gives only some: the others get
-    their values from `default`, and not from the defaults of the group's class."""
+    """Returns a validator for a group of settings. If a recipe gives only some settings of the
+    group, the other settings get their values from `default`, and not from the defaults of the
+    group's class."""
 
     def complete(given: Any) -> Any:
         return {**default.model_dump(), **given} if isinstance(given, dict) else given

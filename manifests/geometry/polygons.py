@@ -115,8 +115,8 @@ _MIN_WIDTH = 1e-3
 
 
 def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
-    """Returns the polygons of only those objects for which the mask `objects`, (objects,) bool, is
-    true. The objects keep their numbers."""
+    """Returns only the polygons of the objects for which `objects`, (objects,) bool, is true. No
+    object is removed or renumbered: the other objects then have no polygon."""
     rings = objects[polygons.ring_of]
     if rings.all():
         return polygons
@@ -171,9 +171,13 @@ def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the objects whose polygon has an inside on the line, and the x in the middle of the
-    widest segment inside each of them. `owner` and `x` are the crossings that `_crossings`
-    returns."""
+    """Finds the widest segment of each polygon's horizontal line that is inside the polygon.
+    Returns the objects, ascending, and the x of the middle of each object's widest segment. An
+    object is left out if the segment is not wider than _MIN_WIDTH.
+
+    `owner` and `x` are the crossings of lines and polygons that `_crossings` returns.
+    `_widest_middles([4, 4], [10, 30]) -> [4], [20]`
+    """
     left, right, owner = x[::2], x[1::2], owner[::2]  # closed rings: an even number of crossings
     widest = _largest_of_each(owner, right - left)
     widest = widest[(right - left)[widest] > _MIN_WIDTH]

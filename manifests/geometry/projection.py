@@ -30,9 +30,9 @@ FRONT = 0
 
 
 class Projection(NamedTuple):
-    """How n cuboids appear on an image: their edges, the 2D boxes around them, whether they are cut
-    at the near plane, and which faces the camera sees. Coordinates are in pixels, not clipped to
-    the image."""
+    """How n cuboids appear on an image: the edges of each cuboid, the 2D box around it, whether the
+    near plane cuts it, and which of its faces the camera sees. Coordinates are in pixels, not
+    clipped to the image."""
 
     edges: np.ndarray
     """(n, 12, 2, 2) ends of the edges, cut at the near plane; nan for an edge behind the plane."""
@@ -45,8 +45,8 @@ class Projection(NamedTuple):
 
 
 def project_points(points: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """Returns (n, k, 2) pixel coordinates, from (n, k, 3) points in metres and (n, 4) cameras; nan
-    for a point behind the camera.
+    """Returns (n, k, 2) pixel coordinates, from (n, k, 3) points in metres and (n, 4) cameras fx fy
+    cx cy; nan for a point behind the camera.
 
     `project_points([[[1, 0, 2]]], [[500, 500, 320, 240]]) -> [[[570, 240]]]`
     """
@@ -57,7 +57,8 @@ def project_points(points: np.ndarray, cameras: np.ndarray) -> np.ndarray:
 
 
 def project_cuboids(corners: np.ndarray, cameras: np.ndarray) -> Projection:
-    """Projects cuboids, given by (n, 8, 3) corners in metres, with (n, 4) cameras."""
+    """Projects n cuboids onto their images. `corners` (n, 8, 3) are in metres; `cameras` (n, 4) are
+    fx fy cx cy in pixels."""
     count = len(corners)
     ends, visible = _cut_at_near_plane(corners[:, EDGES])
     pixels = project_points(ends.reshape(count, 24, 3), cameras).reshape(count, 12, 2, 2)

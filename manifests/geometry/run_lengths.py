@@ -1,10 +1,11 @@
 """COCO's run-length masks (RLE), many at once: decoded and measured without making an image.
 
-A mask is a list of run lengths: the number of pixels outside, inside, outside, ... The pixels are
-in the order of columns, from top to bottom. COCO's compressed form has digits of 5 bits for each
-run, the lowest digit first. A digit is one ASCII character from "0" on; its sixth bit means that
-more digits follow. From the fourth run on, the number is the run minus the run two positions
-before.
+A mask is a list of run lengths: the number of pixels outside, inside, outside, ... the mask. The
+pixels are in the order of columns, each column from top to bottom. COCO's compressed form has one
+number for each run, written in digits of 5 bits, the lowest digit first. A digit is one ASCII
+character from "0" on; its sixth bit means that more digits of the same number follow. For the first
+three runs, the number is the length of the run. From the fourth run on, the number is the length of
+the run minus the length of the run two positions before.
 
 We do not use pycocotools, because it does not check its input: it reads past the end of short
 counts and crashes on coordinates of 1e9. The tests compare our results with it on valid masks.
@@ -25,8 +26,8 @@ larger side counts as broken."""
 
 
 class RunLengths(NamedTuple):
-    """Masks as flat arrays: the size of each mask, and the runs of all masks one after the
-    other."""
+    """Masks as flat arrays: the object and the size of each mask, the runs of all masks one after
+    the other, and the mask that each run belongs to."""
 
     objects: np.ndarray
     """(masks,) ascending: the object of each mask."""
@@ -39,8 +40,8 @@ class RunLengths(NamedTuple):
 
 
 class ColumnSpans(NamedTuple):
-    """The pixels inside masks, as vertical spans. A span is the pixels of one column from row `top`
-    to row `bottom` - 1.
+    """The pixels inside masks, as vertical spans. Span i is the pixels of mask mask_of[i] in column
+    column[i], from row top[i] to row bottom[i] - 1.
 
     A run that continues in the next column becomes several spans.
     """
@@ -155,13 +156,14 @@ needs 32 bits and a sign."""
 
 
 def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Computes run lengths from the decompressed numbers of many masks; owner[i] is the mask of
-    values[i], ascending. From the fourth run of a mask on, the length is the run's number plus the
-    length of the run two positions before.
+    """Computes run lengths from the numbers of compressed masks; owner[i], ascending, is the mask
+    that values[i] belongs to. The first three runs of a mask have the lengths in `values`. From the
+    fourth run on, the length is the value plus the length of the run two positions before.
 
     So the lengths of runs 1, 3, 5, ... of a mask are one cumulative sum, and those of runs 2, 4, 6,
-    ... are another cumulative sum; run 0 is unchanged. `_undo_differences([1, 2, 3, 4, 5], [0] * 5)
-    -> [1, 2, 3, 6, 8]`
+    ... are another cumulative sum; run 0 is unchanged.
+
+    `_undo_differences([1, 2, 3, 4, 5], [0] * 5) -> [1, 2, 3, 6, 8]`
     """
     number = _numbered(owner)
     chain = 2 * owner + number % 2

@@ -71,8 +71,8 @@ def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
 
 
 def image_tokens(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:
-    """Returns (n,) int64 numbers of visual tokens, from (n, 2) widths and heights; 0 for a refused
-    image.
+    """Returns (n,) int64 numbers of visual tokens, from (n, 2) widths and heights; 0 for an image
+    that `smart_resize` refuses.
 
     The two special tokens around an image are not counted. `image_tokens([[640, 428]]) -> [260]`
     """

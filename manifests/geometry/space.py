@@ -135,8 +135,10 @@ SpaceSetting = Annotated[
 def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
     """Returns (n, 4) float64 x1 y1 x2 y2 in [0,1000], from (n, 4) boxes in `space`.
 
-    `sizes` (n, 2) are the width and height of each box's image; `space.exif` states whether of the
-    image as shown or as stored. Nothing is clipped, and an inverted box stays inverted.
+    `sizes` (n, 2) are the width and height of each box's image: of the image as shown if
+    `space.exif` is "shown", of the image as stored if it is "stored". Nothing is clipped, and an
+    inverted box stays inverted.
+
     `boxes_to_units([[64, 48, 64, 48]], [[640, 480]], SPACES["coco"]) -> [[100, 100, 200, 200]]`
     """
     numbers = np.asarray(boxes, np.float64)
@@ -180,9 +182,11 @@ def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
 
 
 def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """Returns (n, 2) float64 x y in [0,1000], from (n, 2) points in `space`.
+    """Returns (n, 2) float64 x y in [0,1000], from (n, 2) points in `space`; `sizes` are as in
+    `boxes_to_units`.
 
-    If coordinates are numbers of pixels, a point is at the centre of its pixel.
+    If a coordinate in `space` is the number of a pixel, counted from 0 or 1, the point is at the
+    centre of this pixel.
     """
     numbers = np.asarray(points, np.float64)
     numbers = numbers[:, ::-1] if space.y_first else numbers

@@ -17,8 +17,9 @@ from manifests.record.objects import Objects
 
 
 class VisibleBoxes(NamedTuple):
-    """How n 3D boxes appear on their images: the 2D boxes around them, the overlap of these with
-    the objects' own 2D boxes, and whether a 3D box is outside the image or cannot be projected."""
+    """How n 3D boxes appear on their images: the 2D box around each projected 3D box, the overlap
+    of this 2D box with the object's own 2D box, and whether the 3D box is outside the image or
+    cannot be projected."""
 
     boxes: np.ndarray
     """(n, 4) 2D boxes around the projections, in [0,1000], clipped to the image; nan if nothing is

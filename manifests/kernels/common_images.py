@@ -1,5 +1,6 @@
-"""Computes how many similar images two records have in common, from groups of similar images
-("families") and from what the images look like."""
+"""Computes the share of images that two records have in common. Two records have an image in common
+if each has an image of the same group of similar images ("family"), and these two images look
+alike."""
 
 from __future__ import annotations
 
@@ -64,8 +65,9 @@ def _near(
     b: int,
     b_end: int,
 ) -> bool:
-    """Returns whether any of the images `a` to `a_end` - 1 looks like any of the images `b` to
-    `b_end` - 1."""
+    """Returns whether at least one of the images `a` to `a_end` - 1 looks like one of the images
+    `b` to `b_end` - 1: their hashes (`words`) differ in at most `distance` bits, and their small
+    colour images differ by at most `colour_distance` gray levels."""
     for one in range(a, a_end):
         for other in range(b, b_end):
             if image_bits(words, one, other) <= distance and alike(

@@ -22,14 +22,14 @@ _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 def add(registers: np.ndarray, hashes: np.ndarray) -> None:
-    """Updates 2^p HyperLogLog registers (uint8) in place, so that they count the hashes (uint64)
-    too."""
+    """Updates 2^p HyperLogLog registers (uint8) in place, so that the number that they estimate
+    includes the hashes (uint64)."""
     _add(np.ascontiguousarray(hashes), registers)
 
 
 def add_ngrams(registers: np.ndarray, texts: pa.Array, n: int) -> None:
-    """Updates HyperLogLog registers in place, so that they count the word n-grams of the texts too;
-    n is 2 or more."""
+    """Updates HyperLogLog registers in place, so that the number that they estimate includes the
+    word n-grams of the texts; n is 2 or more."""
     offsets, windows = shingles(texts, WORDS, n - 1, distinct=False)
     _add_pairs(offsets, windows, registers)
 

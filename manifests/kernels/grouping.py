@@ -61,8 +61,9 @@ def runs(keys: np.ndarray) -> np.ndarray:
 
 
 def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Returns int64: the indexes of all entries, in the order in which each run of equal keys is
-    sorted by `marks`, the hashes of the units' contents. Entries with equal marks keep their order.
+    """Sorts the entries of each run of equal keys by their `marks`, the hashes of the units'
+    contents. Returns the indexes of all entries in the new order, int64. Entries with an equal key
+    and an equal mark keep their order.
 
     by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2].
     """
@@ -79,14 +80,14 @@ def similar_pairs(
     window: int,
     nearest: int,
 ) -> np.ndarray:
-    """Returns pairs (k, 2) int64 of entries in the same run that differ in at most `max_bits` bits
-    of their row in `bits`, (n, 2) uint64.
+    """Returns pairs (k, 2) int64 of entries of the same run whose rows in `bits`, (n, 2) uint64,
+    differ in at most `max_bits` bits.
 
     Run r has the entries starts[r] to starts[r + 1] - 1, which have one key in common and are
-    sorted by mark; only the first entry of each mark is compared. Each entry is compared with up to
-    `window` entries before it in its run, and paired with the most similar of them, at most
-    `nearest` entries. So the cost is linear in the number of entries, even if many entries share a
-    key.
+    sorted by mark. If several entries of a run have the same mark, only the first of them is
+    compared. Each entry is compared with up to `window` entries before it in its run, and paired
+    with the most similar of them, at most `nearest` entries. So the cost is linear in the number of
+    entries, even if many entries share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
     found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)

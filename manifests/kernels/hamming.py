@@ -1,8 +1,8 @@
 """Finds pairs of 64-bit hashes within a Hamming distance d, by keys that near hashes share.
 
 The bits of a hash are split into d + 2 chunks. Two hashes that differ in at most d bits have at
-least two equal chunks. Every pair of chunks is a band, so near hashes share the key of at least one
-band.
+least two equal chunks. Every pair of chunks is a band, and the bits of both chunks are the key of a
+hash in this band. So near hashes have the same key in at least one band.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def band_keys(hashes: np.ndarray, distance: int) -> np.ndarray:
 
 
 def _masks(distance: int) -> list[np.uint64]:
-    """Returns, for each pair of chunks of a 64-bit hash, a mask of the bits of both chunks. Chunk
-    sizes differ by at most 1."""
+    """Splits the 64 bits of a hash into `distance` + 2 chunks, whose sizes differ by at most 1.
+    Returns, for each pair of chunks, a mask of the bits of both chunks."""
     assert 0 <= distance <= MAX_DISTANCE, distance
     chunks = distance + 2
     ends = [HASH_BITS * chunk // chunks for chunk in range(chunks + 1)]

@@ -59,8 +59,11 @@ def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
 
 @inlined
 def put(slots: np.ndarray, bits: int, number: np.uint64, hashed: np.uint32) -> bool:
-    """Adds a hash to the set with the number `number` (1 or more) in a table of 2^bits slots.
-    Returns whether the hash is new in this set."""
+    """Adds a hash to the set `number` (1 or more). Returns whether the hash is new in this set.
+
+    Many sets use the same table of 2^bits slots one after another. Slots of earlier sets, which
+    have lower numbers, count as free and are overwritten.
+    """
     entry = number << _32 | np.uint64(hashed)
     slot = slot_of(slots, bits, entry)
     was_there = slots[slot] == entry

@@ -91,8 +91,9 @@ def _nest(action: int, state: int, depth: int) -> tuple[int, int]:
 
 @inlined
 def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
-    """Stores in `memory` where a line starts (action MARK), or the first byte of an element and its
-    column (actions ENTER, ENTER_STRING). `byte` is at position `at` of the file."""
+    """Stores in `memory` what an action states about `byte`, which is at position `at` of the file.
+    Action MARK: the next byte starts a line. Actions ENTER and ENTER_STRING: `byte` is the first
+    byte of an element; the byte and its column are stored."""
     if action == MARK:
         memory[LINE] = at + 1
     else:
@@ -102,11 +103,13 @@ def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
 
 @inlined
 def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
-    """Returns whether the scan can go on after broken JSON, at the first byte of a line: whether
-    `byte` ends the array or object, or starts an element.
+    """Returns whether the scan can go on after broken JSON, at the first byte of a line that is not
+    indentation: whether this byte ends the array or object, or starts its next element. `at` is the
+    position of `byte` in the file.
 
-    `end` is the closing bracket of the array or object. An element must start like the broken
-    element: with the same byte, in the same column.
+    `end` is the closing bracket of the array or object; it must not be further to the right than
+    the start of the broken element. The next element must start like the broken element: with the
+    same byte, in the same column.
     """
     column = at - memory[LINE]
     if byte == end:

@@ -1,5 +1,6 @@
-"""Compares images, and the images of records position by position: first by the bits of their
-perceptual hashes, then by their small colour images."""
+"""Compares images: first by the bits of their perceptual hashes, then by their small colour images.
+Two records are compared image by image: the first image of one record with the first image of the
+other record, and so on."""
 
 from __future__ import annotations
 
@@ -43,9 +44,9 @@ class Looks(NamedTuple):
     images are compared. Record i has the images offsets[i] to offsets[i + 1] - 1.
 
     `offsets` (n + 1,) int64. `words` (m, 2) uint64: the perceptual hash of each image and of its
-    mirror image. `colours` (m, BYTES) uint8: the small colour image of each image. `tones` (m, 3)
-    float64: the mean and the standard deviation of an image's luma, and 1 if the image is gray,
-    otherwise 0.
+    mirror image. `colours` (m, BYTES) uint8: the small colour image of each image, which is the
+    image reduced to 8 x 8 RGB pixels. `tones` (m, 3) float64: the mean and the standard deviation
+    of an image's luma, and 1 if the image is gray, otherwise 0.
     """
 
     offsets: np.ndarray
@@ -61,8 +62,8 @@ images may be mirrored."""
 
 
 def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
-    """Returns the Looks of records from the first three of its fields; computes the fourth,
-    `tones`, from the small colour images."""
+    """Returns the Looks of records. The arguments are its first three fields; its fourth field,
+    `tones`, is computed from the small colour images (`colours`)."""
     words, colours = np.ascontiguousarray(words), np.ascontiguousarray(colours)
     tones = np.empty((len(colours), 3), np.float64)
     _measure_tones(colours, tones)
@@ -72,11 +73,12 @@ def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
 def bits_apart(
     images: Looks, first: np.ndarray, second: np.ndarray, tolerance: Tolerance
 ) -> np.ndarray:
-    """Returns int64: for each i, the number of bits in which the hashes of the least similar images
-    of the records first[i] and second[i] differ; -1 if an image of one does not look like the image
-    at the same position in the other.
+    """Compares the records first[i] and second[i] image by image: the first image of one record
+    with the first image of the other record, and so on. Returns int64: for each i, the highest
+    number of bits in which the hashes of two compared images differ; -1 if two compared images do
+    not look alike within `tolerance`.
 
-    Both records of a pair must have the same number of images.
+    Both records must have the same number of images.
     """
     bits = np.empty(len(first), np.int64)
     ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
@@ -127,9 +129,9 @@ def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
 def _difference(
     colours: np.ndarray, tones: np.ndarray, one: int, other: int, mirrored: bool, enough: float
 ) -> Any:
-    """Returns the difference of the small colour images of two images, in gray levels: the mean
-    over the WORST blocks that differ most. It stops early once the mean over the blocks so far is
-    over `enough`.
+    """Returns the difference of the small colour images of the images `one` and `other`, in gray
+    levels: the mean difference of the 4 blocks (WORST) that differ most. The comparison stops early
+    if this mean, over the blocks compared so far, is over `enough`.
 
     If `mirrored` is true, the image `other` is mirrored. Brightness and contrast do not count: each
     image is shifted by its own mean, and both are scaled to the same contrast. If one of them is
@@ -214,10 +216,13 @@ def record_bits(
     first: int,
     second: int,
 ) -> int:
-    """Returns the number of bits in which the hashes of the least similar images of two records
-    differ; -1 if the images at one position do not look alike.
+    """Compares two records image by image: the first image of one record with the first image of
+    the other record, and so on. Returns the highest number of bits in which the hashes of two
+    compared images differ.
 
-    `first` and `second` are the numbers of the records, which must have equally many images.
+    Returns -1 if two compared images do not look alike: their hashes differ in more than `distance`
+    bits, or their small colour images differ by more than `colour_distance` gray levels. `first`
+    and `second` are the numbers of the records, which must have equally many images.
     """
     worst = 0
     start, other_start = offsets[first], offsets[second]

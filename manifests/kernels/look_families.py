@@ -17,9 +17,10 @@ _NUMBERS = types.Array(int64, 1, "C", readonly=True)
 class Links(NamedTuple):
     """Pairs of records that look alike, found within families.
 
-    `first` and `second` (k,) int64: the two records of each pair. `bits` (k,) int64: how many bits
-    of their hashes differ. `left`: how many records were not compared with all others of their
-    family, because the limit `most` of the search was reached.
+    `first` and `second` (k,) int64: the two records of each pair. `bits` (k,) int64: the number of
+    bits in which the hashes of their images differ, as in `record_bits`. `left`: how many records
+    were not compared with all others of their family, because the limit `most` of the search was
+    reached.
     """
 
     first: np.ndarray
@@ -110,11 +111,12 @@ def _chained(
     bits: np.ndarray,
     left: np.ndarray,
 ) -> int:
-    """Writes the pairs that `chained` returns into `first`, `second` and `bits`, and the number of
-    records that were not compared into `left`. Returns the number of pairs.
+    """Writes the pairs that `chained` returns into `first`, `second` and `bits`. Writes into `left`
+    how many records were not compared with all others of their family. Returns the number of pairs.
 
     It is a breadth-first search in each family: `waiting` has the records that are in a pair, and
-    that are still to be compared with the records that are in no pair (`open_`).
+    that are still to be compared with the records that are in no pair (`open_`). `stays` is not
+    used.
     """
     found = 0
     open_, waiting = np.empty(len(members), np.int64), np.empty(len(members), np.int64)

@@ -15,8 +15,8 @@ def mean_colours(pixels: np.ndarray, box: tuple[float, ...], side: int) -> np.nd
     3).
 
     `pixels`: uint8 (height, width, 3 or more); only the first three channels are read. `box`: left,
-    top, right, bottom in pixels. A pixel that is only partly within a part of the box counts by its
-    area in it.
+    top, right, bottom in pixels. If only a share of a pixel's area is within a part of the box, the
+    pixel has this share as its weight in the mean of the part.
     """
     means = np.empty((side, side, 3), np.uint8)
     _mean_colours(pixels, *box, means)

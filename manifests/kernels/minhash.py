@@ -166,7 +166,8 @@ def _sign_sets(
     signatures: np.ndarray,
 ) -> None:
     """Computes the signature of each set of hashes, and fills the arrays `bands`, `bits` and
-    `signatures`. An array without rows is not filled."""
+    `signatures`. An array of length 0 is not filled. Set i is hashes[offsets[i] : offsets[i + 1]];
+    `rows` is the number of values in a band."""
     a, b = _padded_permutations(permutations, seed)
     mixed = np.empty(int(np.diff(offsets).max(initial=0)), np.uint32)
     values = np.zeros(max(len(a), _BITS), np.uint32)

@@ -29,12 +29,13 @@ class NearPairs(NamedTuple):
 def near_pairs(
     images: Looks, keys: np.ndarray, max_bits: int, colour_distance: float, each: int
 ) -> NearPairs:
-    """Compares every two images by their hashes, and the pairs that differ in at most `max_bits`
-    bits by their small colour images too, which may differ by `colour_distance` gray levels.
+    """Compares every two images. Returns, for each number of bits from 0 to `max_bits`, how many
+    pairs of images have hashes that differ in this number of bits; in how many of these pairs the
+    small colour images differ by at most `colour_distance` gray levels; and a sample of up to
+    `each` of the pairs.
 
-    Up to `each` pairs are sampled for each number of bits. `keys` (m,) uint64 has a random key of
-    each image: the pairs with the lowest XOR of their two keys are sampled, so the sample does not
-    depend on the order of the images.
+    `keys` (m,) uint64 has a random key of each image: the pairs with the lowest XOR of their two
+    keys are sampled, so the sample does not depend on the order of the images.
     """
     counts = np.zeros((2, max_bits + 1), np.int64)
     sampled = np.zeros((max_bits + 1, max(each, 1), 2), np.int64)

@@ -229,7 +229,7 @@ def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts:
 
 @inlined
 def _find(grams: Grams, key: np.uint64) -> int:
-    """Returns the number of the n-gram with this key; -1 if no item has it."""
+    """Returns the number of the n-gram with this key; -1 if no n-gram of the table has this key."""
     upper = np.int64(key >> np.uint64(63 - grams.bits) >> _ONE)
     for gram in range(grams.starts[upper], grams.starts[upper + 1]):
         if grams.keys[gram] == key:

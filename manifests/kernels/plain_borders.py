@@ -17,9 +17,9 @@ _MIN_SHARE = 0.5
 """An image keeps at least this share of its width and height (our choice). If more is plain, it is
 an object on a plain ground, not a smaller image with a border."""
 _MIN_CHANGED = 0.5
-"""The line of pixels behind a border must differ from the border's colours in at least this share
-of its pixels (our choice). So the sky above a hill is no border, and neither is the paper around a
-text."""
+"""The second line of pixels inside a border must differ from the border's colours in at least this
+share of its pixels (our choice). So the sky above a hill is no border, and neither is the paper
+around a text."""
 _MAX_RATIO = 2
 """A border is at most this many times as wide as the border at the opposite side (our choice)."""
 _ROUNDS = 3
@@ -48,9 +48,9 @@ def without_borders(pixels: np.ndarray) -> Box:
 
 @inlined
 def _level(pixels: np.ndarray, side: int, line: int, at: int, channel: int) -> Any:
-    """Returns the level (0 to 255) of one colour channel at the place `at` of a line of pixels. A
-    line along the left or right side (0, 2) is the column `line`; along the top or bottom side (1,
-    3) it is the row `line`."""
+    """Returns the level (0 to 255) of one colour channel of pixel number `at` in a line of pixels.
+    At the left and right side (`side` 0 and 2) the line is the column `line`; at the top and bottom
+    side (1 and 3) it is the row `line`."""
     return int64(pixels[at, line, channel] if side % 2 == 0 else pixels[line, at, channel])
 
 
@@ -61,9 +61,9 @@ def _line(box: np.ndarray, side: int, depth: int) -> Any:
 
 @compiled(int64(_PIXELS, int64[::1], int64, int64[:, ::1]))
 def _depth(pixels: np.ndarray, box: np.ndarray, side: int, levels: np.ndarray) -> int:
-    """Returns the width of the plain border at one side of the box, in whole lines of pixels (0:
-    left, 1: top, 2: right, 3: bottom). The lowest and the highest level of each channel in the
-    border are written into `levels`, (2, 3)."""
+    """Returns the width of the plain border at one side of the box, in whole lines of pixels.
+    `side` is 0 for the left, 1 for the top, 2 for the right, 3 for the bottom. The lowest and the
+    highest level of each channel in the border are written into `levels`, (2, 3)."""
     across = 1 - side % 2
     depth, wider = 0, np.empty((2, 3), np.int64)
     levels[0], levels[1] = 255, 0
@@ -85,13 +85,13 @@ def _depth(pixels: np.ndarray, box: np.ndarray, side: int, levels: np.ndarray) -
 def _mixed_share(
     pixels: np.ndarray, box: np.ndarray, side: int, depth: int, levels: np.ndarray
 ) -> float:
-    """Returns which share of the line of pixels behind a border still belongs to the border, 0 to
-    1, because the border ends within a pixel. Returns -1 if it is no border: most pixels of the
-    line after that have the border's colours too.
+    """Returns how much of the first line of pixels inside a border still belongs to the border, 0
+    to 1: a border may end within a pixel. Returns -1 if most pixels of the second line inside the
+    border have the border's colours too: then the border is a part of the image and not a border.
 
-    `side`, `depth` and `levels`: the side, width and levels of the border, as in `_depth`. If a
-    line is half border, its colours are half as far from the border's colour as those of the next
-    line.
+    `side`, `depth` and `levels`: the side, width and levels of the border, as in `_depth`. The
+    result is computed from colours: if half of the first line belongs to the border, its colours
+    are half as far from the border's colour as the colours of the second line.
     """
     across = 1 - side % 2
     start, end = box[across], box[across + 2]
@@ -127,7 +127,8 @@ def _alike(levels: np.ndarray, others: np.ndarray) -> bool:
 @compiled(void(_PIXELS, int64[::1], float64[::1]))
 def _cut(pixels: np.ndarray, box: np.ndarray, edges: np.ndarray) -> None:
     """Moves the sides of `box` inwards, past the plain borders of the image, in whole pixels.
-    `edges` gets the same sides, moved further by the parts of pixels that belong to the borders."""
+    `edges` gets the same sides, each moved further inwards by the part of a pixel that still
+    belongs to the border."""
     first, last = np.empty((2, 3), np.int64), np.empty((2, 3), np.int64)
     for _ in range(_ROUNDS):
         moved = False

@@ -47,7 +47,11 @@ class Shingles(NamedTuple):
 
 class _Scratch(NamedTuple):
     """Arrays that are overwritten for each text, so that they are allocated only once; and
-    `encodings`, a constant table."""
+    `encodings`, a constant table.
+
+    `text`: the text in lower case. `edges`: where its tokens start and end. `tokens`: a hash of
+    each token. `slots`: a hash table that finds repeated shingles.
+    """
 
     encodings: np.ndarray
     text: np.ndarray

@@ -19,8 +19,8 @@ def luma_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
     """Returns the luma of a part of an image, resized to a square: uint8 (side, side).
 
     `pixels`: uint8 (height, width, 4); each pixel has the bytes red, green, blue and one that is
-    not read. Each value is a mean of the pixels around its place. Their weights fall linearly with
-    the distance, to 0 at the next places (the filter that Pillow calls bilinear).
+    not read. Each value is a weighted mean of the pixels around its middle. The weight of a pixel
+    falls linearly with its distance from this middle, as in the filter that Pillow calls bilinear.
     """
     square = np.empty((side, side))
     _luma_square(pixels, np.array(box, np.float64), square)
@@ -40,13 +40,13 @@ def colour_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
 
 @inlined
 def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-untyped-def]
-    """Returns the weights with which pixels are averaged when a line of `length` pixels is resized.
-    `weights[i, n]` is the weight of pixel starts[i] + n in place i of the result, for n below
-    counts[i]; the weights of a place add up to 1.
+    """Returns the weights for resizing a line of `length` pixels. Pixel i of the result is a
+    weighted mean of counts[i] pixels of the line, from pixel starts[i] on; `weights[i, n]` is the
+    weight of pixel starts[i] + n. The weights of each i add up to 1. Writes `starts` and `counts`.
 
-    The result covers the pixels from `low` to `high`. `is_linear`: whether weights fall linearly
-    with the distance; otherwise each place is the mean of its own pixels. Writes `starts` and
-    `counts`.
+    The result shows the part of the line from `low` to `high`. If `is_linear` is true, weights fall
+    linearly with the distance from the middle of pixel i. Otherwise the weight of a pixel is the
+    share of it that pixel i of the result covers.
     """
     scale = (high - low) / len(starts)
     reach = max(scale, 1.0) if is_linear else scale / 2
@@ -72,7 +72,7 @@ def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-u
 def _resize(plane, box, is_linear, square):  # type: ignore[no-untyped-def]
     """Resizes the part `box` of one channel of an image (`plane`) to a square: writes weighted
     means of its values into `square`. It resizes the columns first, with vector instructions, then
-    the rows."""
+    the rows. `is_linear` is as in `_weights`."""
     side = len(square)
     starts, counts = np.empty(side, np.int64), np.empty(side, np.int64)
     weights = _weights(box[1], box[3], plane.shape[0], is_linear, starts, counts)

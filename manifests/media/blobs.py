@@ -1,4 +1,5 @@
-"""Stores the bytes of media that readers and steps make for a part, in a file next to the part."""
+"""Stores the bytes of media that readers and steps make, such as cropped images. The bytes of one
+part of the records are in one file, next to the file of the part."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from manifests.storage import Sink
 
 
 class BlobFile:
-    """Writes bytes one after the other into a new file, when it is called with them. Each call
-    returns a reference to the bytes.
+    """A function that writes bytes into a new file, one after the other. Each call with bytes
+    appends them and returns a reference to them.
 
     `uri`: the uri of the file in records, `kept:...`. `open_sink`: opens the file when the first
     bytes are stored; None if no bytes may be stored. `start`: the offset at which the new file

@@ -21,11 +21,12 @@ class Printed:
 
 @contextlib.contextmanager
 def decoder_output(prints: bool) -> Iterator[Printed]:
-    """Hides warnings and printed lines of an image decoder in the `with` block; the last printed
-    line is then in `Printed.text`.
+    """Hides warnings and printed lines of an image decoder in the `with` block. After the block,
+    the field `text` of the Printed has the last printed line.
 
-    `prints` is true for decoders that write to the standard error stream itself, past Python:
-    libtiff, of the decoders that Pillow has (13.0, measured with damaged files of all formats).
+    `prints` is true for a decoder that writes to the standard error stream itself, past Python. Of
+    the decoders that Pillow has, only libtiff does this (Pillow 13.0, measured with damaged files
+    of all formats).
     """
     printed = Printed()
     with warnings.catch_warnings(action="ignore"):

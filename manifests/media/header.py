@@ -255,8 +255,8 @@ def _palette_bytes(flags: int) -> int:
 
 
 def _after_blocks(view: memoryview, at: int) -> int:
-    """Returns the offset after a chain of sub-blocks of a GIF, each of which starts with its
-    length."""
+    """Returns the offset after the last of the sub-blocks of a GIF that follow one another from
+    offset `at` on. Each sub-block starts with its length."""
     for _ in range(_MAX_BLOCKS):
         if not view[at]:
             return at + 1

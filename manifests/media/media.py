@@ -1,9 +1,10 @@
 """Opens media files: reads their bytes by reference, and decodes images at the scale that steps
 need.
 
-The uri of a reference is relative, as in the recipe, so records do not depend on where the data is
-stored. A uri `kept:NAME` is a file in the output folder of the run. It has the bytes of media that
-a reader copied from another format, such as parquet.
+The uri of a reference may be relative to the folder from which relative paths in the recipe start,
+so records do not depend on where the data is stored. A uri `kept:NAME` is a file in the output
+folder of the run. It has the bytes of media that a reader copied from another format, such as
+parquet.
 """
 
 from __future__ import annotations
@@ -86,10 +87,10 @@ class Media:
     """Opens the images and videos of batches of records. Steps that run together share one `Media`,
     so each image is decoded once for all of them.
 
-    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` allows to
-    decode images at a reduced size, which is faster: every step can work with an image whose
-    shorter side has at least `side` pixels; None means that the full size is needed. An image is
-    decoded once, at the smallest scale of its codec whose shorter side is at least `side`.
+    `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` is the
+    length in pixels of the shorter side that is enough for every step: an image is decoded at the
+    smallest scale of its codec whose shorter side has at least this length, because this is faster.
+    If `side` is None, images are decoded at full size.
     """
 
     def __init__(
@@ -191,8 +192,9 @@ class Media:
             return error
 
     def _cache(self, ref: Reference, image: Decoded | MediaError) -> None:
-        """Keeps a decoded image, or the error of one that cannot be decoded, for the other steps of
-        the pass, until CACHED_BYTES are full."""
+        """Keeps a decoded image, or the error of an image that cannot be decoded, so that other
+        steps get it without decoding it again. It is not kept if the decoded images would need more
+        than CACHED_BYTES."""
         size = 0 if isinstance(image, MediaError) else 4 * image.image.width * image.image.height
         if self._cached_bytes + size <= CACHED_BYTES:
             self._images[ref] = image

@@ -279,8 +279,8 @@ def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _centroids(file: mmap.mmap) -> list[np.ndarray]:
-    """Reads the centroids of a compressed matrix. Returns them for each part of a row, float32
-    (256, values in the part)."""
+    """Reads the centroids of a compressed matrix, whose rows are divided into parts. Returns, for
+    each part of a row, its 256 centroids: float32 (256, values in the part)."""
     dimensions, parts, width, last_width = _numbers(file, "4i")
     if parts < 1 or dimensions != (parts - 1) * width + last_width:
         made = f"{parts} parts of {width} values, the last part of {last_width} values"

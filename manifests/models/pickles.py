@@ -61,8 +61,9 @@ def load_next(
     """Returns the same as `loads`, for the pickle that begins at the position of `stream`.
     Afterwards the stream is at the end of this pickle.
 
-    `size`: the size of the whole file, in bytes. `persistent` returns the object of a persistent
-    id, such as a block of numbers outside the pickle; if it is None, such ids are an error.
+    `size`: the size of the whole file, in bytes. `persistent`: a function from a persistent id to
+    the object that it stands for. A pickle has such an id in place of an object that is stored
+    outside the pickle. If `persistent` is None, a persistent id is an error.
     """
     try:
         value = _Unpickler(stream, allowed, persistent).load()

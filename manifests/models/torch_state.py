@@ -30,8 +30,9 @@ _TYPES = {
 
 
 class _Storage(NamedTuple):
-    """A block of numbers in a checkpoint, of which each tensor shows a part: the key of the block
-    in the file, the type of the numbers, and how many there are."""
+    """A storage of a checkpoint, which is a flat block of numbers; the numbers of a tensor are a
+    part of one storage. `key`: the name of the storage in the file. `type`: the type of its
+    numbers. `numbers`: how many numbers it has."""
 
     key: str
     type: np.dtype[Any]
@@ -111,8 +112,8 @@ def _rebuild(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) 
 
 
 def _storage(identity: Any) -> _Storage:
-    """Returns the block of numbers for which a pickle has only an id. The id is ("storage", type,
-    key, device, size)."""
+    """Returns the storage (a block of numbers) that a pickle names by a persistent id. The id is
+    ("storage", type, key, device, size)."""
     kind, type_, key, _, numbers = identity[:5]
     if kind != "storage" or not callable(type_):
         raise ValueError(f"it refers to an unknown object: {identity!r:.80}")
@@ -127,8 +128,9 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
 
 
 def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.ndarray:
-    """Returns a tensor as an array of its own, in C order; the strides in the file may be of any
-    layout, such as channels last. `storages` returns the bytes of a block of numbers."""
+    """Copies the numbers of a tensor into a new array, in C order; the strides in the file may be
+    of any layout, such as channels last. `storages` is a function that returns the bytes of a
+    storage."""
     block = storages(tensor.storage)
     if len(block) != tensor.storage.numbers * tensor.storage.type.itemsize:
         raise ValueError(

@@ -86,8 +86,9 @@ def _first_16_digits(ids: pa.Array) -> np.ndarray:
 
 
 def _hex_to_uint64(words: np.ndarray) -> np.ndarray:
-    """Returns (n,) uint64: the numbers that rows of 16 ASCII hex digits stand for, given as (n, 2)
-    words of 8 digits. Each digit becomes 4 bits; then neighbours are joined."""
+    """Converts n texts of 16 hex digits to numbers: (n,) uint64. `words` (n, 2) uint64 has the
+    ASCII characters of each text, 8 in each number. Each digit becomes 4 bits; then neighbouring
+    digits are joined."""
     x = words.astype(np.uint64)
     letters = (x >> np.uint64(6)) & np.uint64(0x0101010101010101)
     x = (x & np.uint64(0x0F0F0F0F0F0F0F0F)) + letters * np.uint64(9)

@@ -39,7 +39,8 @@ def with_lost(meta: Mapping[str, Any] | None, **lost: int) -> dict[str, Any]:
 def lost_parts(meta: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Returns (records,) bool: true for the records that lost a part.
 
-    Only values that contain the key are parsed, so a corpus without such records costs one search.
+    `meta` has the JSON of each record. Only texts that contain the key of the mark are parsed, so a
+    corpus without such records costs one search.
     """
     mentioned = np.asarray(pc.match_substring(meta, LOST).fill_null(False))
     lost = np.zeros(len(meta), bool)

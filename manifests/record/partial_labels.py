@@ -1,5 +1,6 @@
-"""Marks of records whose source annotates only some labels: which labels are known to be absent
-from the image, and which objects are only some of those with their label.
+"""Marks of records whose source annotates only some labels. The marks state which labels are known
+to be absent from the image; and of which annotated objects the image also has others with the same
+label that are not annotated.
 
 In a federated data set (LVIS, Open Images) the annotators looked for only a few labels in each
 image. Some of these labels are verified to be absent; of others, not every object is annotated.
@@ -50,8 +51,8 @@ def with_true(attributes: pa.Array, names: Sequence[str]) -> np.ndarray:
 
 
 def _parsed(texts: pa.Array | pa.ChunkedArray, name: str) -> list[tuple[int, dict[str, Any]]]:
-    """Returns (row number, parsed object) for each text that is a JSON object and contains
-    `name`."""
+    """Returns (row number, parsed object) for each text that contains the characters `name` and is
+    a JSON object. Other texts are not parsed."""
     mentioned = np.flatnonzero(np.asarray(pc.match_substring(texts, name).fill_null(False)))
     values = ((row, orjson.loads(texts[row].as_py())) for row in mentioned.tolist())
     return [(row, value) for row, value in values if isinstance(value, dict)]

@@ -1,2 +1,2 @@
 """What a run records about itself: manifests of its files, counts of rows, and hashes of settings.
-Also verifies finished runs against these."""
+Also compares the files of a finished run with its manifests."""

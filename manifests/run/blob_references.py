@@ -17,8 +17,8 @@ _ENDING = ".media"
 
 def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
     """Returns the size in bytes of each media file that a run stored, by the uri that records use:
-    `{"kept:00-web-1f/part-2a.media": 4096}`. `passes` are pairs of a pass's folder and its commits.
-    """
+    `{"kept:00-web-1f/part-2a.media": 4096}`. `passes` has, for each pass, its folder and the
+    commits (manifests) of its parts."""
     return {
         f"{KEPT}{storage.base_name(folder)}/{file.name}": file.size_bytes
         for folder, commits in passes
@@ -30,8 +30,8 @@ def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
 
 def broken_references(part: str, blobs: dict[str, int]) -> Iterator[str]:
     """Yields an error text for each stored media file that is missing or too short, although
-    records of the part refer to it. `blobs` is the result of `blobs_of`. Only the column `media` is
-    read."""
+    records in the file `part` refer to it. `blobs` is the result of `blobs_of`. Only the column
+    `media` is read."""
     media = parts.read_columns(part, ("media",))["media"].combine_chunks().flatten()
     fields = {name: pc.struct_field(media, name) for name in ("uri", "offset", "length")}
     kept = pa.table(fields).filter(pc.starts_with(fields["uri"], KEPT))

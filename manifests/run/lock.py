@@ -37,8 +37,9 @@ class Holder(BaseModel):
     """The process that has locked a folder.
 
     `machine` identifies the machine since its last start, and the namespace of process ids in which
-    `pid` is valid; `started` is the start of the process in clock ticks, so that a later process
-    with the same `pid` is not taken for it.
+    `pid` is valid. `started` is the start of the process in clock ticks, so that a later process
+    with the same `pid` is not taken for it. `since` is when the process locked the folder, such as
+    "2026-01-31 12:00:00 UTC".
     """
 
     host: str
@@ -62,9 +63,9 @@ class Holder(BaseModel):
         )  # fmt: skip
 
     def is_alive(self, silent_seconds: float) -> bool:
-        """Returns whether the process still runs. On another machine, it counts as running if it
-        has renewed the lock in the last DEAD_SECONDS. `silent_seconds`: the time since the lock was
-        renewed."""
+        """Returns whether the process still runs. A process on another machine counts as running if
+        it has renewed the lock in the last DEAD_SECONDS. `silent_seconds`: the time since the lock
+        was renewed."""
         if self.machine == _machine():
             return _started(self.pid) == self.started
         return silent_seconds < DEAD_SECONDS

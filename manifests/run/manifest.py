@@ -70,7 +70,7 @@ class Commit(BaseModel):
 class PassManifest(BaseModel):
     """The manifest of a pass: its steps, its parts, and the row counts of its steps (the ledger).
 
-    It is written when every part of the pass has a commit.
+    It is written when every part of the pass has a commit (the manifest of the part).
     """
 
     name: str
@@ -185,8 +185,8 @@ def is_intact(data: bytes) -> bool:
 
 
 def load_commit(uri: str) -> Commit | None:
-    """Returns the commit of a part; None if the commit does not exist, or if it is damaged, for
-    example after a crash."""
+    """Returns the commit (the manifest) of a part; None if the commit does not exist, or if it is
+    damaged, for example after a crash."""
     if storage.size_and_stamp(uri) is None:
         return None
     data = storage.read_bytes(uri)

@@ -54,8 +54,9 @@ class Verified(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """A pass of the run: its entry, its manifest, and the folders of its commits and its files,
-    relative to the folder of the run."""
+    """A pass of the run: its entry in the manifest of the run, its own manifest, and two folders,
+    relative to the folder of the run: `commits` has the manifests of its parts, `files` has their
+    files."""
 
     entry: PassEntry
     manifest: PassManifest
@@ -208,7 +209,7 @@ def _rows(folder: str, passes: list[_Pass], wrong: dict[str, Fault]) -> Iterator
 
 def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
     """Returns the number of rows that each Arrow file of a part must have, according to the part's
-    commit."""
+    commit. `kind` is the kind of the pass."""
     stated = {file.name: file.rows for file in commit.files if file.name.endswith(".arrow")}
     if kind in _ROWS_OF_PART:
         stated[f"{commit.part}.arrow"] = commit.rows
@@ -237,8 +238,9 @@ def _references(folder: str, passes: list[_Pass]) -> Iterator[Fault]:
 
 
 def _uncovered(folder: str, covered: set[str]) -> tuple[list[str], list[Fault]]:
-    """Returns the files in the folder that are not in `covered`, and a fault for each list of
-    splits whose content does not match the checksum at its end."""
+    """Returns the files in the folder that are not in `covered`, except manifests and files
+    `splits.json`. A file `splits.json` lists the ranges of source files that tasks read. Also
+    returns a fault for each `splits.json` whose content does not match the checksum at its end."""
     there = [name for name in storage.files_below(folder) if name not in covered]
     split_lists = [name for name in there if storage.base_name(name) == _SPLITS]
     faults = [

@@ -10,7 +10,7 @@ from manifests.step.corpus import Part
 
 class Blobs(Protocol):
     """A function that stores bytes which a step makes, such as a cropped image, in a file next to
-    the part."""
+    the file of the records."""
 
     def __call__(self, data: bytes | memoryview) -> Reference:
         """Store the bytes. Returns a reference to them, which the step puts into the `media` of a

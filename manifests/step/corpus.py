@@ -111,9 +111,9 @@ class Workspace(Protocol):
     """The workers and folders that a corpus step can use. This object exists only in the driver
     process.
 
-    A step works in phases. A phase is a list of tasks. Each task writes complete files and has its
-    own commit. So a task can be killed and repeated, and a run that was killed continues with the
-    tasks that have no commit.
+    A step works in phases. A phase is a list of tasks. Each task writes complete files. Then its
+    commit is written, a file which shows that the task is complete. So a task can be killed and
+    repeated, and a run that was killed continues with the tasks that have no commit.
     """
 
     @property
@@ -123,7 +123,8 @@ class Workspace(Protocol):
 
     @property
     def scratch(self) -> str:
-        """The folder for files of the phases. It is deleted when the step is complete.
+        """The folder for the files that the tasks of the phases write. It is deleted when the step
+        is complete.
 
         These files are written with `durable=False`, so their digests are checked after a restart.
         """
@@ -148,8 +149,8 @@ class Workspace(Protocol):
     def phase(
         self, name: str, work: Callable[[K, str], TaskResult], tasks: Iterable[K]
     ) -> tuple[str, list[Commit]]:
-        """Runs `work(task, folder)` for every task that has no commit yet. `name` is the name of
-        the phase.
+        """Runs `work(task, folder)` for every task that has no commit yet; a commit is a file which
+        shows that the task is complete. `name` is the name of the phase.
 
         Returns the folder and the commits of all tasks, in the order of the tasks. The files of a
         task must depend only on the corpus, the step's settings and the seed.

@@ -148,8 +148,8 @@ class CorpusStep(Step):
 
     @abstractmethod
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> Any:
-        """Read the corpus, in phases. Returns a small value that is sent to the workers, such as
-        numbers and the paths of files that were written to `workspace`."""
+        """Read the corpus, in phases (see `Workspace`). Returns a small value that is sent to the
+        workers, such as numbers and the paths of files that were written to `workspace`."""
 
     @abstractmethod
     def apply(self, rows: pa.Table, fit: Any, context: Context) -> Outcome:

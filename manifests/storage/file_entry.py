@@ -8,8 +8,9 @@ from pydantic import AfterValidator, BaseModel
 
 
 def inside(name: str) -> str:
-    """Returns `name` unchanged if a file with this name is inside its folder. Raises ValueError if
-    the name could lead out of the folder, for example with `..`."""
+    """Returns `name` unchanged if it is a path that stays within a folder when it is appended to
+    the path of the folder. Raises ValueError if it could lead out of the folder, for example with
+    `..`. It is not checked whether such a file exists."""
     parts = name.split("/")
     if {"", ".", ".."} & {*parts} or "\\" in name or "\0" in name:
         raise ValueError(f"the name {name!r} leads out of the folder; names must be like a/b.arrow")

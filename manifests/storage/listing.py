@@ -48,11 +48,11 @@ _PASS = re.compile(r"\d\d-.+-[0-9a-f]{8,}")
 def list_files(pattern: str) -> list[File]:
     """Returns the files of a path, of a folder and its subfolders, or of a glob; sorted by name.
 
-    Hidden files are left out; this includes our temporary files. So are the folders of runs below
-    the listed folder, because a run must not read what a run wrote. A linked folder is followed
-    once. Names are relative to the folder before the first wildcard, so they do not change when the
-    data is moved: `list_files("data/*/a.tar")` gives the file `data/web/a.tar` the name
-    `web/a.tar`.
+    Hidden files are left out; this includes our temporary files. The folders of runs below the
+    listed folder are left out too, because a run must not read what a run wrote. A link to a folder
+    is followed, unless the folder is already listed. Names are relative to the folder before the
+    first wildcard, so they do not change when the data is moved: `list_files("data/*/a.tar")` gives
+    the file `data/web/a.tar` the name `web/a.tar`.
     """
     return [f for f in list_entries(pattern) if f.size >= 0 and not is_hidden(f.name)]
 
@@ -66,8 +66,8 @@ def list_entries(pattern: str) -> list[File]:
 
 
 def is_hidden(name: str) -> bool:
-    """Returns whether a file, or a folder in its name, is hidden, which means that its name starts
-    with a dot: `a/.b/c`."""
+    """Returns whether a file is hidden, which means that its name, or the name of a folder in its
+    path, starts with a dot: `a/.b/c`."""
     return name.startswith(".") or "/." in name
 
 
@@ -161,8 +161,8 @@ def _list_remote(pattern: str) -> list[File]:
 
 
 def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]]:
-    """Returns the files at a path on object storage, which may be a file, a folder or a glob; and
-    the folder to which their names are relative."""
+    """Returns the files at `path` on object storage, and before them the folder to which their
+    names are relative. `path` is a file, a folder or a glob."""
     info = system.get_file_info(path)
     if info.type == pafs.FileType.File:
         return path.rsplit("/", 1)[0], [info]

@@ -72,9 +72,9 @@ def _asked(scheme: str, bucket: str, query: str) -> str | None:
 
 def _endpoint(scheme: str, query: str) -> str | None:
     """Returns the address of the storage server that the URL's query or the environment states;
-    None if neither does.
+    None if neither states an address.
 
-    If there is none, no check is needed for S3: its library gives up by itself after 6 seconds
+    Without an address, no check is needed for S3: its library gives up by itself after 6 seconds
     without a connection.
     """
     settings = dict(parse_qsl(query))
@@ -100,8 +100,8 @@ def _endpoint_fault(endpoint: str) -> str | None:
 
 
 def _cloud_fault(bucket: str, query: str) -> str | None:
-    """Returns why Google's servers, of storage or of credentials, do not answer; None if they do.
-    By default Google's library tries again for 15 minutes."""
+    """Returns an error text if Google's servers, for storage or for credentials, do not answer;
+    None if they answer. Google's own library tries again for 15 minutes by default."""
     limited = query if "retry_limit_seconds" in query else f"{query}&retry_limit_seconds=4"
     try:
         system, path = pafs.FileSystem.from_uri(f"gs://{bucket}?{limited.lstrip('&')}")

@@ -72,7 +72,9 @@ not change and there is no action."""
 
 
 def _classes(end: str, borders: str) -> np.ndarray:
-    """Returns the class (OTHER, BLANK, ...) of each of the 256 byte values."""
+    """Returns the class (OTHER, BLANK, ...) of each of the 256 byte values. `end` is the bracket
+    that closes the array or object; `borders` are the characters between its elements: "," in an
+    array, ",:" in an object."""
     classes = np.full(256, OTHER, np.uint8)
     members = {BLANK: " \t\r", NEWLINE: "\n", QUOTE: '"', BACKSLASH: "\\", OPEN: "{[",
                CLOSE: "}]", END: end, BORDER: borders}  # fmt: skip

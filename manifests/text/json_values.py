@@ -159,8 +159,8 @@ def _with_long_numbers(text: bytes, texts: list[bytes]) -> list[int]:
 
 def _may_have_long_number(codes: np.ndarray) -> bool:
     """Returns whether a text may contain a run of 19 digits or more, the length of a number over 64
-    bits. `codes` are its bytes. Only every fifth byte is read: a run of 19 digits contains three of
-    them."""
+    bits. `codes` are the bytes of the text. Only every fifth byte is read: a run of 19 digits
+    contains at least three of the bytes that are read."""
     is_digit = codes[::5] - ord("0") < 10
     return bool((is_digit[:-2] & is_digit[1:-1] & is_digit[2:]).any())
 

@@ -10,8 +10,8 @@ from manifests.errors import InputError
 
 
 class _OneOfEachKey(yaml.SafeLoader):
-    """Loads YAML, and refuses a mapping that has a key twice, of which PyYAML itself would only
-    keep the last value."""
+    """Loads YAML, and refuses a mapping that has a key twice. PyYAML itself would keep only the
+    last value of the key."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}

@@ -197,7 +197,8 @@ def _turn_segments(number: int, turn: object) -> list[ChatSegment]:
 
 
 def _loss(number: int, turn: Mapping[str, Any]) -> bool | None:
-    """Whether the model learns to write a turn; None if the turn does not say so."""
+    """Whether the model learns to write a turn; None if the turn does not say so. `number` is the
+    turn's number in error messages."""
     for name in _UNREAD:
         if turn.get(name):
             fault = f"turn {number} has the field {name!r}, which this reader does not support."
@@ -223,8 +224,8 @@ def _role(number: int, name: object) -> str:
 
 
 def _split_at_tags(role: str, text: str) -> list[ChatSegment]:
-    """Splits the text of a turn into texts and media, in order. A text without a tag keeps its
-    surrounding whitespace."""
+    """Splits the text of a turn at its `<image>` and `<video>` tags into segments of text and of
+    media, in order. A text without a tag keeps its surrounding whitespace."""
     if "<image>" not in text and "<video>" not in text:
         return [ChatSegment(role, "text", text)]
     segments = []

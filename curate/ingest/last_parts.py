@@ -59,8 +59,8 @@ class LastParts:
         self._claims: dict[str, int] = {}
 
     def urls(self, urls: pa.Array) -> list[int]:
-        """Returns, for each of `urls`, the number of different urls of the file that have the same
-        last part."""
+        """Returns a number for each url in `urls`: how many different urls of the file have the
+        same last part as this url, itself included."""
         if self._key not in _known:
             while len(_known) >= _KEPT:
                 del _known[next(iter(_known))]
@@ -72,14 +72,15 @@ class LastParts:
         return counts
 
     def evidence(self) -> Findings:
-        """Returns a sample of the urls that were passed to the method `urls` since the last call.
-        It is compared with the samples of the other files of the source."""
+        """Returns a sample of the urls that were passed to the method `urls` since the last call of
+        this method. The sample is later compared with the samples of the other files of the
+        source."""
         claims, self._claims = self._claims, {}
         return {QUESTION: Evidence(claims, {}, {})} if claims else {}
 
     def _claim(self, urls: dict[tuple[int, int], str]) -> None:
-        """Adds a sample of `urls` to the evidence. The keys of `urls` are pairs (digest of the last
-        part, digest of the url); the sample has the smallest pairs."""
+        """Adds a sample of `urls` to the evidence: the urls with the smallest keys. The keys of
+        `urls` are pairs (digest of the last part, digest of the url)."""
         for name, digest in heapq.nsmallest(SAMPLED, urls):
             shown = urls[name, digest].rpartition("/")[2][:_SHOWN]
             self._claims[f"{name:016x} {digest:016x} {shown}"] = 1

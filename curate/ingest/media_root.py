@@ -38,10 +38,10 @@ def root_of(media_root: str | None, file: File, base: str) -> str:
 
 
 def path_below(path: str, place: str = "") -> str:
-    """The path relative to the folder, normalised: `a/./b.jpg` -> `a/b.jpg`.
+    """Normalises a path relative to the folder `place`: `a/./b.jpg` -> `a/b.jpg`.
 
     A backslash separates folders, as in paths written on Windows. A full path or url is accepted if
-    it is inside the folder, whose full path or url is `place`:
+    it is inside the folder, and becomes relative to the folder:
 
         path_below("file:///data/img/a%20b.jpg", "/data/img") -> "a b.jpg"
 
@@ -75,7 +75,8 @@ def _unescaped(path: str) -> str:
 
 
 def _without_root(path: str, place: str) -> str:
-    """A full path or url relative to the folder `place`; unchanged if it is not inside."""
+    """Makes a full path or url relative to the folder `place`. A path or url that is not inside the
+    folder is returned unchanged."""
     if not place or not (path.startswith("/") or "://" in path):
         return path
     is_url = "://" in path

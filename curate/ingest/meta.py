@@ -25,8 +25,9 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
 
 
 def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
-    """Returns one dict for each row, with values that `to_json` can serialise. Its keys are the
-    columns of `batch`, except those in `without` and those that JSON cannot hold."""
+    """Returns one dict for each row, with values that `to_json` can serialise. The keys of a dict
+    are the columns of `batch`, except the columns in `without` and columns that JSON cannot
+    hold."""
     names, columns = [], []
     for field, values in zip(batch.schema, batch.columns, strict=True):
         plain = _json_type(field.type)

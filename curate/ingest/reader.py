@@ -264,8 +264,8 @@ class Reader(BaseModel):
 
     def count(self, split: Split, context: Context) -> Count | None:
         """The number of units in a split, counted independently of `read`: newlines, headers of a
-        tar, the number of rows in the metadata of a parquet file. None, the default, means that
-        the reader cannot count; the ledger then says that its units were not counted.
+        tar, the number of rows in the metadata of a parquet file. None, the default, means that the
+        reader cannot count; the ledger then says that the units of the split were not counted.
 
         Raises FileError for a file whose units cannot be counted to the end of the split.
         """

@@ -38,10 +38,10 @@ class SbuCaptions(Reader):
 
     Nothing is downloaded: an image is the file below `media_root` whose name is the last part of
     its url, with or without a suffix such as .jpg. If several urls of the file have the same last
-    part, their rows are quarantined, because the image may be that of any of them. A row with a
-    null caption becomes a record with only the image. The url goes to `meta`, and so does the user
-    id if there is a column `user_ids`. A record's key is the file's name and the number of the row,
-    from 0.
+    part, their rows are quarantined, because nothing shows from which of these urls the image was
+    downloaded. A row with a null caption becomes a record with only the image. The url goes to
+    `meta`, and so does the user id if there is a column `user_ids`. A record's key is the file's
+    name and the number of the row, from 0.
     """
 
     version: ClassVar[int] = 3

@@ -187,8 +187,8 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _decoded_bytes(values: pa.Array) -> int:
-    """The size in bytes of the values of a dictionary-encoded column, if each row has its own copy
-    of its value; 0 for other columns."""
+    """The size in bytes that the values of a dictionary-encoded column have after the conversion,
+    when each row has its own copy of its value; 0 for a column that is not dictionary-encoded."""
     if is_any_list(values.type):
         return _decoded_bytes(values.flatten())
     if pa.types.is_struct(values.type):

@@ -167,8 +167,8 @@ def _width_error(fields: list[str], width: int) -> RowError | None:
 
 
 def _utf8_error(fields: list[str]) -> RowError | None:
-    """An error if a field is not valid UTF-8; otherwise None. Invalid bytes were decoded as lone
-    surrogates."""
+    """An error if one of the fields is not valid UTF-8; otherwise None. Bytes that are not UTF-8
+    were decoded as lone surrogates, by which they are found."""
     try:
         "".join(fields).encode()
     except UnicodeEncodeError as error:

@@ -38,7 +38,8 @@ def _object_or_error(element: Element) -> dict[str, Any] | RowError:
 
 
 def text_field(row: dict[str, Any], name: str) -> str:
-    """The value of a required text field. Raises RowError if it is missing, empty, or not text."""
+    """The value of a required text field. Raises RowError if the field is missing, or if its value
+    is empty or not text."""
     value = row.get(name)
     if not isinstance(value, str) or not value:
         raise RowError(f"the field {name!r} is {value!r:.80}, not text")
@@ -46,8 +47,8 @@ def text_field(row: dict[str, Any], name: str) -> str:
 
 
 def caption_field(row: dict[str, Any], name: str) -> str | None:
-    """The value of a caption field; None if it is null or blank. Raises RowError if it is missing
-    or not text."""
+    """The value of a caption field; None if the value is null or blank. Raises RowError if the
+    field is missing or its value is not text."""
     if name not in row:
         raise RowError(f"there is no field {name!r}; the fields are: {', '.join(row)}.")
     value = row[name]

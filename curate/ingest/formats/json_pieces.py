@@ -146,8 +146,8 @@ def _limited(element: Element, is_array: bool, limit: int) -> Element:
 
 
 def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[Element]:
-    """Yields an element with a fault if the closing bracket is missing or if other data follows it;
-    otherwise yields nothing.
+    """Yields an element with a fault if the closing bracket of the array or object is missing, or
+    if other data follows the bracket; otherwise yields nothing.
 
     `state` is the state of the scanner at the end, such as CLOSED. `last` has the bytes after the
     last comma. `broken` is the message of the error that stopped reading, or empty.

@@ -25,8 +25,8 @@ def data_files(files: list[File]) -> list[File]:
     `cache-*.arrow` beside other Arrow files is a copy that `datasets` keeps of a step's result.
     Without this rule, the rows of a cache would become records a second time.
 
-    Raises InputError if `state.json` lists a file that does not exist, or if it has indices, which
-    means that only some rows are used or that their order differs.
+    Raises InputError if `state.json` lists a file that does not exist, or if it names a file of
+    indices, which selects or reorders the rows.
     """
     arrow: dict[str, list[File]] = defaultdict(list)
     for file in files:

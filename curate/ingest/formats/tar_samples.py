@@ -20,8 +20,8 @@ class Sample(NamedTuple):
 
     `members` maps each suffix to (offset, size) in the tar. `start` is the byte position of the
     first header. `fault` is the error if the sample cannot be read, and `at` is the suffix of the
-    member with the fault. `others` is the number of further members with this key, which cannot be
-    read or have a name that occurred before.
+    member with the fault. `others` is the number of members with this key that are not in
+    `members`, because they cannot be read or because their name occurred before.
     """
 
     key: str
@@ -60,7 +60,8 @@ def samples(
 
 
 def _groups(source: Source, start: int, stop: int, walked: tar.Walked) -> Iterator[Sample]:
-    """Yields the neighbouring members whose names are equal up to the first dot."""
+    """Yields a sample for each group of neighbouring members whose names are equal up to the first
+    dot. Members that belong to no sample are counted in `walked`."""
     current = None
     for found in tar.members(source, start, stop, walked):
         if found.name is None and current is not None:
@@ -165,8 +166,8 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
 
 
 def _with_fault(sample: Sample, error: RowError, at: str, others: int) -> Sample:
-    """Adds a fault to a sample, unless it already has one, and adds `others` to its number of other
-    members. `at` is the suffix of the member with the fault."""
+    """Sets `fault` and `at` of a sample to `error` and `at`, unless the sample already has a fault,
+    and adds `others` to the field `others`. `at` is the suffix of the member with the fault."""
     others += sample.others
     if sample.fault is not None:
         return sample._replace(others=others)

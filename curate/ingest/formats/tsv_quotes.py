@@ -41,8 +41,8 @@ def quotes_of(lines: Iterator[tuple[int, bytes]], width: int | None, file: File)
     `width` is the number of columns. If it is None, the table has two columns, and a text that is
     not quoted may contain tabs. A line `a "b"<tab>c` is evidence for `none`, because a data frame
     would quote the first field; `"a ""b"" d"<tab>c` is evidence for `doubled`, and so is a quoted
-    field with a tab or a newline. Raises FileError if there is evidence for both, and the smaller
-    number of lines is more than the share MAX_MINORITY.
+    field with a tab or a newline. Raises FileError if there are lines for both, and the smaller
+    number of lines is more than the share MAX_MINORITY of all these lines.
     """
     found: dict[Quotes, list[int]] = {"doubled": [], "none": []}
     again = deque[tuple[int, bytes]]()

@@ -133,8 +133,8 @@ def _parts(shape: Any, number: int) -> Iterator[tuple[Hashable, Annotation]]:
 def _drawn(
     kind: str, points: list[Sequence[float]], annotation: Annotation
 ) -> Iterator[Annotation]:
-    """Yields the annotation with the coordinates of the shape; for the shape type `points`, one
-    annotation for each point."""
+    """Yields the annotation `annotation` with the coordinates of its shape, whose type is `kind`.
+    For the shape type `points`, yields one annotation for each point."""
     if kind in RINGS and len(points) >= RINGS[kind]:
         yield annotation._replace(polygon=[[number for point in points for number in point]])
     elif kind in ("rectangle", "mask") and len(points) == 2:

@@ -160,8 +160,8 @@ def _annotated(
 
 
 def _open(root: str, key: str, media: Media) -> OpenedImage | RowError:
-    """Opens the image with the id `key`. If it is in none of FOLDERS, the error names its path in
-    the first."""
+    """Opens the image with the id `key`. If the image is in none of FOLDERS, the error names its
+    path in the first folder of FOLDERS."""
     for folder in FOLDERS:
         path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
         if storage.size_and_stamp(media.resolve(storage.join(root, path))) is not None:

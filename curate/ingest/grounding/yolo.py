@@ -132,9 +132,10 @@ def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | No
 
 
 def _is_track(words: list[str], numbers: list[float], tracks: bool | None) -> bool:
-    """Whether the last of five or six numbers after the class is the id of a track. It must be
-    written without a decimal point, and the fifth of six numbers, the confidence of the box, must
-    be at most 1. Raises RowError if the line has two readings and `tracks` is None."""
+    """Whether the last number of a line is the id of a track. `numbers` are the five or six numbers
+    after the class. The id of a track is written without a decimal point; before it, a sixth number
+    makes the fifth the confidence of the box, which is at most 1. Raises RowError if the line has
+    two readings and `tracks` is None."""
     if not words[-1].isdecimal() or not all(0 <= n <= 1 for n in numbers[4:-1]):
         return False
     if tracks is None:

@@ -41,9 +41,9 @@ class Joined(NamedTuple):
     """The annotations of a split's images, and the errors that the task of this split reports.
 
     `annotations` are by image id, in file order and not yet parsed. `broken` is the number of
-    annotations that cannot be read, by image id; the key None has the number of those whose image
-    is not known, which may belong to any image of the file. `elsewhere` is the number of
-    annotations of other splits' images; only the first split counts them.
+    annotations that cannot be read, by image id; the key None has the number of broken annotations
+    whose image is not known, so that they may belong to any image of the file. `elsewhere` is the
+    number of annotations of other splits' images; only the first split counts them.
     """
 
     annotations: dict[str, list[Element]]
@@ -92,8 +92,8 @@ def _path_in(image: dict[str, Any]) -> str | None:
 def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joined:
     """Finds the annotations of the images in `ids.own`.
 
-    The first split reports the errors of all annotations: those that cannot be read, and those
-    whose image does not exist or is one of several with this id.
+    The first split reports the errors of all annotations of the file: of an annotation that cannot
+    be read, and of an annotation whose `image_id` belongs to no image or to several images.
     """
     is_first = split.first == 0
     joined, elsewhere = Joined({}, [], Counter()), 0

@@ -80,8 +80,8 @@ def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str])
 
 
 def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
-    """The class names by number, from Hugging Face's description of a column or of its field
-    `field`.
+    """The class names by number. `feature` is Hugging Face's description of a column; if `field` is
+    not None, the names are those of this field inside the column.
 
     `class_labels({"names": ["cat", "dog"], "_type": "ClassLabel"}) -> {0: "cat", 1: "dog"}`. The
     result is empty if the labels are not numbered classes.
@@ -146,8 +146,8 @@ def xy_pairs(value: Any, name: str) -> list[list[Any]]:
 
 
 def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
-    """The numbers of a box or a point. `names` is one field with all numbers, or one field for each
-    number. None if the entry has no such numbers."""
+    """The numbers of a box or a point; None if the entry has no such numbers. `names` is the name
+    of one field that has all numbers, or one name for each number."""
     if not names:
         return None
     if len(names) > 1:

@@ -2,10 +2,12 @@
 
 The values of a mask are the red, green, blue and alpha of each pixel. Its compressed form is a
 stream of bits, the highest bit of a byte first. The stream starts with a header: the number of
-values (32 bits), the number of bits of a value, minus 1 (5 bits), and four possible sizes, in bits,
-of the field for a length, each minus 1 (4 bits each). Then come blocks: one bit, which is 1 if all
-values of the block are the same; which of the four sizes the length has (2 bits); the number of
-values, minus 1; and the values, or the one value.
+values (32 bits); the number of bits of a value, minus 1 (5 bits); and four numbers, each minus 1 (4
+bits each), which are possible widths in bits of a length field.
+
+Then come blocks. A block has one bit, which is 1 if all values of the block are the same; 2 bits
+that choose one of the four widths; a length field of this width, which has the number of values
+minus 1; and the values, or only one if all are the same.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ def brush_mask(rle: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def _unpack(data: bytes, expected: int) -> np.ndarray:
-    """Decompresses values to (expected,) uint8. Raises ValueError for another number of values, and
-    IndexError at the end of the data."""
+    """Decompresses values to an array of shape (expected,) and type uint8. Raises ValueError if the
+    data has another number of values, and IndexError if it ends too early."""
     bits = _Bits(data)
     number, bits_of_value = bits.read(32), bits.read(5) + 1
     widths = [bits.read(4) + 1 for _ in range(4)]
@@ -56,7 +58,7 @@ class _Bits:
         self._data, self._at = data, 0
 
     def read(self, bits: int) -> int:
-        """The next number of this many bits. Raises IndexError at the end of the data."""
+        """The number in the next `bits` bits. Raises IndexError at the end of the data."""
         first, end = self._at, self._at + bits
         if end > 8 * len(self._data):
             raise IndexError

@@ -11,15 +11,15 @@ from manifests.errors import RowError
 
 
 class Categories(NamedTuple):
-    """The names of categories by id. `repeated` has the error text of each id that is given to
-    several names."""
+    """The names of categories by id. `repeated` has an error text for each id that several
+    categories with different names have."""
 
     names: dict[str, str]
     repeated: dict[str, str]
 
     def name(self, key: str) -> str:
-        """The name of the category with the id `key`. Raises RowError if there is none, or if there
-        are several."""
+        """The name of the category with the id `key`. Raises RowError if no category has this id,
+        or if categories with several names have it."""
         if key in self.repeated:
             raise RowError(self.repeated[key], fix="Give each category its own id.")
         if key not in self.names:
@@ -28,9 +28,9 @@ class Categories(NamedTuple):
 
 
 def read_categories(place: str, array: ByteRange) -> tuple[Categories, list[PlacedError]]:
-    """Reads the array `categories`. Returns the categories and the errors: of categories without a
-    name, and of categories that have the same id but another name. Such categories label no
-    annotation."""
+    """Reads the array `categories` of the file `place`. Returns the categories, and an error for
+    each category that has no name, or has the same id as a category with another name. Such a
+    category labels no annotation."""
     found: dict[str, dict[str, str]] = {}
     errors: list[PlacedError] = []
     for element in elements(place, *array):

@@ -203,8 +203,8 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
 def _image_entries(
     entries: Iterator[Element], joined: Joined, ids: ImageIds
 ) -> Iterator[_ImageEntry]:
-    """Yields the entries of `images`, each with its annotations. An entry is yielded as an error if
-    its id is also that of another image."""
+    """Yields the entries of `images`, each with its annotations. If several entries have the same
+    id, each of them is yielded with an error in place of its fields."""
     for element in entries:
         within = f"images[{element.number}]"
         try:

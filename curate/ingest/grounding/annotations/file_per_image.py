@@ -53,8 +53,8 @@ class FilePerImage(GroundingReader):
         """Groups the files, sorted by their names without folder and ending. Files in different
         folders with the same name are in one group, because they may name the same image.
 
-        A group has GROUP_FILES files on average. A hash of the name decides whether it starts a
-        group, so adding or removing a file changes only one group.
+        A group has GROUP_FILES files on average. A hash of a file's name decides whether the file
+        starts a new group, so adding or removing a file changes only one group.
         """
         groups: list[list[File]] = []
         last = ""

@@ -95,9 +95,9 @@ def check_spaces(evidence: Findings, place: str) -> None:
 def _evidence(
     coordinates: BatchCoordinates, space: Space, file: File, images: Sequence[ReadyImage]
 ) -> Findings:
-    """Returns evidence of whether the coordinates of a batch fit the space, for each kind (boxes,
-    points, vertices). A key is the kind and the space as JSON. Raises InputError if this batch
-    alone shows that they do not fit."""
+    """Returns evidence of whether the coordinates of a batch fit the space, for each kind of
+    coordinates (boxes, points, vertices). A key is the kind and the space as JSON. Raises
+    InputError if this batch alone shows that the coordinates do not fit."""
     names = [_name(image.annotated) for image in images]
     return {
         orjson.dumps([what, space.model_dump(mode="json")]).decode(): space_evidence(

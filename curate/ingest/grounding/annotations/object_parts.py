@@ -10,8 +10,8 @@ from curate.ingest.grounding.annotations.annotation import Annotation
 
 
 def join_parts(shapes: Iterable[tuple[Hashable, Annotation]]) -> list[Annotation]:
-    """Joins the shapes with the same key to one annotation each, in the order of the first shape of
-    each key. A shape whose key is None becomes an annotation of its own."""
+    """Joins all shapes that have the same key to one annotation. The annotations are in the order
+    of the first shape of each key. A shape whose key is None becomes an annotation of its own."""
     unnamed = count()
     parts: dict[tuple[Hashable, int], list[Annotation]] = {}
     for key, shape in shapes:

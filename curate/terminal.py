@@ -15,8 +15,8 @@ from manifests.visible import visible
 class Screen:
     """A text stream that makes control characters visible, and never fails while it prints.
 
-    If the reader of a pipe has gone (`curate show out | head`), what follows is not printed, and
-    the command goes on to its own end and exit code.
+    If the reader of a pipe has gone (`curate show out | head`), the rest of the output is not
+    printed, but the command continues to its end and returns its usual exit code.
     """
 
     def __init__(self, stream: TextIO) -> None:

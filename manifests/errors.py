@@ -49,8 +49,8 @@ class FileError(InputError):
 
 
 class CountError(InputError):
-    """A reader did not account for every line, row or member of a file: each must be in a record,
-    in a failure, or counted as not used. The difference is quarantined."""
+    """A reader did not account for every line, row or member of a file: each of them must be in a
+    record, in a failure, or counted as not used. The others are counted as quarantined."""
 
 
 class RowError(CurateError):

@@ -57,10 +57,10 @@ class Failure(NamedTuple):
     """An input that could not be made into a record. `error` is the name of the error's class.
 
     `units` is the number of units that the input has, in the unit of `Reader.count`: a range of 40
-    lines that cannot be read has 40. `rows` is the number of rows for which it counts in the ledger
-    and in `max_quarantined`; None: the same as `units`. An input of several units that would have
-    been one record, such as a tar sample of three members, has `rows=1`. `later` is true if the
-    cause is temporary.
+    lines that cannot be read has 40. `rows` is the number of rows as which the ledger and
+    `max_quarantined` count the input; None: the same as `units`. An input of several units that
+    would have been one record, such as a tar sample of three members, has `rows=1`. `later` is true
+    if the cause is temporary.
     """
 
     key: str
@@ -112,12 +112,12 @@ class Count(NamedTuple):
 class ReadBatch(NamedTuple):
     """Records of a split, in the record schema, and failures for the inputs that became no record.
 
-    `left_aside` has the number of units that became neither, by kind: `{"header": 1}`. `units` is
-    the number of units from which the records were made: 6 for two tar samples of three members
-    each; None: one unit for each record. `found` is the number of units on disk, if the reader
-    counts them while it reads; it is set in one batch of the split, and `Reader.count` is then not
-    called. `evidence` is what the batch shows about the format of the source, for
-    `Reader.check_evidence`.
+    `left_aside` has the number of units that became neither a record nor a failure, by kind:
+    `{"header": 1}`. `units` is the number of units from which the records were made: 6 for two tar
+    samples of three members each; None: one unit for each record. `found` is the number of units on
+    disk, if the reader counts the units while it reads; `found` is set in one batch of the split,
+    and `Reader.count` is then not called. `evidence` is what the batch shows about the format of
+    the source, for `Reader.check_evidence`.
     """
 
     records: pa.Table

@@ -68,7 +68,7 @@ def head(file: File, base: str) -> Head:
 
 
 def matching_readers(head: Head, readers: Mapping[str, type[Reader]]) -> list[str]:
-    """The names of the readers that accept a file with this start."""
+    """Returns the names of the readers that accept the file whose first bytes are in `head`."""
     return [name for name, reader in readers.items() if reader.sniff(head)]
 
 

@@ -68,7 +68,8 @@ def sort_files(
 
 
 def ending_of(name: str) -> str:
-    """The kind of a file whose ending the reader does not accept: `.md`, or `no ending`."""
+    """Returns the kind under which a file is counted if the reader does not accept the file's
+    ending: the ending itself, such as `.md`, or `no ending`."""
     stem, dot, last = storage.base_name(name).rpartition(".")
     ending = (dot + last).lower()
     return ending if stem and _ENDING.fullmatch(ending) else NO_ENDING

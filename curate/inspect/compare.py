@@ -125,8 +125,8 @@ def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[D
 
 
 def _written(run: RunManifest, out: str) -> pa.Array:
-    """Return the ids of the records in the shards, from the sorted parts that the shards are made
-    from."""
+    """Return the ids of all records that the run wrote into shards. The ids are read from the files
+    of the pass that sorts the records for the shards."""
     (order,) = _passes(run, "order")
     folder = storage.join(out, order.folder)
     commits = manifest.load_pass(folder).parts
@@ -151,11 +151,11 @@ def _fingerprints(run: RunManifest) -> dict[str, str]:
 
 
 def _first_pass(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Yield the files that differ between the runs, for the first part that differs in the first
-    pass that differs.
+    """Yield the files that differ in the first pass whose results differ between the runs. In this
+    pass, only the first part that differs is compared.
 
-    These may be the only differences between the runs, because parts have measures, and shards may
-    not.
+    Two runs may differ in these files alone, because the files of a pass have measures that may be
+    left out of the shards.
     """
     for one, two in zip(a.passes, b.passes, strict=False):
         if one.digest == two.digest:
@@ -177,7 +177,8 @@ def _first_part(name: str, here: PassManifest, there: PassManifest) -> Iterator[
 
 
 def _files(known: PassManifest) -> dict[str, dict[str, str]]:
-    """The digests of the files of each part, by part name."""
+    """Return the digests of the files that a pass wrote: a dict from the name of each part to the
+    digests of the part's files, by file name."""
     return {commit.part: {f.name: f.digest for f in commit.files} for commit in known.parts}
 
 

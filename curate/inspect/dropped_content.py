@@ -48,8 +48,8 @@ def _of_part(run: RunManifest, out: str, at: int, commit: Commit) -> Iterator[di
 
 
 def _stored(run: RunManifest, out: str, at: int, part: str) -> Iterator[str]:
-    """Yield the uris of the part files, written before the pass with index `at`, that have the
-    records of a part. The file that was written last comes first."""
+    """Yield the uris of the files in which the passes before the pass with index `at` stored the
+    records of the part named `part`. The file that was written last comes first."""
     for entry in reversed(run.passes[:at]):
         place = storage.join(out, entry.folder, part + PART)
         if entry.kind in _WRITES_RECORDS and storage.exists(place):

@@ -86,10 +86,11 @@ def _largest_of_step(
 def path_to_survivor(
     out: str, entry: PassEntry, name: str, of: str
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return the records on the path from `of` to the survivor. `of` is the id of the record that a
-    dropped record duplicates.
+    """Return the records on the path from the record with the id `of` to the survivor: the record
+    `of`, the record that it is a duplicate of, and so on, until a record that was not dropped.
 
-    Each record comes with its role and its facts: [("by way of", {...}), ("survivor", {...})].
+    `entry` is the pass that dropped the records, and `name` the name of its step. Each record comes
+    with its role and its facts: [("by way of", {...}), ("survivor", {...})].
     """
     dropped = [t for t in _dropped(out, entry) if f"{name}.of" in t.column_names]
     steps: list[tuple[str, dict[str, Any]]] = []
@@ -129,8 +130,8 @@ def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
 def _records(
     run: RunManifest, out: str, ids: list[str]
 ) -> dict[str, tuple[str | None, str | None]]:
-    """Return the origin and text of some records, by id, as a reader or a reshape step made
-    them."""
+    """Return a dict from id to (origin, text) for the records with the ids `ids`, as a reader or a
+    reshape step made the records. An id of another run is left out."""
     found: dict[str, tuple[str | None, str | None]] = {}
     for entry in run.passes:
         wanted = pa.array([i for i in ids if i not in found], pa.string())

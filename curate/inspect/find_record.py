@@ -162,7 +162,8 @@ def _in_pass(out: str, run: RunManifest, at: int, wanted: Wanted) -> Iterator[Fo
 
 
 def rows_of(folder: str, commit: Commit, ending: str, found: FoundRecord) -> list[StoredRow]:
-    """Return the rows of the record in the file with this ending: one row, or none."""
+    """Return the row of the record `found` in one of the files that `commit` lists: the file whose
+    name has this ending. The list is empty if the file does not have the record."""
 
     def matches(who: pa.Table) -> pa.ChunkedArray:
         return pc.and_(pc.equal(who["id"], found.id), pc.equal(who["origin"], found.origin))

@@ -53,10 +53,11 @@ class ImagePairs(NamedTuple):
     """How many pairs of images a run has at each distance, and a sample of the pairs.
 
     `known` is the number of images that have a hash, and `without` the number of images that have
-    none, because of almost no detail. `images` images with a hash were compared; `equal` of the
-    compared images have the same hash and colours as another image, which was compared for them.
-    `pairs[n]` is the number of pairs whose hashes differ in n bits, and `alike[n]` the number of
-    these pairs whose small colour images are within `colour_distance` too.
+    none, because they have almost no detail. `images` is the number of images with a hash that were
+    chosen for the comparison. Of chosen images with the same hashes and colours, only the first was
+    compared; `equal` is the number of the others. `pairs[n]` is the number of pairs whose hashes
+    differ in n bits, and `alike[n]` the number of these pairs whose small colour images differ by
+    at most `colour_distance` gray levels too.
     """
 
     images: int

@@ -40,10 +40,12 @@ def of_kept(steps: list[Identity], before: pa.Table, after: pa.Table) -> list[Ev
 def of_removed(
     steps: list[Identity], before: pa.Table, removed: StoredRow, after: pa.Table | None = None
 ) -> list[Event]:
-    """Return the events of the steps that kept a record, then of the step that removed it.
+    """Return the events of the steps that kept a record, then the event of the step that removed
+    the record.
 
-    `after` is the record's row with the measures of the steps; by default the row that the pass
-    stored.
+    `before` is the record's row before the pass, and `removed` the row that the pass stored in its
+    file of dropped or quarantined rows. `after` is the row that has the measures of the steps;
+    None: `removed` has them.
     """
     row, table = removed.values, removed.table if after is None else after
     at = next(number for number, step in enumerate(steps) if step["name"] == row["step"])
@@ -101,7 +103,9 @@ def _kept(steps: list[Identity], number: int, before: pa.Table, after: pa.Table)
 
 
 def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> bool:
-    """Whether the step's `only` certainly did not select the record."""
+    """Whether the step with the index `number` certainly passed over the record, because the step's
+    setting `only` did not select the record. False if this cannot be known, because the values that
+    decide it were not stored."""
     step = steps[number]
     for column, allowed in (step["only"] or {}).items():
         if isinstance(allowed, str):  # the name of a variable, whose value is not kept

@@ -140,9 +140,11 @@ def load(uri: str, settings: list[str] | None = None, base: str = "") -> Loaded:
 
 
 def of_manifest(made: RunManifest, place: str, base: str = "") -> Loaded:
-    """Build the recipe of an earlier run. Its variables are taken from the environment.
+    """Build the recipe of an earlier run from its manifest. The values of environment variables are
+    taken from the present environment.
 
-    Raises RecipeError if a variable has another value than in that run.
+    `place` is the manifest's place, for error messages. Raises RecipeError if a variable has
+    another value than in the earlier run.
     """
     check(made.variables, made.seed, place)
     content, text = copy.deepcopy(made.recipe), Text(place, {}, {})
@@ -168,8 +170,8 @@ def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> 
 
 
 def _refuse_passwords(value: Any, text: Text, path: Path) -> None:
-    """Raise RecipeError for an address with a password: it would be written to origins and
-    manifests."""
+    """Raise RecipeError if a setting is an address with a password, because the password would be
+    written to origins and manifests."""
     if isinstance(value, str) and has_password(value):
         raise RecipeError(PASSWORD_FAULT, text.place(path), PASSWORD_FIX)
     if isinstance(value, dict | list):
@@ -334,8 +336,12 @@ def _required_name(
     planned: list[PlannedStep],
     seen: Counter[str],
 ) -> str:
-    """Return the name, in this run, of the row step `step`, whose measures a corpus step needs. If
-    `planned` does not have an equal step, it is added under the name `name`."""
+    """Return the name, in this run, of the row step `step`, whose measures a corpus step needs.
+
+    If the list `planned` has an equal step, its name is returned. Otherwise `step` is added to the
+    list under the name `name`; if an earlier step has this name, a number is added: `words-2`.
+    `only` selects the records that need the measures. `seen` counts the names in use.
+    """
     for known in planned:
         if known.step == step and known.only in (None, only):
             return known.name

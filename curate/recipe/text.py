@@ -45,10 +45,12 @@ _SECRET_LENGTH = 6
 
 
 def read(uri: str, seen: tuple[str, ...] = (), place: str = "") -> tuple[dict[str, Any], Text]:
-    """Read a recipe file.
+    """Read the recipe file `uri`.
 
-    Returns the recipe as plain data, merged over the recipe given by its `base`, and the lines of
-    the file. `seen` lists the files that include this one, and `place` is where the last one does.
+    Returns the recipe as plain data, and what is known about its text for error messages. If the
+    recipe has the setting `base`, it is merged over the recipe file that `base` names. `seen` lists
+    the files that include this file, directly or by way of other files. `place` is the place of the
+    setting `base` that names this file.
     """
     if uri in seen or len(seen) >= MAX_INCLUDES:
         shown = " -> ".join([*seen[-2:], uri])
@@ -97,10 +99,12 @@ def _is_file(uri: str) -> bool:
 def _over_base(
     content: dict[str, Any], text: Text, uri: str, seen: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the recipe `content` merged over the recipe in the file that its setting `base` names.
+    """Return the recipe `content` merged over the recipe in the file that the setting `base` of
+    `content` names.
 
-    Settings of that file that contain variables and stay in the result are added to `text`. `seen`
-    lists the files that include this one.
+    Settings of the base recipe that contain environment variables, and that `content` does not
+    replace, are added to `text`. `uri` is the file of `content`, and `seen` lists the files that
+    include this file.
     """
     place, base = text.place(("base",)), content.pop("base")
     text.variables.pop(("base",), None)

@@ -43,7 +43,8 @@ class Sample(CorpusStep):
         return {"rank": pa.float64()}
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> int | None:
-        """Return the largest random key that is kept; None if no record is kept."""
+        """Return the largest random key among the records that are kept; None if no record is kept.
+        The random key of a record is a hash of (seed, id)."""
         total = sum(part.rows for part in corpus.parts)
         count = min(total, self.rows if self.rows is not None else round(total * (self.share or 0)))
         if count == 0:

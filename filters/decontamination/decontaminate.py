@@ -207,7 +207,8 @@ class Decontaminate(RowStep):
     def _by_image(
         self, batch: pa.Table, media: Media, index: Index
     ) -> tuple[_Match, dict[int, MediaError]]:
-        """Returns the benchmark image that is nearest to each record, and the errors of rows whose
+        """Compares the images of the records with the images of benchmark items. Returns for each
+        record the item with the nearest image, and a dict from row to error for the rows whose
         images cannot be decoded."""
         if not len(index.images.items):
             return _no_match(batch.num_rows), {}
@@ -245,9 +246,9 @@ def _no_match(rows: int) -> _Match:
 
 
 def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
-    """Returns the columns that the step adds. For a dropped record they name the item that is the
-    reason; for a record that stays, the item that shares most n-grams with it; and how this item
-    was found."""
+    """Returns the columns that the step adds. `benchmark` and `item` name a benchmark item: for a
+    dropped record, the item that is the drop reason; for a record that stays, the item that shares
+    most n-grams with the record. `found_by` says by which comparison the item was found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop
     by_text = (text.item >= 0) & ~by_image & ~by_embedding

@@ -71,8 +71,9 @@ class ImageHash(RowStep):
 
 
 class HashedImages(NamedTuple):
-    """The hashes that `image_hash` computes for the records of a batch, and an error for each row
-    that has an image which cannot be decoded."""
+    """The hashes that `image_hash` computes for a batch of records. `hash`, `mirror` and `colours`
+    have a list for each record, as the step's measures do. `errors` has an error for each row with
+    an image that cannot be decoded."""
 
     hash: pa.Array
     mirror: pa.Array

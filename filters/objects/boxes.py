@@ -136,8 +136,8 @@ class Boxes(RowStep):
 
 
 class _Shape(NamedTuple):
-    """The geometry of n objects, by which it is decided whether they are kept: their boxes, and
-    whether these are valid."""
+    """The geometry of n objects, by which the step decides which objects stay: the box of each
+    object or the box around its polygon (`extent`), and whether this box is valid (`known`)."""
 
     extent: np.ndarray
     """(n, 4): the box, or the box around the polygon; nan for an object that has neither."""

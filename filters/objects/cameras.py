@@ -119,7 +119,7 @@ class Cameras(RowStep):
         self, cameras: np.ndarray, camera_sizes: np.ndarray, sizes: np.ndarray, given: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Returns a dict from each error text to the mask (media,) of the images whose camera has
-        this error. `given` is the mask of cameras from the file."""
+        this error. `given` is the mask of the images whose camera is from the file."""
         camera_aspect = camera_sizes[:, 0] / camera_sizes[:, 1]
         aspect = camera_aspect / (sizes[:, 0] / sizes[:, 1])
         off_centre = np.abs(cameras[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)
@@ -134,7 +134,7 @@ class Cameras(RowStep):
 
 
 def _has_any(mask: np.ndarray, records: np.ndarray, batch: pa.Table) -> np.ndarray:
-    """Returns a mask (records,) of the records that have at least one image for which `mask` is
-    true."""
+    """Returns a mask of the records that have at least one image for which `mask` is true.
+    records[i] is the row in `batch` of the record that has image i."""
     found: np.ndarray = np.bincount(records[mask], minlength=batch.num_rows) > 0
     return found

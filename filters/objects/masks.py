@@ -111,8 +111,8 @@ class Masks(RowStep):
 
     def _gets(self, objects: Objects, field: str, values: np.ndarray) -> np.ndarray:
         """Returns a mask (n,) of the objects whose `field` (box or point) is set by this step.
-        `values` are the new boxes or points, nan for none; an existing one stays unless `overwrite`
-        is set."""
+        `values` are the new boxes or points; nan if an object gets none. An existing box or point
+        stays unless `overwrite` is set."""
         wanted = all_finite(values) & (field in self.to)
         missing = np.asarray(objects.field(field).is_null())
         chosen: np.ndarray = wanted & (missing | self.overwrite)

@@ -1,4 +1,4 @@
-"""The step `virtual_camera`: moves 3D boxes to the depths that they have for one virtual camera."""
+"""The step `virtual_camera`: scales the depths of 3D boxes as if one camera had taken all images."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ from manifests.step import Context, Measured, RowErrors, RowStep, reasons
 
 
 class VirtualCamera(RowStep):
-    """Move 3D boxes to the depth that they have for Omni3D's virtual camera, which is the same for
-    all images.
+    """Scale the depths of 3D boxes as if one camera, Omni3D's virtual camera, had taken all images.
 
     With one virtual camera, objects of the same size and depth appear equally large on all images.
     The depth of a box's centre is multiplied by (focal / fy) * (image height / height), with the

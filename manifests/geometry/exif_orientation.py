@@ -60,9 +60,9 @@ def pixels_as_shown(stored: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _box_of_corners(a: np.ndarray, b: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Returns boxes x1 y1 x2 y2 from their opposite corners `a` and `b`, in order. A box is
-    returned inverted (x1 > x2 and y1 > y2) if the box with the same index in `boxes` is inverted.
-    """
+    """Returns boxes x1 y1 x2 y2, with x1 <= x2 and y1 <= y2, from two opposite corners `a` and `b`
+    of each box. If the box with the same index in `boxes` is inverted (x1 > x2 or y1 > y2), the
+    returned box is inverted too: x1 >= x2 and y1 >= y2."""
     inverted = (boxes[:, :2] > boxes[:, 2:]).any(axis=1, keepdims=True)
     low, high = np.minimum(a, b), np.maximum(a, b)
     return np.concatenate([np.where(inverted, high, low), np.where(inverted, low, high)], axis=1)

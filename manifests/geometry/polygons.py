@@ -18,7 +18,9 @@ from manifests.errors import ManifestError
 
 
 class Polygons(NamedTuple):
-    """A column of polygons as flat arrays; empty rings are left out.
+    """A column of polygons as flat arrays; empty rings are left out. `objects` is the number of
+    objects, `ring_of` the object of each ring, `starts` the index of the first point of each ring,
+    then the number of all points.
 
     `[[[0, 0, 4, 0, 4, 4]], None]` becomes 2 objects, `ring_of` [0], `starts` [0, 3] and `points`
     [[0, 0], [4, 0], [4, 4]].
@@ -35,7 +37,7 @@ class Polygons(NamedTuple):
 
     @property
     def point_of(self) -> np.ndarray:
-        """(points,) ascending: the object of each point."""
+        """The index of the object that each point belongs to, (points,), ascending."""
         return np.repeat(self.ring_of, np.diff(self.starts))
 
 

@@ -158,8 +158,8 @@ def _draw_cuboid(
 
 
 def _faces_at(edge: np.ndarray) -> np.ndarray:
-    """(6,) bool: true for the two faces that share an edge; the edge is given by its two
-    corners."""
+    """Return a mask (6,) of the faces of a 3D box: true for the two faces that meet at an edge. The
+    edge is given by its two corners."""
     faces: np.ndarray = (FACES[:, :, None] == edge).any(axis=1).all(axis=1)
     return faces
 

@@ -58,11 +58,12 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
 
 
 def value(row: Row, field: str) -> Any:
-    """Returns the value of a field in a row; a field inside another field is given by a dotted
-    path. For a list of objects, it is the list of their values.
+    """Returns the value of a field in a row. A dotted path gives a field inside another field. If
+    the path leads through a list of objects, the result is the list of the values of these objects:
+    value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2].
 
-    value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2]. A name may itself have dots: of the names
-    that begin the path, the longest is taken. Raises KeyError if the field is missing.
+    A name may itself have dots: of the names in the row with which the path begins, the longest is
+    taken. Raises KeyError if the field is missing.
     """
     name = _first_name(field, row)
     if name is None:

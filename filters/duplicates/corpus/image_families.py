@@ -24,8 +24,8 @@ _SCHEMA = pa.schema([("unit", pa.uint32()), ("family", pa.uint64())])
 
 
 def write_image_families(forest: Forest, sources: int, space: Workspace) -> str:
-    """Writes the family (group of duplicates) of every image that has a duplicate, in one record
-    batch for each source."""
+    """Writes a file with the family (group of duplicates) of every image that has a duplicate, and
+    returns the path of the file. The file has a record batch for each of the `sources` sources."""
     numbers, own = split_unit_ids(forest.units)
     columns = [pa.array(own.astype(np.uint32)), pa.array(forest.units[forest.component])]
     uri = storage.join(space.scratch, "families.arrow")
@@ -35,8 +35,13 @@ def write_image_families(forest: Forest, sources: int, space: Workspace) -> str:
 
 
 def image_families(uri: str, source: Source, hashes: pa.ChunkedArray) -> pa.Array:
-    """Returns the column `image_families` of a source, with the family of each image. An image
-    without duplicates has a family of its own."""
+    """Returns the column `image_families` of a source: the family (group of duplicates) of each
+    image of each record. An image without duplicates has a family of its own; an image without a
+    hash has null.
+
+    `uri` is the file that `write_image_families` wrote. `hashes` is the source's column of hashes,
+    with a list for each record.
+    """
     listed = read_batch(uri, source.number)
     offsets, flat = media_lists(hashes)
     families = unit_ids(source.number, np.arange(len(flat)))

@@ -57,7 +57,8 @@ def write(uri: str, edges: Edges) -> FileEntry:
 
 
 def read(folder: str, commits: Iterable[Commit]) -> Iterable[Edges]:
-    """Yields the pairs of each file that a phase wrote. `commits` are the results of its tasks."""
+    """Yields the pairs of each file that a phase wrote to `folder`. `commits` lists the files that
+    the tasks of the phase wrote."""
     for commit in commits:
         for entry in commit.files:
             yield from_table(parts.read_columns(storage.join(folder, entry.name)))

@@ -34,13 +34,14 @@ USUAL = Bands(20, 6)
 def choose_bands(
     threshold: float, permutations: int, bands: int | None = None, rows: int | None = None
 ) -> Bands:
-    """Returns the bands that find at least MIN_RECALL of the pairs with a similarity at the
-    threshold; if there are none, the bands that find most of them.
+    """Returns the bands that find at least MIN_RECALL of the pairs with a similarity of
+    `threshold`; if no bands find so many, the bands that find most of these pairs.
 
-    `permutations` is the number of values in a signature. `bands` and `rows` are used as they are
-    if they are given. USUAL is preferred; otherwise the largest number of rows is taken, because
-    pairs below the threshold then share the fewest bands: 42 bands of 3 rows for a threshold of 0.5
-    and 128 permutations.
+    `permutations` is the number of values in a signature. If `bands` or `rows` is given, this
+    number is used. Otherwise USUAL (20 bands of 6 rows) is taken if it finds enough pairs.
+    Otherwise the largest number of rows that finds enough is taken, because pairs below the
+    threshold then share the fewest bands: 42 bands of 3 rows for a threshold of 0.5 and 128
+    permutations.
     """
     fits = bands is None and rows is None and USUAL.bands * USUAL.rows <= permutations
     if fits and USUAL.recall(threshold) >= MIN_RECALL:
@@ -52,9 +53,12 @@ def choose_bands(
 
 
 def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool) -> str:
-    """Returns the sentence in which `curate plan` states what share of the pairs at the threshold
-    the `chosen` bands find; "" if they are USUAL and find almost all pairs. `verify` is whether the
-    pairs are then compared exactly."""
+    """Returns the sentence in which `curate plan` states what share of the pairs with a similarity
+    of `threshold` the bands `chosen` find.
+
+    `verify` is whether the pairs that are found are then compared exactly. If `verify` is true, and
+    the bands are the usual ones (USUAL) and find almost all pairs, the result is "".
+    """
     found = chosen.recall(threshold)
     if chosen == USUAL and verify and found >= MIN_RECALL:
         return ""

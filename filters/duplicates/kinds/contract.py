@@ -46,8 +46,8 @@ class Entries(NamedTuple):
 
 
 class CandidatePairs(NamedTuple):
-    """Pairs of entries that may be duplicates, given by the positions of the entries, (k, 2) int64,
-    and the similarity of each pair, (k,) float32."""
+    """Pairs of units that may be duplicates. `pairs` (k, 2) int64: the positions of the two units
+    in `Entries`. `similarity` (k,) float32: the similarity of each pair."""
 
     pairs: np.ndarray
     similarity: np.ndarray
@@ -66,9 +66,9 @@ class Identity(Protocol):
         ...
 
     def certain(self, table: pa.Table) -> pa.Array:
-        """Returns another 128-bit hash for each row: rows with equal hashes are certain to be
-        duplicates. It differs from `identify` only if rows with equal values of `identify` must
-        still be compared."""
+        """Returns a second 128-bit hash for each row. Rows with equal second hashes are duplicates
+        for certain, and are not compared. The second hash is the same as that of `identify`, except
+        for a rule by which rows with equal hashes of `identify` must still be compared."""
         ...
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
@@ -106,8 +106,8 @@ class Kind(Protocol):
         ...
 
     def candidates(self, entries: Entries) -> CandidatePairs:
-        """Returns pairs of entries that share a key and may be duplicates. If there is no verifier,
-        all of these pairs are duplicates."""
+        """Returns pairs of entries that share a key and may be duplicates. An entry is one key of
+        one unit. If `verifier` is None, all of these pairs are duplicates."""
         ...
 
     @property
@@ -118,10 +118,10 @@ class Kind(Protocol):
 
     @property
     def compare_across_slices(self) -> bool:
-        """Whether all entries of a key are compared with each other, even if the key has too many
-        entries for one task.
+        """Whether all units that share a key are compared with each other, even if the key has too
+        many units for one task.
 
-        The entries of such a key are split into slices. If the value is false, entries in different
+        The units of such a key are split into slices. If the value is false, units in different
         slices are not compared.
         """
         ...
@@ -155,10 +155,11 @@ def with_identity(
 ) -> DescribedUnits:
     """Returns the units, changed so that only units with equal `identity` values can be duplicates.
 
-    `present` (n,) bool is false for units that have no such identity: they are never duplicates.
-    The identity, (n, 2) uint64, is mixed into the keys, so units with different identities share no
-    key. `certain`, (n, 2) uint64, is mixed into the units' own identities: units with both equal
-    are duplicates without a comparison.
+    `present` (n,) bool is false for units that have no `identity` value: these units are never
+    duplicates. `identity`, (n, 2) uint64, is mixed into the keys, so units with different
+    `identity` values share no key. `certain`, (n, 2) uint64, is mixed into the identities of
+    `units`: two units are duplicates without a comparison if both their old identities and their
+    `certain` values are equal.
     """
     return DescribedUnits(
         units.present & present,

@@ -143,9 +143,10 @@ class SameImages:
     """Two records may be equal if they have the same number of images, and each image may look the
     same as the image at the same position in the other record.
 
-    Two images may look the same if `Images` has assigned them to one family: a chain of images with
-    near hashes. So the images of two such records are compared one by one (`Looks`). A record with
-    an image that has no hash is never equal to another record.
+    Two images may look the same if `Images` has assigned them to one family: a chain of images in
+    which neighbours have near hashes. The ends of a chain may look different, so the images of the
+    two records are then compared one by one (`Looks`). A record with an image that has no hash is
+    never equal to another record.
     """
 
     columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, *LOOKS)

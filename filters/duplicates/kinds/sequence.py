@@ -83,12 +83,12 @@ class Sequence:
 
 def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
     """Splits runs of equal keys into batches, so that the candidate pairs of one batch fit in
-    memory. `starts` has the position of each run's first entry, and the number of entries at the
-    end.
+    memory. `starts` has the position of the first entry of each run, then the number of all
+    entries.
 
-    Yields for each batch its slice of `starts`, and the number of other entries of the run with
-    which each entry is paired: WINDOW, or NEAREST for runs of more than WINDOW entries. Long and
-    short runs are in separate batches.
+    Yields two values for each batch: the slice of `starts` for the runs of the batch, and the
+    number of other entries of a run with which each entry is paired. This number is WINDOW, or
+    NEAREST for runs of more than WINDOW entries. Long and short runs are in separate batches.
     """
     lengths = np.diff(starts)
     long = lengths > WINDOW
@@ -106,8 +106,9 @@ class ShareInCommon:
     of images of the record with fewer images.
 
     Records with images [p, q] and [q, r, s, t] have a similarity of 1/2. Repeated images count
-    once. An image is in both records if two images are in one family and also within the tolerance
-    of each other: a family can connect images that do not look the same by a chain of others.
+    once. An image of one record is in the other record too if an image there is in the same family
+    and is also within the tolerance: a family can connect images that do not look the same by a
+    chain of other images.
     """
 
     min_similarity: float

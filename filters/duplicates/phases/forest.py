@@ -17,9 +17,9 @@ class Forest(NamedTuple):
     """A maximum spanning forest of the pairs of duplicates: its nodes are the units that have a
     duplicate.
 
-    `units` (n,) uint64: the ids of the units, ascending. `component` (n,) int64: the position of
-    the lowest unit to which each unit is connected. Edge i joins the units at positions a[i] and
-    b[i] (int64) and has similarity[i] (float32).
+    `units` (n,) uint64: the ids of the units, ascending. `component` (n,) int64: for each unit, the
+    position of the unit with the lowest id in the same family (connected component). Edge i joins
+    the units at positions a[i] and b[i] (int64) and has similarity[i] (float32).
     """
 
     units: np.ndarray

@@ -1,5 +1,6 @@
-"""Notes for the user on what the search has found: units that very many others are duplicates of,
-such as a logo, and units that were not compared with all others."""
+"""Notes for the user on what the search has found: units of which very many other units are
+duplicates, such as a logo, and units that were not compared with all others.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +27,9 @@ def note(space: Workspace, text: str) -> None:
 
 
 def hub_note(forest: Forest, members: Members, survivors: Survivors) -> str:
-    """Returns a note that lists the units of which more than MIN_JOINED others are duplicates; ""
-    if there are none. The note has the record ids of the three such units with most duplicates."""
+    """Returns a note on the units of which more than MIN_JOINED other units are duplicates; "" if
+    there are none. The note lists the record ids of the three such units that have the most
+    duplicates."""
     of = survivors.duplicate_of
     joined = np.bincount(of[of >= 0], minlength=len(forest.units))
     hubs = np.flatnonzero(joined > MIN_JOINED)
@@ -44,8 +46,9 @@ def hub_note(forest: Forest, members: Members, survivors: Survivors) -> str:
 
 
 def left_note(left: int, most: int) -> str:
-    """Returns a note that `left` images were not compared with all images of their family, because
-    more than `most` images of the family do not look the same; "" if `left` is 0."""
+    """Returns a note that `left` images were not compared with all images of their family; "" if
+    `left` is 0. A family is a group of images with near hashes. To limit the time, at most `most`
+    images of each family are compared with all others of the family."""
     if not left:
         return ""
     return (

@@ -1,9 +1,10 @@
 """Compares records whose images are in the same families: each image of a record must look like the
 image at the same position in the other record.
 
-A family of images is a chain of near hashes: a is near b, and b near c, but a is not within the
-distance of c; and images with near hashes may have other colours. So records whose images are in
-the same families are compared by their own hashes and small colour images.
+A family of images is a chain in which neighbours have near hashes. If a is near b, and b is near c,
+the three are in one family, even if a is not near c. Images with near hashes may also have
+different colours. So two records whose images are in the same families are compared by the hashes
+and the small colour images of their own images.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class ImageProof:
     """Compares the images of two records. A pair of records is proven to be duplicates if each
     image looks like the image at the same position in the other record, by hash and by colours.
 
-    `images` is the forest of images with near hashes; None if the records themselves are the images
-    that are compared.
+    `images` is the forest of images with near hashes; None if the search is for duplicate images,
+    so that each of the records is a single image.
     """
 
     rows: RowReader
@@ -75,8 +76,9 @@ class ImageProof:
     tolerance: Tolerance
 
     def proven(self, pairs: Edges, space: Workspace) -> Edges:
-        """Returns those pairs of records whose images all look the same, position by position. The
-        similarities of the pairs do not change."""
+        """Returns the pairs of `pairs` in which each image of one record looks the same as the
+        image at the same position in the other record. The similarities of the pairs do not change.
+        """
         units, (a, b) = _numbered(pairs)
         if not len(units):
             return pairs
@@ -84,13 +86,15 @@ class ImageProof:
         return pairs.take(self._similarity(members, a, b) > 0)
 
     def links(self, same: Edges, space: Workspace) -> Edges:
-        """Returns pairs of records whose images look the same, with their similarity. The pairs
-        connect the records of each family of `same`, which links records whose images are in the
-        same families.
+        """Returns pairs of records whose images look the same, with their similarity.
 
-        Example: images a and b look the same, b and c too, but a and c do not. The records of a and
-        c are connected by way of the record of b; if there is no such record, they are not
-        connected.
+        `same` has pairs of records whose images have near hashes, or are connected by chains of
+        near hashes. All records that the pairs of `same` connect are a group. In each group, the
+        returned pairs connect all records that pairs of records which look the same can connect.
+
+        Example: three records with one image each, a, b and c, are a group. a looks like b and b
+        looks like c, but a does not look like c. The pairs a-b and b-c connect all three. If the
+        group has only a and c, nothing connects them.
         """
         if not len(same.a):
             return same
@@ -123,9 +127,11 @@ class ImageProof:
     def _pairs_of_images(
         self, images: Forest, units: np.ndarray, family: np.ndarray, space: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns pairs of records that are in one family, and that have two images which look the
-        same. A record is given by its position in `units`; family[i] is the family of record
-        units[i]."""
+        """Returns the pairs of records of one family in which an image of the first record and an
+        image of the second are a pair of the forest `images` (images with near hashes).
+
+        A record is given by its position in `units`; family[i] is the family of record units[i].
+        """
         record = self._records_of_images(images, space)
         ends = record[images.a], record[images.b]
         at = [np.minimum(np.searchsorted(units, end), len(units) - 1) for end in ends]
@@ -150,9 +156,9 @@ class ImageProof:
         return np.concatenate(found)
 
     def _search(self, members: Members, family: np.ndarray, open_: np.ndarray) -> Links:
-        """Returns links between records of one family that look the same, for the records at the
-        positions `open_`, which are not connected to their family yet. family[i] is the family of
-        record i."""
+        """Returns pairs of records that are in one family and look the same, among the records at
+        the positions `open_`. These are the records of families that are not connected completely
+        yet. family[i] is the family of record i."""
         from manifests.kernels.look_families import chained
 
         assert members.looks is not None
@@ -182,8 +188,8 @@ def _not_connected(
     units: np.ndarray, family: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Returns a mask of the units whose family is not connected completely by the links `pairs`
-    (first unit, second unit, similarity), such as a family of a, b and c with only the link a-b.
-    family[i] is the position of the first unit in the family of units[i]."""
+    (first unit, second unit, similarity). If the only link in a family of a, b and c is a-b, the
+    mask has all three. family[i] is the position of the first unit in the family of units[i]."""
     from manifests.kernels.union_find import spanning_edges
 
     _, component = spanning_edges(pairs[0], pairs[1], len(units))

@@ -49,13 +49,13 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """The least number of entries of a key in one source for which the source reports the key
-        to the driver process, which finds the hot keys.
+        """The number of entries from which on a source reports a key to the driver process, which
+        finds the hot keys. (A hot key has more than `max_entries` entries in all sources together.)
 
-        It is `max_entries` / `sources`, so at least one source reports each hot key, but not less
-        than 64, to keep the reports short. With more than `max_entries` / 64 sources a hot key may
-        therefore not be reported: its range is then larger than planned, and the results are the
-        same.
+        The number is `max_entries` / `sources`, because each hot key has so many entries in at
+        least one source; but at least 64, to keep the reports short. With more than `max_entries` /
+        64 sources, a hot key may not be reported: the range with this key is then larger than
+        planned, but the results are the same.
         """
         return max(64, self.max_entries // self.sources)
 
@@ -118,7 +118,8 @@ def _key_table(
     units: DescribedUnits, representatives: np.ndarray, sizes: Sizes
 ) -> tuple[pa.Table, np.ndarray, dict[str, int]]:
     """Returns the keys of the units `representatives`, sorted by range; the row at which each range
-    starts; and a dict of the keys that many of these units have, with their numbers of entries."""
+    starts; and a dict from key to number of entries, for the keys that have at least
+    `sizes.reported_count` entries."""
     from manifests.kernels.grouping import partition
 
     keys, owners = units.keys, units.owners

@@ -57,12 +57,12 @@ class Found(NamedTuple):
 
 class Search(NamedTuple):
     """The settings of a search for duplicates. `sources` are the parts of the corpus (the first
-    `corpus_parts` of them), then the files of an earlier run's index. `units` is the approximate
-    number of units.
+    `corpus_parts` of them), then the index files of earlier runs. `units` is the approximate number
+    of units.
 
     Two units are duplicates if all their identities are equal: the identities of `equal`, and the
-    identity of `kind`. Units that share a key are compared by `kind`. `proof` is given if records
-    are searched for whose images look the same: it compares the images of two records.
+    identity of `kind`. Units that share a key are compared by `kind`. `proof` compares the images
+    of two records; it is given only in a search for records whose images look the same.
     """
 
     rows: RowReader
@@ -100,8 +100,8 @@ class Search(NamedTuple):
     ) -> Found:
         """Runs phase 5: chooses the unit of each family that stays, by the sort keys `keep`. If
         `looks` is true, the hashes and colours of the units' images are read too. If `within` is
-        given, only units that look the same as a unit that stays, within this tolerance, are
-        dropped."""
+        given, a unit is dropped only if it looks the same as a unit that stays, within this
+        tolerance."""
         members = read_members(forest.units, self.rows, self.sources, keep, looks, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)

@@ -62,12 +62,14 @@ def choose_within_distance(
     members: Members,
     tolerance: Tolerance,
 ) -> tuple[Survivors, int]:
-    """Chooses the units that stay: the best unit of each family, from which only the units that
-    look the same as it are dropped; then the best of the units that remain, and so on.
+    """Chooses the units that stay, in rounds. In each family, the best unit stays, and the units
+    that look the same as this unit are dropped. Then the best of the remaining units stays, and so
+    on.
 
-    So every dropped unit is within the distance of the unit that stays, and has it as
-    `duplicate_of`. `order` and `from_earlier_run` are as in `choose_survivors`. Also returns the
-    number of units that were not compared with all others, see MAX_COMPARED.
+    So every dropped unit looks the same as a unit that stays, which is its `duplicate_of`. `order`
+    and `from_earlier_run` are as in `choose_survivors`. Also returns the number of units that were
+    not compared with all others: in a family at most MAX_COMPARED units are compared with the
+    others.
     """
     from manifests.kernels.look_families import starred
 

@@ -121,8 +121,12 @@ class WriteFeatures:
 
 @dataclass(frozen=True)
 class ComparePairs:
-    """A task: finds the pairs of a slice that are duplicates, and writes a spanning forest of
-    them."""
+    """A task: compares the candidate pairs of a slice, and writes a spanning forest of the pairs
+    that are duplicates.
+
+    `pairs` is the file of all candidate pairs, with a record batch for each slice. `folder` has the
+    files of features, and `sources` are the names of the sources of these files.
+    """
 
     verifier: Verifier
     pairs: str

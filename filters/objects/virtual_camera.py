@@ -1,4 +1,4 @@
-"""The step `virtual_camera`: scales the depths of 3D boxes as if one camera had taken all images."""
+"""The step `virtual_camera`: scales the depths of 3D boxes as if one camera took all images."""
 
 from __future__ import annotations
 

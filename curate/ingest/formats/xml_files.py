@@ -33,8 +33,8 @@ def parsed(data: bytes, place: str) -> Element:
 
 def children(chunks: Iterable[bytes], place: str, root: str, max_bytes: int) -> Iterator[Element]:
     """Yields the children of the root element one at a time, so a large file needs little memory.
-    Raises FileError in the same cases as `parsed`, for a root element with another tag than `root`,
-    and for a child of more than `max_bytes`."""
+    After the children that are complete, raises FileError in the same cases as `parsed`, for a root
+    element with another tag than `root`, and for a child of more than `max_bytes`."""
     parser = _Parser(place, 1, root, max_bytes)
     for chunk in chunks:
         yield from parser.feed(chunk)
@@ -54,25 +54,34 @@ class _Parser:
         parser.StartElementHandler, parser.EndElementHandler = self._begin, self._end
         parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self._text, _doctype
 
-    def feed(self, data: bytes) -> list[Element]:
-        """Parses more bytes of the file. Returns the elements that end in them."""
+    def feed(self, data: bytes) -> Iterator[Element]:
+        """Parses more bytes of the file. Yields the elements that end in them, then raises their
+        fault."""
         return self._parse(data, False)
 
-    def close(self) -> list[Element]:
+    def close(self) -> Iterator[Element]:
         return self._parse(b"", True)
 
-    def _parse(self, data: bytes, is_last: bool) -> list[Element]:
+    def _parse(self, data: bytes, is_last: bool) -> Iterator[Element]:
+        fault = self._fault_in(data, is_last)
+        complete, self._complete = self._complete, []
+        yield from complete
+        if fault is not None:
+            raise fault
+
+    def _fault_in(self, data: bytes, is_last: bool) -> FileError | None:
         try:
             self._expat.Parse(data, is_last)
             if self._open > self._depth:
                 self._check_size()
         except _Refused as refused:
             fault = f"line {self._expat.CurrentLineNumber}: {refused}."
-            raise FileError(fault, self._place, "Remove this part of the file.") from None
+            return FileError(fault, self._place, "Remove this part of the file.")
         except (expat.ExpatError, ValueError, LookupError) as error:
-            raise FileError(f"broken XML: {error}.", self._place, "Correct the XML.") from None
-        complete, self._complete = self._complete, []
-        return complete
+            return FileError(f"broken XML: {error}.", self._place, "Correct the XML.")
+        except FileError as error:
+            return error
+        return None
 
     def _begin(self, tag: str, attributes: dict[str, str]) -> None:
         if self._open == 0 and self._root and tag != self._root:

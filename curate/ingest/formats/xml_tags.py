@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
@@ -16,7 +17,7 @@ name of a tag may begin in them."""
 
 
 class Tag(NamedTuple):
-    """A start tag: its name, and its attributes as they are written, with escapes."""
+    """A start tag: its name, and its attributes without escapes (`&amp;` -> `&`)."""
 
     name: str
     attributes: dict[str, str]
@@ -68,5 +69,6 @@ def tags(chunks: Iterable[bytes], names: Collection[str]) -> Iterator[Tag]:
 def _tag(name: bytes, rest: bytes) -> Tag:
     found = ((key, one or other) for key, one, other in _ATTRIBUTE.findall(rest))
     return Tag(
-        name.decode(), {key.decode(): text.decode("utf-8", "replace") for key, text in found}
+        name.decode(),
+        {key.decode(): html.unescape(text.decode("utf-8", "replace")) for key, text in found},
     )

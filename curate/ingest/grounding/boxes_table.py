@@ -29,7 +29,7 @@ from curate.ingest.grounding.annotations.annotations_in_cells import (
     to_annotation,
 )
 from curate.ingest.grounding.annotations.class_names import ClassNames, read_class_names
-from curate.ingest.grounding.annotations.fields import without
+from curate.ingest.grounding.annotations.fields import number_in, without
 from curate.ingest.image_columns import open_images
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
@@ -176,11 +176,12 @@ class BoxesTable(AnnotatedTable):
     def _size(self, row: dict[str, Any]) -> tuple[float, float] | None:
         if self.width is None or self.height is None:
             return None
-        width, height = _cell(row, self.width), _cell(row, self.height)
-        if not all(isinstance(side, int | float) for side in (width, height)):
+        given = _cell(row, self.width), _cell(row, self.height)
+        width, height = map(number_in, given)
+        if width is None or height is None:
             raise RowError(
-                f"the fields {self.width!r} and {self.height!r} are {width!r:.40} and "
-                f"{height!r:.40}, not numbers"
+                f"the fields {self.width!r} and {self.height!r} are {given[0]!r:.40} and "
+                f"{given[1]!r:.40}, not numbers"
             )
         return width, height
 

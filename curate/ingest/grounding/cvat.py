@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import unescape
 
 import numpy as np
 from pydantic import Field
@@ -34,7 +33,6 @@ from manifests.geometry.space import Space
 UNITS = ("image", "track")
 """The tags whose elements are counted (see `Reader.count`)."""
 _ROOT = re.compile(rb"<annotations[\s>]")
-_QUOTES = {"&quot;": '"', "&apos;": "'"}
 _VIDEO = (
     "a <track> is an object of a video, whose frames have no names. Export the task as `CVAT for "
     "images 1.1`, which has the boxes of each frame."
@@ -131,11 +129,11 @@ class Cvat(GroundingReader):
         image = folder.open(element)
         shapes = [child for child in element if child.tag != "tag"]
         width, height = size = _size(element, folder.context)
-        parsed: list[Annotation] = []
+        parsed: list[list[Annotation]] = []
         failed: list[AnnotatedImage] = []
         for at, shape in enumerate(shapes):
             try:
-                parsed += self._annotations(shape, (int(width), int(height)))
+                parsed.append(self._annotations(shape, (int(width), int(height))))
             except _TwoReadings:
                 raise
             except RowError as error:
@@ -168,11 +166,17 @@ class Cvat(GroundingReader):
             return [plain._replace(attributes={**(plain.attributes or {}), "points": points})]
         return [plain._replace(point=point) for point in points]
 
-    def _grouped(self, parsed: Sequence[Annotation]) -> list[Annotation]:
-        keys = [_group(one) for one in parsed]
-        if self.group_id == "parts":
-            return join_parts(zip(keys, parsed, strict=True))
+    def _grouped(self, shapes: Sequence[Sequence[Annotation]]) -> list[Annotation]:
+        """The objects of the image. `shapes` are the annotations of each shape: only different
+        shapes can be the parts of an object."""
+        keys = [_group(shape[0]) for shape in shapes]
         repeated = [key for key, n in Counter(keys).items() if key is not None and n > 1]
+        if self.group_id == "parts":
+            return join_parts(
+                (key if key in repeated else None, one)
+                for key, shape in zip(keys, shapes, strict=True)
+                for one in shape
+            )
         if repeated and self.group_id is None:
             label, group = repeated[0]
             raise _TwoReadings(
@@ -180,7 +184,7 @@ class Cvat(GroundingReader):
                 "the parts of one object, or several objects.",
                 fix="Set `group_id` to parts or objects.",
             )
-        return list(parsed)
+        return [one for shape in shapes for one in shape]
 
 
 class _TwoReadings(RowError):
@@ -203,7 +207,7 @@ class _Folder(NamedTuple):
 
         def paths() -> Iterator[str]:
             for tag in tags(read_chunks(place), ("image",)):
-                yield _path({k: unescape(v, _QUOTES) for k, v in tag.attributes.items()})
+                yield _path(tag.attributes)
 
         repeated = {path for path, number in Counter(paths()).items() if number > 1}
         return cls(root, context, repeated, SharedEnds(paths))
@@ -238,6 +242,11 @@ def _path(image: dict[str, str]) -> str:
 
 def _size(image: Element, context: Context) -> tuple[float, float]:
     width, height = _numbers(image, "width", "height")
+    if min(width, height) <= 0:
+        raise RowError(
+            f"the <image> states a size of {width:g} x {height:g} pixels, which must be positive.",
+            fix="Write the size of the image in its attributes width and height.",
+        )
     if width * height > context.limits.max_pixels:
         raise RowError(
             f"{width:g} x {height:g} pixels are over the limit of {context.limits.max_pixels}.",
@@ -312,6 +321,8 @@ def _mask(shape: Element, size: tuple[int, int]) -> Annotation:
     if not all(word.strip().isdecimal() and len(word) < 12 for word in words):
         raise RowError(f"'rle' is {shape.get('rle', '')!r:.40}, not numbers of pixels")
     counts = [int(word) for word in words]
+    if min(width, height) <= 0:
+        raise RowError(f"the mask is {width} x {height} pixels, which must be positive")
     if sum(counts) != width * height or width * height > size[0] * size[1]:
         raise RowError(f"'rle' has {sum(counts)} pixels, but the mask is {width} x {height}")
     inside = np.arange(len(counts)) % 2 == 1

@@ -14,16 +14,16 @@ from curate.ingest.formats.nested_tables import column_names, row_batches
 from curate.ingest.formats.text_tables import JSON_SUFFIXES
 from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
-from curate.ingest.grounding.annotations.fields import without
+from curate.ingest.grounding.annotations.fields import number_in, without
 from curate.ingest.grounding.annotations.image_by_path_end import SharedEnds, image_by_path_end
 from curate.ingest.grounding.annotations.label_studio_regions import (
     Result,
     Size,
     group_results,
     is_plain,
-    plain_results,
     region,
     texts_of,
+    values_by_name,
 )
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, Head, ReadBatch, Split
@@ -51,8 +51,9 @@ class LabelStudio(AnnotatedTable):
     describe one region, which becomes an object: a rectangle becomes a box, and if it is rotated, a
     ring of four points and the box around it; a polygon becomes a ring, a key point a point, an
     ellipse the box around it, and a brush a box and a run-length mask in the attribute `rle` (which
-    the step `masks` reads). The text of a region becomes the text of its object; its choices and
-    other fields become attributes.
+    the step `masks` reads). The text of a region becomes the text of its object; its choices,
+    numbers and several texts become the attribute `results`, by their `from_name`, and its other
+    fields become attributes.
 
     A text of the image becomes the caption if the image has only one; the setting `text` names one
     of several. Texts, choices and numbers of the image go to `meta` under `results`, and relations
@@ -149,7 +150,7 @@ class LabelStudio(AnnotatedTable):
                 fault = f"region {at}, a {group[0]['type']!r:.40}: {error.fault}"
                 failed.append(AnnotatedImage(f"{number}.region[{at}]", RowError(fault), units=0))
         meta = without(task, *_NOT_READ)
-        results = _by_name(plain_results(groups))
+        results = values_by_name(one for group in groups if is_plain(group) for one in group)
         meta |= {"results": results} if results else {}
         meta |= {"relations": relations} if relations else {}
         size = sizes[0] if sizes else None
@@ -250,25 +251,28 @@ def _unfinished(task: dict[str, Any]) -> str | None:
 def _sizes(groups: Sequence[Sequence[Result]]) -> list[Size]:
     """The size of the image on which the regions were drawn, as a list with this one size; an empty
     list if no region states it. Raises RowError if the sizes differ."""
-    found: dict[str, Size] = {}
+    found: dict[tuple[float, float], Size] = {}
     for one in (one for group in groups for one in group):
-        width, height = one.get("original_width"), one.get("original_height")
-        if width is None and height is None:
+        given = one.get("original_width"), one.get("original_height")
+        if given == (None, None):
             continue
-        if not all(isinstance(side, int | float) and side >= 1 for side in (width, height)):
-            raise RowError(f"the original size is {width!r:.40} x {height!r:.40}, not two numbers")
-        found[f"{width} x {height}"] = Size(int(width or 0), int(height or 0))
+        width, height = (number_in(side) or 0.0 for side in given)
+        if min(width, height) < 1:
+            raise RowError(
+                f"original_width and original_height are {given[0]!r:.40} and {given[1]!r:.40}, "
+                "not two numbers of 1 or more.",
+                fix="Write the size of the image in pixels.",
+            )
+        found[width, height] = Size(int(width), int(height))
     if len(found) > 1:
-        raise RowError(f"the regions were drawn on images of the sizes {' and '.join(found)}")
+        sizes = " and ".join(f"{width:g} x {height:g}" for width, height in found)
+        raise RowError(
+            "the regions of the task state different image sizes in original_width and "
+            f"original_height: {sizes}. They must be equal.",
+            fix="Write the size of the task's image in all its regions, or delete the regions that "
+            "were drawn on another image.",
+        )
     return list(found.values())
-
-
-def _by_name(results: Iterator[tuple[str, Any]]) -> dict[str, Any]:
-    """Maps each name to its value, or to a list of values if several results have the name."""
-    found: dict[str, list[Any]] = {}
-    for name, value in results:
-        found.setdefault(name, []).append(value)
-    return {name: some[0] if len(some) == 1 else some for name, some in found.items()}
 
 
 def _date(annotation: dict[str, Any]) -> str:

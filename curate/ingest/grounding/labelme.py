@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
-from curate.ingest.grounding.annotations.fields import size_in, without
+from curate.ingest.grounding.annotations.fields import number_in, size_in, without
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
 from curate.ingest.grounding.annotations.object_parts import box_around, join_parts
 from curate.ingest.images import OpenedImage, keep_image
@@ -169,9 +169,11 @@ def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
     with_last = [*box[:2], box[2] + 1, box[3] + 1]
     if mask is None:
         return with_last
+    if not isinstance(mask, str):
+        raise RowError(f"'mask' is {mask!r:.40}, not an image in base64")
     try:
         size = probe(base64.b64decode(mask[:_HEADER_CHARACTERS]))[1:]
-    except (TypeError, ValueError, MediaError):
+    except (ValueError, MediaError):
         raise RowError(f"'mask' is {mask!r:.40}, not an image in base64") from None
     if size == (width + 1, height + 1):
         return with_last
@@ -188,6 +190,6 @@ def _points(points: Any) -> list[Sequence[float]]:
         raise RowError(f"'points' is {points!r:.80}, not a list of points")
     for point in points:
         is_pair = isinstance(point, list) and len(point) == 2
-        if not is_pair or not all(isinstance(n, int | float) for n in point):
+        if not is_pair or any(number_in(n) is None for n in point):
             raise RowError(f"the point {point!r:.80} is not two numbers, x and y")
     return points

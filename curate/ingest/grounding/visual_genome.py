@@ -15,7 +15,7 @@ from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES, size_of
-from curate.ingest.grounding.annotations.fields import without
+from curate.ingest.grounding.annotations.fields import number_in, without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
@@ -202,7 +202,7 @@ def _box(fields: Any, image: str) -> tuple[list[float], dict[str, Any]]:
         )
     sides = ("width", "height") if "width" in fields else ("w", "h")
     box = [fields.get(name) for name in ("x", "y", *sides)]
-    numbers = [n for n in box if isinstance(n, int | float) and not isinstance(n, bool)]
+    numbers = [n for n in map(number_in, box) if n is not None]
     if len(numbers) < 4:
         raise RowError(f"the fields x, y, {sides[0]}, {sides[1]} are {box!r:.80}, not 4 numbers")
     return numbers, without(fields, "x", "y", *sides, "image_id")

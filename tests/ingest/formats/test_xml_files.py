@@ -22,6 +22,14 @@ def test_children_are_those_of_the_tree(size: int) -> None:
     assert found == [tostring(child) for child in whole]
 
 
+@pytest.mark.parametrize("fault", [b"&", b"<b>" + b"c" * 99, b"<b>" * 64, b"</b>"])
+def test_what_is_complete_before_a_fault_is_kept(fault: bytes) -> None:
+    found = children([b"<a><b/><c/>" + fault, b"<d/></a>"], "a.xml", "a", 99)
+    assert [next(found).tag, next(found).tag] == ["b", "c"]
+    with pytest.raises(FileError):
+        next(found)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

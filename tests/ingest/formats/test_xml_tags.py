@@ -19,3 +19,10 @@ def test_tags_outside_comments_and_cdata_are_found(size: int) -> None:
     ]  # fmt: skip
     assert list(tags([b"<!-- <image"], ("image",))) == []
     assert len(list(tags([b'<image name="' + b"a" * (1 << 21), b"><image/>"], ("image",)))) == 2
+
+
+def test_attributes_are_without_escapes() -> None:
+    text = b'<image name="caf&#233; &#xe9; &amp;amp; &quot;&lt;" id="&apos;"/>'
+    assert list(tags([text], ("image",))) == [
+        Tag("image", {"name": 'caf\u00e9 \u00e9 &amp; "<', "id": "'"})
+    ]

@@ -189,6 +189,8 @@ FAULTS: dict[str, tuple[dict[str, Any] | str, dict[str, Any], str]] = {
     "points": ({"p": {"x": [1], "y": []}}, {"points": "p"}, "not lists x and y of the same length"),
     "size": ({"b": [BOX], "w": "9", "h": 9}, {"boxes": "b", "width": "w", "height": "h"},
              "the fields 'w' and 'h' are '9' and 9, not numbers"),
+    "huge": ({"b": [BOX], "w": 10**400, "h": 9}, {"boxes": "b", "width": "w", "height": "h"},
+             "and 9, not numbers"),
     "caption": ({"b": [BOX], "t": 5}, {"boxes": "b", "text": "t"}, "the field 't' is 5, not text"),
     "path": ({"image": 5, "b": [BOX], "l": "x"}, B, ("the row has no image: the column 'image' "
                                                     "is 5, not a path")),

@@ -186,6 +186,7 @@ def test_broken_images_fail_alone(tmp_path: Path) -> None:
         *IMAGES, {"id": 7, "file_name": "cat.png"}, {"id": 10}, 5,
         {"id": 11, "file_name": "gone.jpg"}, {"id": 12, "file_name": "../a.jpg"},
         {"id": 13, "file_name": "cat.png", "width": 0, "height": 3},
+        {"id": 14, "file_name": "cat.png", "width": 10**400, "height": 3},
     ]  # fmt: skip
     rows, failures = coco(tmp_path, images=images)
     assert [row["origin"] for row in rows] == ["a.json#8", "a.json#9"]
@@ -199,6 +200,7 @@ def test_broken_images_fail_alone(tmp_path: Path) -> None:
         "images[5]": "the element is 5, not a JSON object",
         "12": "'../a.jpg' is outside media_root",
         "13": "width and height are 0 and 3, not positive numbers",
+        "14": f"width and height are {10**39} and 3, not positive numbers",
     }
 
 

@@ -114,11 +114,12 @@ def test_tags_are_kept_and_each_shape_that_fails_marks_its_image(tmp_path: Path)
         '<mask label="cat" rle="1, 2" left="10" top="5" width="2" height="2"/>',
         '<mask label="cat" rle="a" left="10" top="5" width="2" height="2"/>',
         '<mask label="cat" rle="1, 3" left="99" top="5" width="2" height="2"/>',
+        '<mask label="cat" rle="0, 12" left="1" top="5" width="-3" height="-4"/>',
     ]  # fmt: skip
     found = read(tmp_path, image(*shapes))
     row = found.records["a.xml#0"]
     assert row["meta"]["tags"] == [{"label": "good", "source": "manual"}]
-    assert row["meta"]["curate.lost"] == {"annotations": 8}
+    assert row["meta"]["curate.lost"] == {"annotations": 9}
     assert len(row["objects"]) == 1
     assert {key: message for key, (_, message) in found.failures.items()} == {
         "a.xml#0.cuboid[1]": "shape 1, a <cuboid>: a shape of this kind is not supported",
@@ -130,6 +131,7 @@ def test_tags_are_kept_and_each_shape_that_fails_marks_its_image(tmp_path: Path)
         "a.xml#0.mask[7]": "shape 7, a <mask>: 'rle' is 'a', not numbers of pixels",
         "a.xml#0.mask[8]": "shape 8, a <mask>: the mask of 2 x 2 pixels at 99, 5 is not inside the "
         "image of 100 x 50",
+        "a.xml#0.mask[9]": "shape 9, a <mask>: the mask is -3 x -4 pixels, which must be positive",
     }
 
 
@@ -157,6 +159,43 @@ def test_what_has_two_readings_is_refused_until_a_setting_chooses(tmp_path: Path
          "attributes": {"shape": "box", "group_id": 3,
                         "parts": [{"box": [10, 5, 30, 10]}, {"box": [20, 5, 30, 10]}]}},
     ]  # fmt: skip
+
+
+def test_the_points_of_one_shape_are_no_group(tmp_path: Path) -> None:
+    points = image('<points label="cat" points="10,5;20,5" group_id="3"/>')
+    several = [
+        read(tmp_path, points, points="objects", group_id=group).records["a.xml#0"]["objects"]
+        for group in (None, "parts", "objects")
+    ]
+    assert [[one["point"] for one in objects] for objects in several] == [
+        [[100, 100], [200, 100]]
+    ] * 3
+
+
+def test_an_image_of_no_size_fails_alone(tmp_path: Path) -> None:
+    bad = image(name="b.jpg").replace('"100" height="50"', '"-100" height="-50"')
+    found = read(tmp_path, bad, image())
+    assert [*found.records] == ["a.xml#1"]
+    assert found.failures["a.xml#0"][1].startswith(
+        "the <image> states a size of -100 x -50 pixels, which must be positive. Write"
+    )
+
+
+def test_what_is_complete_before_broken_xml_is_read(tmp_path: Path) -> None:
+    text = export(image(), image(name="b.jpg"), "&", image(name="c.jpg"))
+    write_files(tmp_path, {"a.xml": text, "images/a.jpg": PHOTO, "images/b.jpg": PHOTO})
+    total, failures = counted(cvat(), tmp_path)
+    assert str(total) == "elements 3 = 2 in 2 records + 1 failed"
+    assert failures == [("FileError", 1, 1)]
+
+
+def test_names_are_compared_without_their_escapes(tmp_path: Path) -> None:
+    found = read(tmp_path, image(name="caf&#233;.jpg"), image(name="caf\u00e9.jpg"))
+    assert [fault for _, fault in found.failures.values()] == [
+        "several images have the name 'caf\u00e9.jpg', so it is not known which of the shapes "
+        "belong to the file of this name. Give each image its own name, or export the tasks one by "
+        "one."
+    ] * 2
 
 
 def test_images_are_found_by_their_own_names_only(tmp_path: Path) -> None:

@@ -133,11 +133,20 @@ def test_results_with_one_id_are_one_region(tmp_path: Path) -> None:
     [found] = read(tmp_path, task(*results)).records["a.json#0"]["objects"]
     assert (found["label"], found["text"], found["box"]) == ("cat", "STOP", [100, 100, 300, 150])
     assert found["attributes"] == {
-        "type": "rectangle", "from_name": "own", "quality": ["blurred"],
+        "type": "rectangle", "from_name": "own", "results": {"quality": ["blurred"]},
     }  # fmt: skip
     results[2]["value"]["text"] = ["STOP", "GO"]
     [found] = read(tmp_path, task(*results)).records["a.json#0"]["objects"]
-    assert (found.get("text"), found["attributes"]["own"]) == (None, ["STOP", "GO"])
+    assert (found.get("text"), found["attributes"]["results"]["own"]) == (None, ["STOP", "GO"])
+    results += [
+        result("textarea", **box, text="LEFT") | {"id": "r", "from_name": "type"},
+        result("choices", **box, choices=["dark"]) | {"id": "r", "from_name": "quality"},
+    ]
+    [found] = read(tmp_path, task(*results)).records["a.json#0"]["objects"]
+    assert found["attributes"] == {
+        "type": "rectangle", "from_name": "own",
+        "results": {"own": ["STOP", "GO"], "type": "LEFT", "quality": [["blurred"], ["dark"]]},
+    }  # fmt: skip
 
 
 def test_texts_and_choices_of_the_image_are_kept(tmp_path: Path) -> None:
@@ -166,12 +175,15 @@ def test_regions_that_fail_mark_their_image(tmp_path: Path) -> None:
         good | {"id": "rotated", "image_rotation": 90},
         good | {"id": "two", "value": good["value"] | {"rectanglelabels": ["cat", "dog"]}},
         result("brushlabels", format="rle", rle=drawn(MASK & False)),
+        result("brushlabels", format="rle", rle=10**12),
+        result("brushlabels", format="rle", rle=[10**30]),
+        result("keypointlabels", x=10**400, y=2), result("keypointlabels", x=1, y=2, type="dot"),
     ]  # fmt: skip
     bad = [one | {"id": str(number)} for number, one in enumerate(bad)]
     bad += [good | {"id": "twice"}] * 2
     found = read(tmp_path, task(good, *bad))
     row = found.records["a.json#0"]
-    assert (len(row["objects"]), row["meta"]["curate.lost"]) == (1, {"annotations": 9})
+    assert (len(row["objects"]), row["meta"]["curate.lost"]) == (1, {"annotations": 13})
     faults = [message for _, message in found.failures.values()]
     wanted = [
         "region 1, a 'vectorlabels': a region of the type vectorlabels is not supported",
@@ -179,7 +191,9 @@ def test_regions_that_fail_mark_their_image(tmp_path: Path) -> None:
         "not a mask of 100 x 50 pixels", "a mask of the format 'png' is not supported",
         "'points' is [[1, 2]], not three or more points x y", "rotated by 90 degrees",
         "it has the labels 'cat', 'dog', but an object can have only one",
-        "the mask is empty: it has no pixel", "2 shapes have the id 'twice'",
+        "the mask is empty: it has no pixel", "'rle' is 1000000000000, not a mask of 100 x 50",
+        f"'rle' is [{10**30}], not a mask of 100 x 50", f"'x' is {10**79}, not a number",
+        "two values of 'type', 'keypointlabels' and 'dot'", "2 shapes have the id 'twice'",
     ]  # fmt: skip
     assert len(faults) == len(wanted)
     assert all(want in fault for want, fault in zip(wanted, faults, strict=True))
@@ -256,7 +270,20 @@ def test_a_size_that_is_turned_is_not_used_for_rotated_shapes(tmp_path: Path) ->
         "original_width and original_height are missing" in next(iter(found.failures.values()))[1]
     )
     sizes = [rotated, SHAPES["brush"][0] | {"original_width": 50, "original_height": 25}]
-    assert "sizes 100 x 50 and 50 x 25" in read(tmp_path, task(*sizes)).failures["a.json#0"][1]
+    assert read(tmp_path, task(*sizes)).failures["a.json#0"][1] == (
+        "the regions of the task state different image sizes in original_width and "
+        "original_height: 100 x 50 and 50 x 25. They must be equal. Write the size of the task's "
+        "image in all its regions, or delete the regions that were drawn on another image."
+    )
+
+
+def test_sizes_of_regions_are_compared_as_numbers(tmp_path: Path) -> None:
+    box = result("rectanglelabels", x=10, y=10, width=20, height=5)
+    same = box | {"original_width": 100.0, "id": "b"}
+    assert len(read(tmp_path, task(box, same)).records["a.json#0"]["objects"]) == 2
+    huge = read(tmp_path, task(box | {"original_width": 10**400}), task(box))
+    assert [*huge.records] == ["a.json#1"]
+    assert "not two numbers of 1 or more" in huge.failures["a.json#0"][1]
 
 
 def test_random_masks_are_unpacked_as_they_were_drawn() -> None:

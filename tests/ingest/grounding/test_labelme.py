@@ -218,6 +218,16 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "RowError",
         "shape 0, a 'mask': 'mask' is 'iVBO', not an image in base64",
     ),
+    "mask of another kind": (
+        content(shape("mask", [1, 2], [3, 4], mask={"a": 1})),
+        "RowError",
+        "shape 0, a 'mask': 'mask' is {'a': 1}, not an image in base64",
+    ),
+    "huge": (
+        content(shape("circle", [1, 2], [10**400, 4])),
+        "RowError",
+        "is not two numbers, x and y",
+    ),
     "other mask": (
         content(shape("mask", [1, 2], [3, 4], mask=mask(9, 9))),
         "RowError",

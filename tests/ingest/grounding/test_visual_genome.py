@@ -122,6 +122,7 @@ def test_malformed_regions_and_objects_fail_alone(tmp_path: Path) -> None:
     regions = [
         *REGIONS[0]["regions"], 5, {**place, "phrase": " "}, {"phrase": "a", **place, "x": None},
         {**place, "phrase": "a", "image_id": 13}, {**place, "phrase": "a", "y": True},
+        {**place, "phrase": "a", "x": 10**400},
     ]  # fmt: skip
     rows, failures = genome(tmp_path, [{"id": 12, "regions": regions}])
     assert [one["text"] for one in rows[0]["objects"]] == ["a red hat", "grass"]
@@ -131,6 +132,7 @@ def test_malformed_regions_and_objects_fail_alone(tmp_path: Path) -> None:
         "0.regions[4]": "the fields x, y, width, height are [None, 1, 5, 5], not 4 numbers",
         "0.regions[5]": "the image_id is 13, but the region or object belongs to image 12",
         "0.regions[6]": "the fields x, y, width, height are [1, True, 5, 5], not 4 numbers",
+        "0.regions[7]": f"the fields x, y, width, height are [{10**78}, not 4 numbers",
     }
     nameless = [{"names": [], "x": 1, "y": 1, "w": 5, "h": 5}, {"names": ["a"], "x": 1, "y": 1}]
     _, failures = genome(tmp_path, [{"image_id": 12, "objects": nameless}])

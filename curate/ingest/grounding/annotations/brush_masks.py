@@ -26,11 +26,17 @@ def brush_mask(rle: Any, size: tuple[int, int]) -> np.ndarray:
     Raises RowError if `rle` is malformed or has another number of pixels."""
     width, height = size
     try:
-        values = _unpack(bytes(rle), _CHANNELS * width * height)
+        values = _unpack(_bytes(rle), _CHANNELS * width * height)
     except (TypeError, ValueError, IndexError):
         raise RowError(f"'rle' is {rle!r:.40}, not a mask of {width} x {height} pixels") from None
     opaque: np.ndarray = values.reshape(height, width, _CHANNELS)[:, :, _ALPHA] > 0
     return opaque
+
+
+def _bytes(rle: Any) -> bytes:
+    if not isinstance(rle, list):  # `bytes` of a number is that many zeros
+        raise TypeError
+    return bytes(rle)
 
 
 def _unpack(data: bytes, expected: int) -> np.ndarray:

@@ -30,6 +30,7 @@ from curate.ingest.grounding.annotations.annotations_by_image import (
     read_image_ids,
 )
 from curate.ingest.grounding.annotations.categories import Categories, read_categories
+from curate.ingest.grounding.annotations.fields import number_in
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
 from curate.ingest.grounding.annotations.image_by_path_end import SharedEnds
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
@@ -189,15 +190,15 @@ def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
 
     `size_of({"width": 640, "height": 480}) -> (640.0, 480.0)`
     """
-    width, height = image.get("width"), image.get("height")
-    if width is None or height is None:
+    given = image.get("width"), image.get("height")
+    if None in given:
         return None
-    for side in (width, height):
-        if isinstance(side, bool) or not isinstance(side, int | float) or side <= 0:
-            raise RowError(
-                f"width and height are {width!r:.40} and {height!r:.40}, not positive numbers"
-            )
-    return float(width), float(height)
+    width, height = (number_in(side) or 0.0 for side in given)
+    if min(width, height) <= 0:
+        raise RowError(
+            f"width and height are {given[0]!r:.40} and {given[1]!r:.40}, not positive numbers"
+        )
+    return width, height
 
 
 def _image_entries(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from typing import Any
 
 
@@ -13,12 +15,22 @@ def without(fields: dict[str, Any], *used: str | None) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in used}
 
 
+def number_in(value: Any) -> float | None:
+    """The value as a finite float; None if it is not a number, or outside the range of floats.
+
+    JSON allows whole numbers of any length. `number_in(7) -> 7.0`, `number_in(True) -> None`,
+    `number_in(10**400) -> None`.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            return float(value) if math.isfinite(value) else None
+    return None
+
+
 def size_in(fields: dict[str, Any], width: str, height: str) -> tuple[float, float] | None:
     """The size in the fields named `width` and `height`; None if either is not a number.
 
     `size_in({"w": 640, "h": 480}, "w", "h") -> (640.0, 480.0)`
     """
-    sides = fields.get(width), fields.get(height)
-    if not all(isinstance(side, int | float) for side in sides):
-        return None
-    return float(sides[0] or 0), float(sides[1] or 0)
+    sides = number_in(fields.get(width)), number_in(fields.get(height))
+    return None if sides[0] is None or sides[1] is None else (sides[0], sides[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from curate.ingest.grounding.annotations.annotation import Annotation
 from curate.ingest.grounding.annotations.brush_masks import brush_mask
 from curate.ingest.grounding.annotations.coco_masks import to_coco_rle
-from curate.ingest.grounding.annotations.fields import without
+from curate.ingest.grounding.annotations.fields import number_in, without
 from curate.ingest.grounding.annotations.object_parts import box_around
 from curate.ingest.grounding.annotations.rotated_boxes import ellipse_box, rotated_ring
 from manifests.errors import RowError
@@ -81,13 +81,17 @@ def region(results: Sequence[Result], size: GetSize) -> Annotation:
     kind, value = shape["type"].removesuffix("labels"), _value(shape)
     drawn = _SHAPES[kind](value, size)
     texts = [text for one in results if one["type"] == "textarea" for text in texts_of(one)]
-    rest = without(value, shape["type"], *_COORDINATES[kind]) | without(shape, *_USED)
     own_text = ("textarea",) if len(texts) == 1 else ()
-    plain = {
-        _name(r): _plain(r) for r in results if r["type"] in PLAIN and r["type"] not in own_text
+    plain = values_by_name(r for r in results if r["type"] in PLAIN and r["type"] not in own_text)
+    own = {
+        "type": shape["type"],
+        **({"results": plain} if plain else {}),
+        **(drawn.attributes or {}),
     }
-    attributes = {"type": shape["type"], **rest, **plain, **(drawn.attributes or {})}
     text = texts[0] if len(texts) == 1 else None
+    attributes = _united(
+        own, without(value, shape["type"], *_COORDINATES[kind]), without(shape, *_USED)
+    )
     return drawn._replace(label=_label(results), text=text, attributes=attributes)
 
 
@@ -102,11 +106,25 @@ def texts_of(result: Result) -> list[str]:
     return texts
 
 
-def plain_results(groups: Sequence[Sequence[Result]]) -> Iterator[tuple[str, Any]]:
-    """Yields the name and the value of each result that is about the whole image and not about a
-    region of it."""
-    for one in (one for group in groups if is_plain(group) for one in group):
-        yield _name(one), _plain(one)
+def values_by_name(results: Iterable[Result]) -> dict[str, Any]:
+    """Maps the `from_name` of each result to its value, or to a list of values if several results
+    have the name."""
+    found: dict[str, list[Any]] = {}
+    for one in results:
+        found.setdefault(_name(one), []).append(_plain(one))
+    return {name: some[0] if len(some) == 1 else some for name, some in found.items()}
+
+
+def _united(*fields: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields in one object. Raises RowError if a field has two different values."""
+    united: dict[str, Any] = {}
+    for name, value in (item for some in fields for item in some.items()):
+        if united.setdefault(name, value) != value:
+            raise RowError(
+                f"it has two values of {name!r:.80}, {united[name]!r:.80} and {value!r:.80}, but "
+                "an attribute can have only one"
+            )
+    return united
 
 
 def _plain(result: Result) -> Any:
@@ -212,8 +230,8 @@ def _rotation(value: Mapping[str, Any]) -> float:
 
 
 def _numbers(value: Mapping[str, Any], *names: str) -> list[float]:
-    numbers = [value.get(name) for name in names]
+    numbers = [number_in(value.get(name)) for name in names]
     for name, number in zip(names, numbers, strict=True):
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise RowError(f"{name!r} is {number!r:.80}, not a number")
-    return [float(number) for number in numbers if number is not None]
+        if number is None:
+            raise RowError(f"{name!r} is {value.get(name)!r:.80}, not a number")
+    return [number for number in numbers if number is not None]

@@ -129,8 +129,8 @@ class Tsv(Reader):
         return self.quotes or split_quotes(split, context, None)
 
     def _layout(self, file: File, context: Context) -> _Layout:
-        """The column layout of a file. It depends on only the first lines, so all splits have the
-        same."""
+        """The column layout of a file. It depends on the first lines only, so all splits of the
+        file have the same layout."""
         stream = lines(Split((file,)), context)
         first = [line.decode("utf-8", "replace") for _, line in islice(stream, _SNIFFED_LINES)]
         header = _header(first[0]) if first else None

@@ -46,9 +46,9 @@ class LabelMe(FilePerImage):
     A rectangle becomes a box; it has two corners in any order, or four (X-AnyLabeling). A rotated
     box (`rotation`, `oriented_rectangle`) and a `quadrilateral` become a ring of four points and
     the box around it. A circle becomes the box around the circle. A mask becomes the box from its
-    first to its last pixel, which is inside: points 100 and 300 are a box from 100 to 301. A shape
-    `point` becomes a point, and each point of a shape `points` becomes an object. A polygon or a
-    line becomes one ring, although a line is open.
+    first to its last pixel; the last pixel is inside the box: points 100 and 300 are a box from 100
+    to 301. A shape `point` becomes a point, and each point of a shape `points` becomes an object. A
+    polygon or a line becomes one ring, although a line is open.
 
     Shapes with the same label and the same `group_id` are the parts of one object (as in LabelMe's
     own conversion to COCO): it has the rings of all parts and the box around them. The attribute

@@ -43,8 +43,8 @@ def check_sidecar_size(suffix: str, size_bytes: int, limits: Limits) -> None:
 
 
 def with_suffix(suffix: str, error: MediaError) -> MediaError:
-    """The same error with the suffix of the image (`.jpg file: ...`), because a sample may have
-    several images."""
+    """The same error with the suffix of the image before its message (`.jpg file: ...`), because a
+    sample may have several images."""
     fix = error.fix or "Put an intact image in its place, or leave it in quarantine."
     return type(error)(f".{suffix} file: {error.fault}", "", fix)
 

@@ -34,8 +34,9 @@ class AnnotatedTable(GroundingReader):
 def annotated_rows(
     batch: RowBatch, images: Sequence[OpenedImage | RowError], parse: ParseRow
 ) -> list[AnnotatedImage]:
-    """An annotated image for each row. The broken rows of the batch come first. A malformed row
-    gets an error in place of its image."""
+    """Returns an annotated image for each row: first the broken rows of the batch, then the others.
+    `parse` makes the annotated image of a row. If it raises RowError, because the row is malformed,
+    this error takes the place of the image."""
     annotated = [AnnotatedImage(number, error) for number, error in batch.broken]
     for number, row, image in zip(batch.numbers, batch.rows, images, strict=True):
         try:

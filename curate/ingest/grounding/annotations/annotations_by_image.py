@@ -27,9 +27,9 @@ _NAMES = ("file_name", "file_path", "coco_url")
 class ImageIds(NamedTuple):
     """The ids of images that a task has read.
 
-    `own` are the ids of the images of its split. `known` are the ids of all images of the file in
-    the first split, and the same as `own` in other splits. `repeated` maps each known id that
-    several images have to the text of the error.
+    `own` are the ids of the images of its split. In the first split, `known` are the ids of all
+    images of the file; in any other split, `known` is the same as `own`. `repeated` maps each known
+    id that several images have to the text of the error.
     """
 
     own: set[str]

@@ -235,7 +235,8 @@ def column_spans(runs: RunLengths) -> ColumnSpans:
 
 
 def mask_boxes(spans: ColumnSpans, masks: int) -> np.ndarray:
-    """Returns (masks, 4) x1 y1 x2 y2 around each mask, edges in pixels; nan for an empty mask."""
+    """Returns (masks, 4) x1 y1 x2 y2 around each mask, edges in pixels; nan for an empty mask.
+    `masks` is the number of masks."""
     boxes = np.full((masks, 4), np.nan)
     if len(spans.column):
         starts, owner = _groups(spans.mask_of)

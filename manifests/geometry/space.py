@@ -196,7 +196,8 @@ def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
 
 
 def points_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """Returns (n, 2) float64 points in `space`, not rounded, from (n, 2) x y in [0,1000]."""
+    """Returns (n, 2) float64 points in `space`, not rounded, from (n, 2) x y in [0,1000]; `sizes`
+    are as in `boxes_to_units`."""
     points: np.ndarray = units / _units_per_number(sizes, space) - _to_centre(space)
     return points[:, ::-1] if space.y_first else points
 

@@ -51,13 +51,13 @@ def starred(
     stays: np.ndarray,
 ) -> Links:
     """Returns pairs of a record that is kept (`first`) and a record of the same family that looks
-    like it (`second`), which can be dropped.
+    like it (`second`) and can be dropped.
 
     Family i has the records members[starts[i] : starts[i + 1]], the preferred records first. The
     first record is kept, and every record that looks like it is paired with it. The same is
-    repeated with the records that are in no pair yet. In each family, at most `most` records are
-    kept and compared with the others, to limit the time. `stays` (n,) bool: records that are never
-    a `second`.
+    repeated with the remaining records, which are neither kept nor in a pair. In each family, at
+    most `most` records are kept and compared with the others, to limit the time. `stays` (n,) bool:
+    true for records that are never a `second`.
     """
     return _links(_starred, images, starts, members, tolerance, most, stays)
 

@@ -206,8 +206,9 @@ def _is_set(words: np.ndarray, bit: np.uint64) -> bool:
 
 @inlined
 def _may_start(hashes: np.ndarray, at: int, end: int, first: np.ndarray, starts: np.ndarray) -> int:
-    """Writes into `starts` the windows among `at` to `end` - 1 that may start an n-gram: both bits
-    of their hash are set in the Bloom filter `first`. Returns how many there are.
+    """Finds the windows among `at` to `end` - 1 that may start an n-gram: both bits of their hash
+    are set in the Bloom filter `first`. Writes these windows into `starts`, and returns how many
+    there are.
 
     Every window is written. If it fails the test, the next window overwrites it. So there is no
     branch that the processor could predict wrongly.
@@ -310,8 +311,9 @@ def _find_items(
     items: np.ndarray,
     shares: np.ndarray,
 ) -> None:
-    """Writes, for each text, the item of whose n-grams it contains the largest share into `items`,
-    and this share into `shares`. `before`: how many texts have used `scratch` before."""
+    """Finds, for each text, the item of whose n-grams the text contains the largest share. Writes
+    the item into `items`, and this share into `shares`. `before`: how many texts have used
+    `scratch` before."""
     for row in range(len(items)):
         text, found = before + row + 1, 0
         end = offsets[row + 1]

@@ -14,8 +14,8 @@ _TOLERANCE = 16
 choice: a lower number finds less of the borders of re-encoded copies, a higher number takes dark or
 bright parts of photographs for borders)."""
 _MIN_SHARE = 0.5
-"""An image keeps at least this share of its width and height (our choice). If more is plain, it is
-an object on a plain ground, not a smaller image with a border."""
+"""An image keeps at least this share of its width and height (our choice). If more is plain, the
+image shows an object on a plain ground, and is not a smaller image with a border."""
 _MIN_CHANGED = 0.5
 """The second line of pixels inside a border must differ from the border's colours in at least this
 share of its pixels (our choice). So the sky above a hill is no border, and neither is the paper

@@ -102,9 +102,9 @@ def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -
     """Writes into `edges` where each token starts and ends. Returns how many tokens there are.
     `by_words` selects the separators, as in `separator_mask`.
 
-    An edge is a position where a token starts, or where it ends because a separator follows. Edges
-    are written eight at a time, to avoid branches that the processor cannot predict. So there may
-    be invalid edges after the last edge; the next edges overwrite them.
+    An edge is a position where a token starts, or where a token ends because a separator follows.
+    Edges are written eight at a time, to avoid branches that the processor cannot predict. So there
+    may be invalid edges after the last edge; they are overwritten when more edges are written.
     """
     found, before = 0, _ONE
     for at in range(FIRST, end, BLOCK):

@@ -260,8 +260,8 @@ def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
 
 def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads a matrix that `fasttext quantize` compressed. Returns the matrix, and the norms of its
-    rows (None if it has none). For each part of a row, the file has a code, which is the number of
-    a centroid; the centroids of all parts, joined, are the row."""
+    rows; None in place of the norms if the file has no norms. For each part of a row, the file has
+    a code, which is the number of a centroid; the centroids of all parts, joined, are the row."""
     has_norms, rows, columns, code_count = _numbers(file, "?qqi")
     codes = _array(file, "u1", code_count).reshape(rows, -1)
     parts = _centroids(file)

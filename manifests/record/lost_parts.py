@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 LOST = "curate.lost"
-"""The key in `meta`: `{"curate.lost": {"annotations": 2}}`."""
+"""The key in `meta` that has the lost parts by kind: `{"curate.lost": {"annotations": 2}}`."""
 INCOMPLETE = "incomplete record"
 """The reason with which a step drops or skips a record that lost a part when it was read."""
 

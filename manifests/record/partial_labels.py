@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 ABSENT = "curate.absent"
 """The key in `meta` that lists the labels known to be absent: `{"curate.absent": ["dog"]}`. If a
-record has this key, nothing is known of labels that are neither listed nor annotated. If it does
-not, the image is annotated completely."""
+record has this key, nothing is known of labels that are neither listed nor annotated. If a record
+does not have this key, its image is annotated completely."""
 PARTIAL = "curate.partial"
 """The attribute of an object that is true if the image has more objects with the same label, which
 are not annotated."""

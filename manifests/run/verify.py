@@ -65,10 +65,10 @@ class _Pass(NamedTuple):
 
 
 def verify(folder: str) -> Verified:
-    """Reads every file that the manifests of a run name, and compares it with the size, digest and
-    number of rows that they state.
+    """Reads every file that the manifests of a run name, and compares the file with the size,
+    digest and number of rows in the manifest.
 
-    Raises ManifestError if there is no manifest of the run, or if it is damaged.
+    Raises ManifestError if the manifest of the run is missing or damaged.
     """
     run = manifest.load_run(folder)
     passes, faults = _passes(run, folder)
@@ -89,7 +89,8 @@ def verify(folder: str) -> Verified:
 
 
 def _passes(run: RunManifest, folder: str) -> tuple[list[_Pass], list[Fault]]:
-    """Loads the manifests of all passes. Returns a fault for each manifest that is damaged."""
+    """Loads the manifests of all passes of the run. Returns the passes, and a fault for each
+    manifest that is damaged or has another digest than the manifest of the run states."""
     found, faults = list[_Pass](), list[Fault]()
     for entry in run.passes:
         place = storage.join(folder, entry.folder)
@@ -111,7 +112,8 @@ def _passes(run: RunManifest, folder: str) -> tuple[list[_Pass], list[Fault]]:
 
 
 def _entries(run: RunManifest, passes: list[_Pass]) -> Iterator[tuple[str, FileEntry]]:
-    """Yields the name in the run's folder and the manifest entry of every file of a run."""
+    """Yields every file that the manifests of a run list: its name, relative to the folder of the
+    run, and its entry in the manifest."""
     for known in passes:
         for commit in known.manifest.parts:
             for file in commit.files:
@@ -131,9 +133,9 @@ def _file(folder: str, name: str, entry: FileEntry) -> Fault | None:
 
 def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
     """Yields a fault for each commit (the manifest of a part) of the pass `known` that is missing,
-    or that differs from its copy in the manifest of the pass.
+    or that differs from the copy of the commit in the manifest of the pass.
 
-    The names of the manifest and the commits are added to `covered`.
+    The file names of the manifest of the pass and of the commits are added to `covered`.
     """
     covered.add(f"{known.commits}/{manifest.NAME}")
     for commit in known.manifest.parts:

@@ -101,7 +101,7 @@ class Step(BaseModel):
 
 class RowStep(Step):
     """A step that measures the records of a batch, and then decides from the measures which records
-    to drop."""
+    to drop. `costs` is true if it is expensive to measure a record."""
 
     costs: ClassVar[bool] = False
     """Whether it is expensive to measure a record, for example with a model or a request. If so,

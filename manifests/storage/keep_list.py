@@ -83,8 +83,8 @@ def _check_sorted(uids: np.ndarray, path: str) -> None:
 
 
 def contains(uids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Returns (n,) bool: whether each of the n `wanted` uids is in the sorted `uids`; both are of
-    `DTYPE`.
+    """Returns (n,) bool: whether each of the n `wanted` uids is in the sorted `uids`; both arrays
+    have the dtype `DTYPE`.
 
     It is a binary search for all wanted uids at once. If `uids` is memory-mapped, only the uids
     that are compared are read from disk, and nothing is copied.

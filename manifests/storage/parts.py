@@ -44,8 +44,8 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
 
 
 class _UnclosedSink:
-    """A sink whose `close` does nothing: pyarrow calls `close`, but `storage.writing` closes the
-    file."""
+    """A sink whose `close` does nothing. pyarrow calls `close` when a part is written, but only
+    `storage.writing` may close the file."""
 
     closed = False
 

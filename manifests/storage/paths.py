@@ -33,7 +33,7 @@ def resolve(base: str, uri: str) -> str:
 
 
 def absolute(uri: str) -> str:
-    """Returns a full path or URL. A relative path starts from the current folder."""
+    """Returns `uri` as a full path or URL. A relative path starts from the current folder."""
     return uri if is_remote(uri) else os.path.abspath(uri.removeprefix("file://"))
 
 

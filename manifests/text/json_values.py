@@ -142,8 +142,8 @@ def _are_flat(text: bytes, values: list[dict[str, Any]]) -> bool:
 
 
 def _with_long_numbers(text: bytes, texts: list[bytes]) -> list[int]:
-    """Returns the indexes of the texts that may have a number over 64 bits; `text` is all texts,
-    joined by newlines."""
+    """Returns the indexes of the texts in `texts` that may have a number over 64 bits. `text` is
+    all these texts, joined by newlines."""
     if not _may_have_long_number(np.frombuffer(text, np.uint8)):
         return []
     digits = text.translate(_ZEROS)

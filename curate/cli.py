@@ -44,14 +44,7 @@ def run(arguments: list[str], owns_process: bool = False) -> int:
         options = parser().parse_args(arguments)
         if not (owns_process and getattr(options, "inline", False)):
             return _run(options)
-        return supervised(lambda: _run_supervised(options))
-
-
-def _run_supervised(options: argparse.Namespace) -> int:
-    from curate.engine import time_limit
-
-    with time_limit.supervised():
-        return _run(options)
+        return supervised(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:

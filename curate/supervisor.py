@@ -22,7 +22,11 @@ _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2)
 
 def supervised(work: Callable[[], int]) -> int:
     """Run `work()` in a child process, and return its exit code. In the child process, this
-    function returns too: it returns the result of `work()`."""
+    function returns too: it returns the result of `work()`.
+
+    Only Linux ends a child when its parent ends. On other systems, `work()` runs in this process,
+    whose timer then raises exceptions, but does not end it: nobody would start it again.
+    """
     if sys.platform != "linux":
         return work()
     waited = _PASSED_ON | {signal.SIGCHLD}
@@ -32,7 +36,7 @@ def supervised(work: Callable[[], int]) -> int:
         if not child:
             ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
-            return work() if os.getppid() == parent else 1
+            return _in_child(work) if os.getppid() == parent else 1
         code = _wait(child, waited)
         if code != -signal.SIGPROF:
             break
@@ -41,6 +45,13 @@ def supervised(work: Callable[[], int]) -> int:
         os.kill(parent, -code)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
     return code
+
+
+def _in_child(work: Callable[[], int]) -> int:
+    from curate.engine import time_limit
+
+    with time_limit.supervised():
+        return work()
 
 
 def _wait(child: int, waited: set[signal.Signals]) -> int:

@@ -12,8 +12,12 @@ def only_new_objects() -> Iterator[None]:
     """Within this context, the garbage collector visits only objects that were made in it.
 
     A reader makes millions of small objects, so there are many collections. Each of them would
-    visit all modules and functions of the process, of which none is garbage.
+    visit all modules and functions of the process, of which none is garbage. If the program that
+    calls curate has frozen objects itself, nothing is done: to unfreeze would unfreeze those too.
     """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield

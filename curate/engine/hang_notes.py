@@ -35,11 +35,11 @@ class Note:
 
     It is mapped into memory, so its content is kept when the process is ended. At SIGPROF,
     faulthandler adds the traceback of each thread, which shows that the timer ended the process,
-    and then the signal ends it.
+    and then the signal ends it. `attempt` identifies the inputs of the part and the limit.
     """
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, place: str, attempt: str) -> None:
+        self._place, self._attempt = place, attempt
         storage.delete(place)  # a process that is about to end may still have the old file
         self._file = open(place, "w+b", buffering=0)  # noqa: SIM115
         self._file.truncate(_NOTE_BYTES)
@@ -50,7 +50,7 @@ class Note:
         faulthandler.register(signal.SIGPROF, self._file, all_threads=True, chain=True)
 
     def begin(self, block: Block) -> None:
-        data = json.dumps(block).encode()[: _NOTE_BYTES - 1]
+        data = json.dumps([self._attempt, *block]).encode()[: _NOTE_BYTES - 1]
         self._map[: len(data) + 1] = data + b"\0"
 
     def close(self) -> None:
@@ -73,9 +73,12 @@ def place_of(folder: str, part: str) -> str:
     return os.path.join(tempfile.gettempdir(), f".curate-{os.getuid()}-{name}.work")
 
 
-def read_notes(place: str) -> set[Block]:
+def read_notes(place: str, attempt: str) -> set[Block]:
     """Returns the blocks of rows on which earlier attempts at a part hung, so that the process was
-    ended. `place` is the path of the part's note."""
+    ended. `place` is the path of the part's note.
+
+    Notes of attempts with another name than `attempt` are left out: their inputs or limits differ.
+    """
     listed: list[Any] = []
     if storage.size_and_stamp(place + _LIST):
         listed = json.loads(storage.read_bytes(place + _LIST))
@@ -83,4 +86,4 @@ def read_notes(place: str) -> set[Block]:
     if found and found[0] > _NOTE_BYTES:
         listed.append(json.loads(storage.read_bytes(place)[:_NOTE_BYTES].partition(b"\0")[0]))
         storage.write_bytes(place + _LIST, json.dumps(listed).encode())
-    return {Block(*block) for block in listed}
+    return {Block(*block) for made_by, *block in listed if made_by == attempt}

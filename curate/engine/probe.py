@@ -73,7 +73,7 @@ def probe(loaded: Loaded, rows: int) -> Probed:
     seconds = loaded.recipe.max_cpu_seconds
     with (
         tempfile.TemporaryDirectory(prefix="curate-probe-") as folder,
-        time_limit.limiting(folder, "probe", seconds),
+        time_limit.limiting(folder, "probe", "", seconds),
     ):
         media = MediaOptions(loaded.base, folder, loaded.recipe.media, seconds)
         failures: list[Failure] = []

@@ -25,6 +25,7 @@ from manifests.run.verify import Fault
 from manifests.storage import File
 
 _THREADS = 8
+"""Threads that count files at once (our choice). Reading releases the interpreter's lock."""
 
 
 class Recounted(NamedTuple):

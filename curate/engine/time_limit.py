@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from curate.engine.hang_notes import Block, Note, place_of, read_notes
 from manifests.errors import TimeLimitError
+from manifests.run.fingerprint import fingerprint
 
 T = TypeVar("T")
 
@@ -93,6 +94,8 @@ class TimeLimit:
         except (_OverTimeError, Exception):
             if not timer.is_over:
                 raise
+        finally:
+            timer.stop()  # again: the timer may have raised its exception in `__exit__`
         if timer.is_over:  # the result may contain the exception, as the error of a row
             raise self._over(block, seconds) from None
         return made
@@ -121,16 +124,21 @@ def current() -> TimeLimit:
 
 
 @contextlib.contextmanager
-def limiting(folder: str, part: str, seconds: float) -> Iterator[None]:
-    """Limit the CPU time of calls for a part to `seconds`, in a `with` block."""
+def limiting(folder: str, part: str, inputs: str, seconds: float) -> Iterator[None]:
+    """Limit the CPU time of calls for a part to `seconds`, in a `with` block.
+
+    `inputs` is a digest of what the part is made from. Blocks on which an earlier attempt hung are
+    passed over only if it had the same inputs and the same limit.
+    """
     global _current
     with contextlib.ExitStack() as stack:
         hung: set[Block] = set()
         note = None
         if _is_supervised and seconds:
             place = place_of(folder, part)
-            hung = read_notes(place)
-            note = stack.enter_context(contextlib.closing(Note(place)))
+            attempt = fingerprint([inputs, seconds])
+            hung = read_notes(place, attempt)
+            note = stack.enter_context(contextlib.closing(Note(place, attempt)))
         _current = TimeLimit(seconds, hung, note)
         try:
             yield
@@ -160,14 +168,18 @@ class _Timer:
         self.is_over = False
         self._seconds, self._hard = seconds, seconds * HARD_FACTOR if hard else 0.0
         self._is_main = threading.current_thread() is threading.main_thread()
+        self._before = signal.getsignal(signal.SIGVTALRM)
 
     def __enter__(self) -> None:
         if self._is_main:  # Python handles signals in the main thread only
-            self._before = signal.signal(signal.SIGVTALRM, self._raise)
+            signal.signal(signal.SIGVTALRM, self._raise)
             signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds, AGAIN_SECONDS)
         signal.setitimer(signal.ITIMER_PROF, self._hard)
 
     def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
         if self._is_main:

@@ -29,6 +29,7 @@ SAMPLED = 64
 """Number of last parts that a batch of rows reports, to compare them with those of other files (our
 choice: 4 kB of evidence, and all last parts of a batch of up to 64 rows)."""
 _SHOWN = 60
+"""The maximum length of a last part in a message, in characters (our choice)."""
 _KEPT = 4
 """Number of files for which a process keeps the last parts that several urls share (our choice):
 the tasks of a process read splits of the same files one after the other."""

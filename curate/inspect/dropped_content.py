@@ -18,6 +18,8 @@ CONTENT = ("content", "media", "objects")
 _WRITES_RECORDS = ("read", "rows")
 """Kinds of passes whose part files have complete records."""
 _BATCH_ROWS = 64
+"""Rows whose content is read at once (our choice): few, because a caller may need only the
+first."""
 
 
 def dropped(out: str, kinds: tuple[str, ...] = ("rows", "corpus", "decide")) -> Iterator[Any]:

@@ -118,6 +118,8 @@ def orientation(data: bytes) -> int:
             Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image,
         ):
             return exif_orientation(image)
+    except MemoryError:
+        raise
     except Exception:  # on broken bytes Pillow raises errors of many types
         return 1
 
@@ -129,6 +131,8 @@ def exif_orientation(image: Image) -> int:
     try:
         with warnings.catch_warnings(action="ignore"):
             value = image.getexif().get(_ORIENTATION)
+    except MemoryError:
+        raise
     except Exception:  # on a broken block Pillow raises errors of many types
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
@@ -276,6 +280,8 @@ def _other(view: memoryview) -> Header:
         ):
             mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
             return Header(mime, image.width, image.height)
+    except MemoryError:
+        raise
     except Exception as error:  # on broken bytes Pillow raises errors of many types
         raise MediaError(f"the file is not an image: {_reason(view, error)}.") from None
 

@@ -215,7 +215,7 @@ class Media:
         with decoder_output(prints=is_tiff(data)) as printed:
             try:
                 return self._decoded(data, ref)
-            except MediaError:
+            except (MediaError, MemoryError):
                 raise
             except Exception as error:  # on broken bytes Pillow raises errors of many types
                 caught = error

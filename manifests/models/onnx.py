@@ -33,6 +33,8 @@ class OnnxModel:
             providers.insert(0, "CUDAExecutionProvider")
         try:
             self._session = runtime.InferenceSession(data, options, providers=providers)
+        except MemoryError:
+            raise
         except Exception as error:  # on broken bytes onnxruntime raises errors of many types
             fault = f"this is not a working ONNX model: {error}"
             raise InputError(

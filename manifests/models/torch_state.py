@@ -69,6 +69,8 @@ def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
         raise InputError(
             f"this is not a PyTorch checkpoint of tensors: {error.message}", place
         ) from None
+    except MemoryError:
+        raise
     except Exception as error:  # on broken bytes zipfile and numpy raise errors of many types
         raise InputError(f"this is not a PyTorch checkpoint of tensors: {error}", place) from error
 

@@ -25,6 +25,8 @@ from manifests.storage.digest import fault_of
 from manifests.storage.file_entry import FileEntry
 
 _THREADS = 8
+"""Threads that check files at once (our choice). Reading and hashing release the interpreter's
+lock."""
 _SPLITS = "splits.json"
 _ROWS_OF_PART = {"read", "rows", "order"}
 """Kinds of passes that write the rows of their parts; other passes write columns for these rows, or

@@ -28,8 +28,10 @@ def first_answer(host: str, port: int, hello: bytes, tls: bool = False) -> bytes
     nothing within SECONDS."""
     place = f"{host}:{port}"
     try:
-        with socket.create_connection((host, port), SECONDS) as plain:
-            connection = _encrypted(plain) if tls else plain
+        with (
+            socket.create_connection((host, port), SECONDS) as plain,
+            _encrypted(plain) if tls else plain as connection,
+        ):
             connection.sendall(hello)
             answer = connection.recv(64)
     except TimeoutError:
@@ -45,7 +47,7 @@ def first_answer(host: str, port: int, hello: bytes, tls: bool = False) -> bytes
 
 def _encrypted(plain: socket.socket) -> socket.socket:
     """Returns the connection with TLS. The certificate is not checked here, because the library
-    that connects later checks it."""
+    that connects later checks it. `plain` gives its socket to it, so both have to be closed."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(plain)

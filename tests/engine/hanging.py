@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -22,9 +23,16 @@ def _loop() -> None:
         pass
 
 
+def _slow() -> None:
+    end = time.process_time() + 0.6
+    while time.process_time() < end:
+        pass
+
+
 WAYS: dict[str, Callable[[], object]] = {
     "loop": _loop,
     "regex": lambda: re.match(r"(a*)*b", "a" * 60),
+    "slow": _slow,  # takes 0.6 CPU seconds
     "c": lambda: sum(itertools.repeat(0)),  # never returns, and never looks at signals
 }
 
@@ -61,6 +69,20 @@ class CostlyHangs(Hangs):
 
     def batch_rows(self) -> int:
         return 40
+
+
+class HangsInDeciding(Hangs):
+    """Measure all records, but hang when these measures are compared with the bounds."""
+
+    def decide(self, measured: pa.Table) -> pa.Array | None:
+        WAYS[self.how]()
+        return None
+
+
+class CostlyHangsInDeciding(HangsInDeciding):
+    """The same step, with measures that are kept."""
+
+    costs = True
 
 
 class Warns(RowStep):

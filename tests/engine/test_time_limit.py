@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from curate import cli
+from curate.engine import time_limit
+from curate.engine.hang_notes import Block
+from manifests.errors import TimeLimitError
 from manifests.run.manifest import load_run
 from manifests.storage import parts
 from tests.runs import write_recipe
@@ -86,11 +92,81 @@ def test_a_reader_that_hangs_loses_the_rest_of_its_split(tmp_path: Path, how: st
     assert (counted.found, counted.used, counted.failed) == (4110, 4106, 4)
 
 
-def test_a_limit_of_0_limits_nothing(tmp_path: Path) -> None:
-    _data(tmp_path, rows=10)
-    write_recipe(tmp_path, SOURCE, steps=[{STEP: {"how": "c"}}], max_cpu_seconds=0)
+@pytest.mark.parametrize(("limit", "too_slow"), [(0, 0), (0.1, 1)])
+def test_a_limit_of_0_limits_nothing(tmp_path: Path, limit: float, too_slow: int) -> None:
+    _data(tmp_path, 7, rows=10)
+    write_recipe(tmp_path, SOURCE, steps=[{STEP: {"how": "slow"}}], max_cpu_seconds=limit)
     assert _curate(tmp_path, "--inline").returncode == cli.OK
-    assert not _quarantine(tmp_path)
+    assert len(_quarantine(tmp_path)) == too_slow
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["loop", "c"])
+@pytest.mark.parametrize("costs", [False, True])
+def test_a_step_that_hangs_in_deciding_stops_the_run(tmp_path: Path, how: str, costs: bool) -> None:
+    _data(tmp_path, rows=10)
+    step = "tests.engine.hanging:" + ("CostlyHangsInDeciding" if costs else "HangsInDeciding")
+    write_recipe(tmp_path, SOURCE, steps=[{step: {"how": how}}], max_cpu_seconds=0.2)
+    done = _curate(tmp_path, "--inline")
+    assert done.returncode == cli.FAILED
+    assert "HangsInDeciding, decide" in done.stderr
+    assert "raise max_cpu_seconds" in done.stderr
+
+
+NOTED = Block("step", 0, 1)
+
+
+def _asked(folder: Path, inputs: str, seconds: float) -> bool:
+    """Whether NOTED is worked on in another attempt at a part, with these inputs and limit."""
+    with time_limit.supervised(), time_limit.limiting(str(folder), "part", inputs, seconds):
+        try:
+            return time_limit.current().call(*NOTED, lambda: True)
+        except TimeLimitError:
+            return False
+
+
+@pytest.mark.parametrize(
+    ("inputs", "seconds", "asked"), [("same", 1, False), ("edited", 1, True), ("same", 2, True)]
+)
+def test_a_row_that_hung_is_passed_over_only_with_the_same_inputs_and_limit(
+    tmp_path: Path, inputs: str, seconds: float, asked: bool
+) -> None:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        time_limit.supervised(),
+        time_limit.limiting(str(tmp_path), "part", "same", 1),
+    ):
+        time_limit.current().call(*NOTED, lambda: None)
+        raise KeyboardInterrupt  # the process ends, and the note stays
+    [note] = tmp_path.iterdir()
+    note.write_bytes(note.read_bytes() + b"the traceback that faulthandler adds")
+    assert _asked(tmp_path, inputs, seconds) == asked
+
+
+def test_an_exception_of_the_timer_while_it_is_stopped_leaves_no_timer_armed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timer, before = time_limit._Timer, signal.getsignal(signal.SIGVTALRM)
+    monkeypatch.setattr(timer, "__exit__", lambda self, *_: self._raise(signal.SIGVTALRM, None))
+    with pytest.raises(TimeLimitError):
+        time_limit.TimeLimit(100, set(), None).call("step", 0, 1, lambda: None)
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+    assert signal.getsignal(signal.SIGVTALRM) == before
+
+
+@pytest.mark.parametrize(("system", "is_supervised"), [("linux", True), ("darwin", False)])
+def test_a_process_is_ended_only_where_another_starts_it_again(
+    tmp_path: Path, system: str, is_supervised: bool
+) -> None:
+    code = f"""
+        import sys
+        from curate.engine import time_limit
+        from curate.supervisor import supervised
+        sys.platform = "{system}"
+        sys.exit(supervised(lambda: 10 + time_limit._is_supervised))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == 10 + is_supervised
 
 
 @pytest.mark.ray

@@ -69,7 +69,7 @@ class DecidePart:
         errors = tuple(f".{name}" for name in ERRORS.names)
         table = view.read_columns((*columns, *errors, PASSED_OVER))
         measured = {name: table[name].combine_chunks() for name in columns}
-        with time_limit.limiting(self.folder, view.name, self.media.max_cpu_seconds):
+        with time_limit.limiting(self.folder, view.name, view.digest, self.media.max_cpu_seconds):
             drop = decide(step, measured, table.num_rows)
         passed_over = table[PASSED_OVER].combine_chunks()
         # Rows that were passed over have no measures, so they are not dropped.

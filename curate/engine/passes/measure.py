@@ -154,7 +154,7 @@ class MeasurePart:
         saved = Checkpoints(self.folder, view.name, digest, self.schema, earlier.blobs)
         raised = RaisedRows()
         with (
-            time_limit.limiting(self.folder, view.name, self.media.max_cpu_seconds),
+            time_limit.limiting(self.folder, view.name, digest, self.media.max_cpu_seconds),
             contextlib.closing(saved),
             contextlib.closing(self._media()) as media,
         ):

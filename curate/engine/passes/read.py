@@ -102,8 +102,9 @@ class ReadSplit:
         """Read a split, and return the commits of its parts. The first part is committed last; its
         commit has the counts of the whole split, and lists the file of the bytes that the reader
         stored."""
+        inputs = task.inputs_digest
         with (
-            time_limit.limiting(self.folder, task.part, self.media.max_cpu_seconds),
+            time_limit.limiting(self.folder, task.part, inputs, self.media.max_cpu_seconds),
             contextlib.closing(self.media.open()) as media,
             contextlib.ExitStack() as stack,
             only_new_objects(),
@@ -112,7 +113,7 @@ class ReadSplit:
             context = Context(self.media.base, media, blobs)
             read = CountedRead(self.reader, task.split, context)
             first, *others = self._parts(task.part, iter(read), blobs)
-        given = (task.inputs_digest, task.split.files[0].uri, [f"read {self.reader.name}"])
+        given = (inputs, task.split.files[0].uri, [f"read {self.reader.name}"])
         more = [files.commit(*given) for files in others]
         detail = {EVIDENCE: evidence.to_json(read.evidence)} if read.evidence else {}
         names = [files.part for files in others]

@@ -75,7 +75,7 @@ class RunSteps:
     def _run(self, steps: OpenedSteps, task: PartTask) -> Commit:
         view, fused = task.view, self.fused
         with (
-            time_limit.limiting(self.folder, view.name, self.media.max_cpu_seconds),
+            time_limit.limiting(self.folder, view.name, view.digest, self.media.max_cpu_seconds),
             part_files.writing(self.folder, view.name, fused.schema) as files,
         ):
             batches = view.read(fused.batch_rows)

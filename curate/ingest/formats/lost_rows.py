@@ -5,6 +5,7 @@ from __future__ import annotations
 from manifests.errors import FileError
 
 _SHOWN = 5
+"""The maximum number of ranges of lost rows in a message (our choice)."""
 
 
 class LostRows:

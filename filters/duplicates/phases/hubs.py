@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MIN_JOINED = 100
 """A unit is named if more than this many others are duplicates of it (our choice)."""
 _NAMED = 3
+"""The number of units that a note names (our choice)."""
 
 
 def note(space: Workspace, text: str) -> None:

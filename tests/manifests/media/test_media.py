@@ -13,7 +13,7 @@ from PIL import Image
 from manifests.errors import LimitError, MediaError, foreign_message
 from manifests.media import Limits, Media, Reference
 from manifests.media import media as module
-from manifests.media.header import Header
+from manifests.media.header import Header, orientation, probe
 from tests.make import make_image
 
 
@@ -211,3 +211,21 @@ def test_images_beyond_the_bytes_of_a_batch_are_decoded_again(
     assert media.image(second) is not media.image(second)
     media.forget()
     assert media.image(second) is media.image(second)
+
+
+def test_too_little_memory_is_no_fault_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiff = encode(Image.new("RGB", (8, 8)), "TIFF")
+    ref = save(tmp_path, tiff, "a.tif")
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", no_memory)
+    with pytest.raises(MemoryError):
+        Media(str(tmp_path)).image(ref)
+    with pytest.raises(MemoryError):
+        probe(tiff)
+    with pytest.raises(MemoryError):
+        orientation(b"Exif" + tiff)

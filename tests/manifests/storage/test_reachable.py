@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,17 @@ def test_a_medium_on_a_dead_endpoint_costs_its_record() -> None:
         Media().read(reference)
     with pytest.raises(MediaError, match="the endpoint 127"):
         Media().header(reference)
+
+
+def test_the_connection_with_tls_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[socket.socket] = []
+
+    def encrypted(plain: socket.socket) -> socket.socket:
+        made.append(socket.socket(fileno=plain.detach()))  # as SSLContext.wrap_socket does
+        made[0].settimeout(5)
+        return made[0]
+
+    monkeypatch.setattr(reachable, "_encrypted", encrypted)
+    with server(answer("200 OK")) as port:
+        assert reachable.first_answer("127.0.0.1", port, b"HEAD", tls=True)
+    assert made[0].fileno() == -1

@@ -50,7 +50,8 @@ class FileError(InputError):
 
 class CountError(InputError):
     """A reader did not account for every line, row or member of a file: each of them must be in a
-    record, in a failure, or counted as not used. The others are counted as quarantined."""
+    record, in a failure, or counted as not used. Lines, rows and members that are missing are
+    counted as quarantined."""
 
 
 class RowError(CurateError):

@@ -1,7 +1,7 @@
-"""Sorts the files that a source's path finds: those that are read, and those that are left aside.
+"""Sorts the files that a source's path finds: files that are read, and files that are left aside.
 
-A folder below the source in which curate wrote the output of a run is not listed at all, because
-its number of files differs from run to run.
+If curate wrote the output of a run into a folder below the source, this folder is not listed at
+all, because the number of files in it differs from run to run.
 """
 
 from __future__ import annotations

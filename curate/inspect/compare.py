@@ -109,8 +109,9 @@ def _ledgers(a: RunManifest, b: RunManifest) -> Iterator[Difference]:
 
 
 def _records(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Yield the numbers of records that only one of the runs wrote, then a difference for some of
-    these records: why the other run did not write it."""
+    """Yield how many records only run `a` wrote, and how many only run `b` wrote, as one
+    difference. Then yield a difference for some of these records, with the reason why the other run
+    did not write the record."""
     here, there = _written(a, out), _written(b, other)
     only_here = here.filter(pc.invert(pc.is_in(here, there)))
     only_there = there.filter(pc.invert(pc.is_in(there, here)))

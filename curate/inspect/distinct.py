@@ -36,7 +36,7 @@ class Sketch(NamedTuple):
 
 class Counts(NamedTuple):
     """The number of records in a set, and estimates of how many different texts, images and n-grams
-    they have."""
+    the records have."""
 
     records: int
     texts: int
@@ -78,8 +78,8 @@ def counts(sketch: Sketch) -> Counts:
 
 
 def estimate(registers: np.ndarray) -> float:
-    """Estimate how many different hashes were added to HyperLogLog registers. The result is that of
-    the library datasketch."""
+    """Estimate how many different hashes were added to HyperLogLog registers. The library
+    datasketch gives the same estimate for the same registers."""
     from datasketch import HyperLogLogPlusPlus
 
     return float(HyperLogLogPlusPlus(reg=registers.astype(np.int8)).count())

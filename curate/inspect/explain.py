@@ -55,9 +55,9 @@ class _Row(NamedTuple):
     """The row of the record after some of the passes, as a table of one row, and the row's index
     (`number`) in its part, not counting removed rows.
 
-    A costly step has two passes: the first measures, and the second decides. Between these,
-    `before_measuring` is the row as it was before the first; at any other time, it is the same as
-    `table`.
+    A costly step has two passes: the first measures, and the second decides. Between these two
+    passes, `before_measuring` is the row as it was before the first pass; at any other time, it is
+    the same as `table`.
     """
 
     table: pa.Table
@@ -192,7 +192,8 @@ def _shard_events(run: RunManifest, out: str, found: FoundRecord) -> Iterator[Ev
 
 
 def _not_written(run: RunManifest, out: str, name: str, record_id: str) -> Event | None:
-    """Explain why the record could not be written in a format; None if it could be written."""
+    """Explain why the record could not be written in the format `name`; None if it could be
+    written."""
     entry = next(e for e in run.passes if e.kind == "shards" and e.name == name)
     for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
         for row in shards.not_written(commit).to_pylist():

@@ -17,7 +17,7 @@ from manifests.storage import parts
 
 class Member(NamedTuple):
     """A record that was dropped as a duplicate. `of` is the id of the record that it duplicates,
-    and `similarity` is the similarity of both."""
+    and `similarity` is the similarity of these two records."""
 
     id: str
     origin: str

@@ -119,11 +119,11 @@ def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after:
 def _row_with(
     column: str, steps: list[Identity], number: int, before: pa.Table, after: pa.Table
 ) -> pa.Table | None:
-    """Return the row in which a column has the value that it had just before a step, given by its
-    number in `steps`: the row before the pass (`before`) or after it (`after`).
+    """Return the row in which a column has the value that it had just before a step, which is given
+    by its number in `steps`: the row before the pass (`before`) or the row after it (`after`).
 
-    Returns None if steps of the pass changed the column both before and after that point, so that
-    the value was never stored.
+    Returns None if the value was never stored: a step before the given step may have changed the
+    column, and the given step or a later step may have changed it again.
     """
     if column in after.column_names and not _rewritten(column, steps[number:]):
         return after

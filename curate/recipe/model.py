@@ -131,8 +131,9 @@ class Loaded(NamedTuple):
 
 
 def load(uri: str, settings: list[str] | None = None, base: str = "") -> Loaded:
-    """Read, expand and check a recipe file. `settings` are `path.to.field=value`, and are applied
-    last."""
+    """Read, expand and check a recipe file. `settings` are changes to it, such as
+    `steps.words.min=5`, and are applied after everything else. Relative uris start in the folder
+    `base`."""
     content, text = read(uri)
     for setting in settings or []:
         assign(content, setting, text)
@@ -156,7 +157,7 @@ def of_manifest(made: RunManifest, place: str, base: str = "") -> Loaded:
 
 def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> Loaded:
     """Build a recipe from plain data: the content of a recipe file or of a manifest. `text` has the
-    lines of the file, for error messages."""
+    lines of the file, for error messages. Relative uris start in the folder `base`."""
     text = text or Text("recipe", {}, {})
     _refuse_passwords(content, text, ())
     recipe = _model(Recipe, content, text, ())

@@ -144,8 +144,8 @@ class Boxes3d(RowStep):
     def _tests(
         self, boxes: np.ndarray, annotated: dict[str, np.ndarray], visible: VisibleBoxes
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Yields each reason of `REMOVED`, in this order, with the boxes that it removes: (n,)
-        bool.
+        """Yields each reason in `REMOVED`, in the order of `REMOVED`, with a mask (n,) of the boxes
+        that are removed for this reason.
 
         An unknown value is nan, which is neither under nor over a bound.
         """

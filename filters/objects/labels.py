@@ -106,8 +106,8 @@ class Labels(RowStep):
         return names
 
     def _renamed(self, labels: pa.Array, names: dict[str, str]) -> pa.Array:
-        """Returns the labels with the new names that `names` has for them, from the setting
-        `rename`; null for an empty label."""
+        """Returns the labels with their new names. `names` is a dict from old name to new name,
+        from the setting `rename`; a label that is not in it stays. An empty label becomes null."""
         if names:
             olds = normalise(pa.array(list(names), pa.string()), fold=True)
             found = pc.index_in(pc.utf8_lower(labels), olds)

@@ -34,8 +34,8 @@ class ImageCameras(NamedTuple):
 
 
 def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
-    """Returns the cameras and sizes of all images and videos in the column `media`, which has a
-    list of them for each record."""
+    """Returns the cameras and sizes of all images and videos in the column `media`. The column has
+    a list of images and videos for each record."""
     _, flat = media_lists(media)
     return ImageCameras(to_matrix(pc.struct_field(flat, "camera"), 4), shown_sizes(flat))
 

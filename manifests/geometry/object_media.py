@@ -14,9 +14,9 @@ def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndar
     """Returns (n,) int64: for each object, the index of its image among all images and videos of
     the batch; -1 if it has none.
 
-    The field `media` of an object is an index within the object's record. If it is null and the
-    record has exactly one image or video, this one is taken. If it is out of range, the result is
-    -1.
+    The field `media` of an object is an index within the object's record. If the field is null and
+    the record has exactly one image or video, the result is this image or video. If the index is
+    out of range, the result is -1.
     """
     offsets, _ = media_lists(media)
     count = np.diff(offsets)[objects.rows]

@@ -202,7 +202,7 @@ def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns, for each group of equal numbers in the sorted `owner`, the index at which the group
-    begins, and the number that is repeated in it.
+    begins, and the number itself.
 
     `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
     """

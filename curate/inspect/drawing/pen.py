@@ -121,8 +121,8 @@ def _free_position(
 
 
 def _cut_line(start: Point, end: Point, size: tuple[int, int]) -> list[Point] | None:
-    """Return the part of a line within `MARGIN` of the image (Liang and Barsky 1984), or None if
-    the whole line is outside."""
+    """Return the part of a line that is to be drawn (Liang and Barsky 1984), or None if there is
+    none. The rest of the line is farther from the image than `MARGIN` times the image's size."""
     first, last = 0.0, 1.0
     for axis in (0, 1):
         along = end[axis] - start[axis]

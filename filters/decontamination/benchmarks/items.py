@@ -34,7 +34,8 @@ class Item(NamedTuple):
 
 
 def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
-    """Yields the items of all files of a benchmark, in order. `place` is its full path.
+    """Yields the items of all files of a benchmark, in order. `place` is the full path of the
+    benchmark.
 
     Raises InputError for the first item that is invalid.
     """

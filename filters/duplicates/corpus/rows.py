@@ -60,7 +60,8 @@ class RowReader:
 @dataclass(frozen=True)
 class DescribeSource:
     """Reads the units of a source (records or single images), and computes the hashes and keys by
-    which they are compared."""
+    which they are compared: those that the rules `equal` compute, and those of the kind of
+    near-duplicate `kind`, if it is given."""
 
     rows: RowReader
     kind: Kind | None

@@ -41,8 +41,9 @@ def range_starts(sorted_hashes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def read_range(folder: str, sources: Iterable[Source], ending: str, number: int) -> pa.Table | None:
-    """Returns the rows of one range of hashes from the files of all sources, in one table. Its
-    column `unit` has ids that are unique in the corpus.
+    """Returns the rows of range `number` of the hashes, from the files of all sources, in one
+    table. The file of a source has the name of the source and the ending `ending`. The column
+    `unit` of the result has ids that are unique in the corpus.
 
     Returns None if no source wrote a file with this ending.
     """

@@ -1,5 +1,7 @@
-"""Finds images that may look the same: the Hamming distance of their perceptual hashes is small,
-mirrored or not. Whether they do look the same is decided by their small colour images."""
+"""Finds images that may look the same, because the Hamming distance of their perceptual hashes is
+small, either as the images are or with one of them mirrored. Whether they do look the same is
+decided by their small colour images.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ computes."""
 
 class Tolerance(NamedTuple):
     """Two images look the same if their hashes differ in at most `distance` bits, and their small
-    colour images by at most `colour_distance` gray levels; both mirrored or not."""
+    colour images differ by at most `colour_distance` gray levels. They also look the same if this
+    is true after one of the two images is mirrored."""
 
     distance: int
     colour_distance: float

@@ -57,8 +57,8 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
 
 def _with_bands(settings: dict[str, Any]) -> dict[str, Any]:
     """Returns the settings of minhash, completed with the numbers of bands and rows that follow
-    from the threshold. If one of the settings is not a valid number, all are returned unchanged,
-    because they are checked later."""
+    from the threshold. If one of the settings is not a valid number, the settings are returned
+    unchanged: a later check reports the mistake."""
     if any(settings[n] is True for n in ("bands", "rows")):
         return settings
     try:

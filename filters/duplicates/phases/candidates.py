@@ -37,8 +37,9 @@ class KeyRange(NamedTuple):
     """The input of a task that compares units: the keys of range `number` except its hot keys, or
     the single hot key `hot`. A hot key is a key that too many units have for one task.
 
-    The entries of a hot key are split into `slices` slices. The task compares the entries of slice
-    `first` with those of slice `second`, which may be the same slice.
+    The entries of a hot key (one for each unit that has the key) are split into `slices` slices.
+    The task compares the entries of slice `first` with those of slice `second`, which may be the
+    same slice.
     """
 
     number: int

@@ -17,9 +17,9 @@ class Survivors(NamedTuple):
     """The result for each of the n units of a forest: arrays (n,), in the order of the forest.
 
     `survivor` int64: the position of the best unit of the family. `duplicate_of` int64: the
-    position of the next unit on the path to the survivor, which may be the survivor itself. Both
-    are -1 for units that stay. `similarity` float32: the similarity of the unit and `duplicate_of`.
-    `family_size` int32: the number of units in the family.
+    position of the next unit on the path to the survivor, which may be the survivor itself. For a
+    unit that stays, `survivor` and `duplicate_of` are -1. `similarity` float32: the similarity of
+    the unit and `duplicate_of`. `family_size` int32: the number of units in the family.
     """
 
     survivor: np.ndarray

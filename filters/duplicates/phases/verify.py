@@ -77,7 +77,7 @@ def _sorted_by_component(pairs: Edges) -> Edges:
 
 def _write_wanted(pairs: Edges, uri: str) -> list[int]:
     """Writes, to the file `uri`, the units that the slices of the pairs need, in one record batch
-    for each source. Returns the numbers of these sources.
+    for each source that has such units. Returns the numbers of these sources.
 
     Each row of a batch is (slice, number of the unit in its source); rows are sorted.
     """

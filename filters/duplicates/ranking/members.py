@@ -46,11 +46,11 @@ class Members(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadMembers:
-    """A task: reads the id and the ranks of each member in a source, and the hashes and colours of
-    its images.
+    """A task: reads the id and the ranks of each member in a source and, if `looks` is true, the
+    hashes and colours of the member's images.
 
-    `units_uri`: a file that lists the members. Units of an earlier run are not ranked: their ranks
-    are all 0.
+    `keep` are the sort keys of the ranks. `units_uri` is a file that lists the members. Units of an
+    earlier run are not ranked: their ranks are all 0.
     """
 
     rows: RowReader
@@ -86,7 +86,9 @@ def read_members(
 ) -> Members:
     """Reads the data of some units on the workers, in one task for each source that has such units.
 
-    `members` are ascending unit ids; `name` is the name of the phase.
+    `members` are ascending unit ids. `keep` are the sort keys by which the units are ranked. If
+    `looks` is true, the hashes and colours of the units' images are read too. `name` is the name of
+    the phase.
     """
     numbers, own = split_unit_ids(members)
     with_members, starts = np.unique(numbers, return_index=True)
@@ -115,9 +117,9 @@ def _joined(tables: Iterable[pa.Table], keys: int, looks: bool) -> Members:
 def image_similarity(
     members: Members, first: np.ndarray, second: np.ndarray, tolerance: Tolerance
 ) -> np.ndarray:
-    """Returns the similarity (float32) of the images of two records, for each pair of records: 1 -
-    bits / 64 of the least similar images; 0 if an image does not look the same as the image at the
-    same position.
+    """Returns the similarity (float32) of the images of two records, for each pair of records. It
+    is 1 - bits / 64 of the two least similar images at the same position; 0 if two images at the
+    same position do not look the same.
 
     `first` and `second` are (n,) positions of members; both records of a pair have the same number
     of images.

@@ -94,8 +94,9 @@ def sort_keys(keep: Iterable[str | Mapping[Any, tuple[str, ...]]]) -> tuple[Sort
 
 
 def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
-    """Returns, for each record, the sum of the pixels or of the bytes of its images and videos, or
-    the number of these, as `measure` says; nan if a value is unknown."""
+    """Returns, for each record, the value of `measure` (`media.pixels`, `media.bytes` or
+    `media.count`): the sum of the pixels, or of the bytes, of the record's images and videos, or
+    the number of its images and videos; nan if a value is unknown."""
     offsets, flat = media_lists(table["media"])
     if measure == "media.count":
         return np.diff(offsets).astype(np.float64)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from curate.cli import DIFFERS, FAILED, MISTAKE, OK, OVER_BUDGET, run
+from curate.commands.diff import SAME
 from manifests.run.manifest import load_run
 
 Capture = pytest.CaptureFixture[str]
@@ -154,7 +155,10 @@ def test_rerun_makes_the_same_bytes_from_the_manifest_alone(
         "-q",
     ]
     code, output = answer(capsys, *arguments)
-    assert (code, output.startswith("no differences: both runs have the same bytes")) == (OK, True)
+    assert (code, output.startswith("no differences: the manifests state the same digests")) == (
+        OK,
+        True,
+    )
 
 
 def test_rerun_names_exactly_the_input_that_differs(
@@ -179,13 +183,45 @@ def test_rerun_names_exactly_the_input_that_differs(
     assert changed[0].startswith("data/photos/")
 
 
+def test_rerun_refuses_the_folder_of_the_run_itself_by_any_path(
+    demo: Path, tmp_path: Path, capsys: Capture, monkeypatch: Any
+) -> None:
+    (tmp_path / "link").symlink_to(demo / "out")
+    monkeypatch.chdir(demo)
+    before = (demo / "out" / "manifest.json").read_bytes()
+    for place in ("out", "out/", "./data/../out", demo / "out", tmp_path / "link"):
+        assert run(["rerun", "out", "-o", str(place), "--inline", "-q"]) == MISTAKE
+        assert "Name a new folder, such as out-rerun." in capsys.readouterr().err
+    assert (demo / "out" / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["shards/data-00000-*.arrow", "quarantine.arrow"])
+def test_a_comparison_names_a_file_that_is_not_what_its_manifest_states(
+    demo: Path, tmp_path: Path, capsys: Capture, name: str
+) -> None:
+    shutil.copytree(demo / "out", tmp_path / "old")
+    shutil.copytree(demo / "out", tmp_path / "new")
+    path = next((tmp_path / "old").glob(name))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    again = ["rerun", tmp_path / "old", "-o", tmp_path / "new", "--inline", "-q"]
+    code, output = answer(capsys, *again)
+    assert (code, output.splitlines()[0]) == (DIFFERS, str(path))
+    path.write_bytes(b"")
+    for pair in (("old", "new"), ("new", "old")):
+        code, output = answer(capsys, "diff", *(tmp_path / one for one in pair))
+        assert code == DIFFERS
+        assert f"{path}\n  - the file has 0 bytes, not {len(data)}" in output
+
+
 def test_diff_lists_settings_ledger_and_records_that_differ(
     demo: Path, tmp_path: Path, capsys: Capture, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(demo)
     assert answer(capsys, "diff", "out", "out") == (
         OK,
-        "no differences: both runs have the same bytes\n",
+        f"{SAME}\n",
     )
     run(
         [

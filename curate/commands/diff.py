@@ -8,13 +8,14 @@ import json
 from curate.cli import DIFFERS, OK
 from curate.inspect.compare import Difference, differences
 
+SAME = (
+    "no differences: the manifests state the same digests, and the files of both runs have these "
+    "digests"
+)
+
 
 def main(options: argparse.Namespace) -> int:
-    return report(
-        differences(options.run, options.other),
-        options.json,
-        "no differences: both runs have the same bytes",
-    )
+    return report(differences(options.run, options.other), options.json, SAME)
 
 
 def report(found: list[Difference], as_json: bool, same: str) -> int:

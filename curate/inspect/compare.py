@@ -12,6 +12,7 @@ from curate.engine.part_files import DROPPED, PART, QUARANTINE
 from manifests import storage
 from manifests.run import manifest
 from manifests.run.manifest import PassEntry, PassManifest, RunManifest
+from manifests.run.verify import damaged_files
 from manifests.storage import parts
 
 _EXAMPLES = 5
@@ -32,10 +33,13 @@ def differences(out: str, other: str) -> list[Difference]:
     """Return all differences, causes first: recipe, versions, steps, inputs, then ledger, records,
     shards and passes.
 
-    The list is empty if the two runs made the same bytes. Only the first pass that differs is
-    compared.
+    The list is empty if the manifests of the two runs state the same digests, and all files have
+    these digests. Every file is read to check this. If files differ from their manifests, these
+    differences alone are returned. Of the passes, only the first that differs is compared.
     """
     a, b = manifest.load_run(out), manifest.load_run(other)
+    if damaged := [*_damaged(a, out), *(_damaged(b, other) if other != out else ())]:
+        return damaged
     if a.digest == b.digest:
         return []
     found = [
@@ -51,6 +55,13 @@ def differences(out: str, other: str) -> list[Difference]:
     ]
     found = found or list(_settings("fingerprint of pass", _fingerprints(a), _fingerprints(b)))
     return found or [Difference("digest of the run", a.digest, b.digest)]
+
+
+def _damaged(run: RunManifest, out: str) -> Iterator[Difference]:
+    """Yield a difference between each file of a run that is not as its manifest states, and the
+    manifest."""
+    for fault in damaged_files(run, out):
+        yield Difference(fault.place, fault.fault, "a file as the manifests of its run state it")
 
 
 def _settings(what: str, here: Any, there: Any) -> Iterator[Difference]:

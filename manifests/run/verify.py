@@ -75,9 +75,7 @@ def verify(folder: str) -> Verified:
     run = manifest.load_run(folder)
     passes, faults = _passes(run, folder)
     files = [*_entries(run, passes)]
-    with ThreadPoolExecutor(_THREADS) as threads:
-        found = threads.map(lambda one: _file(folder, *one), files)
-        wrong = {fault.place: fault for fault in found if fault}
+    wrong = _wrong(folder, files)
     faults += wrong.values()
     faults += [*_ledgers(run, folder, passes), *_rows(folder, passes, wrong)]
     covered = {name for name, _ in files}
@@ -88,6 +86,20 @@ def verify(folder: str) -> Verified:
     uncovered, damaged = _uncovered(folder, covered)
     size_bytes = sum(entry.size_bytes for _, entry in files)
     return Verified(len(files), size_bytes, faults + damaged, uncovered)
+
+
+def damaged_files(run: RunManifest, folder: str) -> list[Fault]:
+    """Reads every file that the manifests of a run name. Returns a fault for each file that is
+    missing, or that differs from its manifest in size or digest."""
+    passes, faults = _passes(run, folder)
+    return [*faults, *_wrong(folder, [*_entries(run, passes)]).values()]
+
+
+def _wrong(folder: str, files: list[tuple[str, FileEntry]]) -> dict[str, Fault]:
+    """Returns the faults of files, by path. `files` is the result of `_entries`."""
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = threads.map(lambda one: _file(folder, *one), files)
+        return {fault.place: fault for fault in found if fault}
 
 
 def _passes(run: RunManifest, folder: str) -> tuple[list[_Pass], list[Fault]]:

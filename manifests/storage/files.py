@@ -144,6 +144,18 @@ def is_inside(folder: str, uri: str) -> bool:
     return os.path.commonpath([root, os.path.realpath(place)]) == root
 
 
+def is_same_folder(one: str, other: str) -> bool:
+    """Returns whether two paths or URLs name the same folder: also if one is relative, or leads
+    there by a link."""
+    if is_remote(one) or is_remote(other):
+        plain = (uri.partition("?")[0].rstrip("/") for uri in (one, other))
+        return len({*plain}) == 1
+    both = [uri.removeprefix("file://") for uri in (one, other)]
+    if all(map(os.path.exists, both)):
+        return os.path.samefile(*both)
+    return os.path.realpath(both[0]) == os.path.realpath(both[1])
+
+
 def make_folder(uri: str) -> None:
     with storage_errors(uri):
         if not is_remote(uri):

@@ -239,8 +239,8 @@ def _u24(view: memoryview, at: int) -> int:
 
 
 def _gif(view: memoryview) -> Header:
-    """Returns the header of a GIF. The size is that of the screen, enlarged to contain the first
-    frame, as in decoders."""
+    """Returns the header of a GIF. The size is that of the GIF's logical screen, enlarged to
+    contain the first frame, as in decoders."""
     width, height, flags = _gif_screen(view, 6)
     at = 13 + _palette_bytes(flags)
     for _ in range(_MAX_BLOCKS):

@@ -235,7 +235,7 @@ class Media:
 
     def _reduce(self, image: Image) -> tuple[float, float] | None:
         """Asks the codec to decode the image at a smaller scale. Returns the size of the image at
-        that scale, not rounded; None if the codec cannot scale."""
+        that scale, not rounded; None if the codec cannot scale, or if full size is needed."""
         if not self._side:
             return None
         scale = min(image.width, image.height) / self._side

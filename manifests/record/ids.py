@@ -15,8 +15,8 @@ from manifests.record.columns import one_chunk
 
 
 def record_id(source: str, key: str) -> str:
-    """Returns the id of a record: 32 hex digits, which do not depend on where the files are
-    stored."""
+    """Returns the id of a record: a hash of `source` and `key` as 32 hex digits, which does not
+    depend on where the files are stored."""
     return hashlib.blake2b(f"{source}\0{key}".encode(), digest_size=16).hexdigest()
 
 
@@ -33,7 +33,9 @@ def record_ids(source: str, keys: Iterable[str]) -> pa.Array:
 
 
 def child_ids(parents: Sequence[str], ordinals: Sequence[int]) -> pa.Array:
-    """Returns the ids of rows that a reshape step makes. Each is a hash of (parent id, ordinal)."""
+    """Returns the ids of new rows that a reshape step makes. The id of new row i is a hash of
+    parents[i], the id of the row that it was made from, and ordinals[i], a number that differs for
+    each new row of the same parent."""
     return pa.array([record_id(p, str(n)) for p, n in zip(parents, ordinals, strict=True)])
 
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 
 class Counted(BaseModel):
-    """Counts what became of the files, or of the lines, rows, elements or members, of a source. For
-    every kind of unit: found = used + failed + left aside.
+    """Counts the units of a source, and what became of them. A unit is a file, or a line, row,
+    element or member of a file. For every kind of unit: found = used + failed + left aside.
 
     Left aside are units that are neither used nor an error, such as blank lines. `a + b` adds up
     two counts. `found` is counted apart from the parser. In a range of a file where this is not

@@ -135,8 +135,8 @@ def each_row(
     """Call `work(row)` once for every row number of the batch. If the call raises an error, the
     error is added to `errors` for this row.
 
-    An error of a class in `later` is transient. A MemoryError, and a CurateError that is not a
-    RowError, are not caught.
+    The cause of an error of a class in `later` counts as temporary. A MemoryError, and a
+    CurateError that is not a RowError, are not caught.
     """
     for row in range(batch.num_rows):
         try:

@@ -85,15 +85,13 @@ def image_pairs(out: str, each: int, step: str | None) -> ImagePairs:
     run = manifest.load_run(out)
     folder, made, name = _hashed(run, out)
     distance, colour_distance = _settings(run, out, step)
-    known = _images(folder, made, name)
-    hashed = np.flatnonzero(np.asarray(known["hash"].is_valid()))
-    keys = _keys(known)
-    chosen = hashed[np.argsort(keys[hashed], kind="stable")]
-    compared = known.take(pa.array(chosen[:MAX_IMAGES]))
+    known, without, compared = _images(folder, made, name)
     words, colours = _words(compared), _colours(compared)
     distinct = _distinct(words, colours)
     images = looks(np.arange(len(distinct) + 1), words[distinct], colours[distinct])
-    found = near_pairs(images, keys[chosen[distinct]], MAX_BITS, colour_distance, each)
+    found = near_pairs(
+        images, np.asarray(compared["key"])[distinct], MAX_BITS, colour_distance, each
+    )
     ends = np.concatenate([np.empty((0, 2), np.int64), *found.sampled])
     levels = colour_differences(images, ends[:, 0], ends[:, 1])
     bits = np.repeat(np.arange(MAX_BITS + 1), [len(some) for some in found.sampled])
@@ -101,8 +99,8 @@ def image_pairs(out: str, each: int, step: str | None) -> ImagePairs:
     shown = [ImageOfRecord(*values) for values in _described(rows)]
     return ImagePairs(
         compared.num_rows,
-        len(hashed),
-        known.num_rows - len(hashed),
+        known,
+        without,
         compared.num_rows - len(distinct),
         distance,
         colour_distance,
@@ -145,18 +143,41 @@ def _kind(step: type[Step]) -> str:
     return f"{step.__module__}:{step.__qualname__}"
 
 
-def _images(folder: str, made: PassManifest, name: str) -> pa.Table:
-    """Return a table with a row for each image of the records of a pass: its record, its number in
-    the record, its entry in the column `media`, its hash, the hash of its mirror image, and its
-    small colour image."""
-    tables = [_of_records(table) for table in _records(folder, made, name)]
-    if not tables:
+def _images(folder: str, made: PassManifest, name: str) -> tuple[int, int, pa.Table]:
+    """Return how many images of the records of a pass have a hash, and how many have none; and a
+    table of the MAX_IMAGES images with a hash and the lowest keys, in the order of their keys.
+
+    A row of the table has the image's record, its number in the record, its entry in the column
+    `media`, its hash, the hash of its mirror image, its small colour image, and its key. Parts are
+    read one after the other, so at most twice as many rows are in memory, and one part.
+    """
+    with_hash, without, rows = 0, 0, 0
+    chosen: list[pa.Table] = []
+    for table in _records(folder, made, name):
+        images = _of_records(table)
+        hashed = images.filter(images["hash"].is_valid())
+        with_hash += hashed.num_rows
+        without += images.num_rows - hashed.num_rows
+        chosen.append(hashed.append_column("key", pa.array(_keys(hashed))))
+        rows += hashed.num_rows
+        if rows > 2 * MAX_IMAGES:
+            chosen = [_lowest(chosen)]
+            rows = chosen[0].num_rows
+    if not chosen:
         raise InputError(
             f"the step '{name}' stored no colours, because curate was older when the run was made.",
             folder,
             "Run its recipe again, with a new output folder.",
         )
-    return pa.concat_tables(tables).combine_chunks()
+    return with_hash, without, _lowest(chosen)
+
+
+def _lowest(images: list[pa.Table]) -> pa.Table:
+    """Return the MAX_IMAGES images of these tables with the lowest keys, in the order of their
+    keys; of images with the same key, the first comes first."""
+    known = pa.concat_tables(images).combine_chunks()
+    order = np.argsort(np.asarray(known["key"]), kind="stable")
+    return known.take(pa.array(order[:MAX_IMAGES])).combine_chunks()
 
 
 def _records(folder: str, made: PassManifest, name: str) -> Iterator[pa.Table]:

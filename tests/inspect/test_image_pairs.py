@@ -7,12 +7,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image, ImageOps
 
 from curate.cli import FAILED, OK, run
+from curate.inspect import image_pairs
+from curate.inspect.image_pairs import _images, _lowest
 from manifests.kernels.look_alike import BYTES, looks
 from manifests.kernels.near_pairs import near_pairs
+from manifests.run.manifest import PassManifest, load_run
 from tests.runs import run_recipe
 
 Capture = pytest.CaptureFixture[str]
@@ -69,6 +73,31 @@ def test_pairs_are_counted_by_distance_and_drawn(base: Path, capsys: Capture) ->
         left, right = (np.asarray(drawn.crop((x, 40, x + 300, 250))).astype(int) for x in (8, 336))
     assert left.std() > 5
     assert right.std() > 5
+
+
+def test_of_many_images_those_with_the_lowest_keys_are_held(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_recipe(tmp_path, *[{"name": name, "reader": "folder", "path": str(base / "photos")}
+                           for name in "abcd"], steps=["image_hash"])  # fmt: skip
+    everything = _images(*_hashed(tmp_path))
+    monkeypatch.setattr(image_pairs, "MAX_IMAGES", 3)
+    held: list[int] = []
+
+    def lowest(images: list[pa.Table]) -> pa.Table:
+        held.append(sum(table.num_rows for table in images))
+        return _lowest(images)
+
+    monkeypatch.setattr(image_pairs, "_lowest", lowest)
+    with_hash, without, chosen = _images(*_hashed(tmp_path))
+    assert (with_hash, without) == everything[:2] == (24, 4)
+    assert chosen.equals(everything[2].slice(0, 3).combine_chunks())
+    assert max(held) < 24, "never all images at once"
+
+
+def _hashed(base: Path) -> tuple[str, PassManifest, str]:
+    out = str(base / "out")
+    return image_pairs._hashed(load_run(out), out)
 
 
 def test_numbers_are_printed_as_a_table(base: Path, capsys: Capture) -> None:

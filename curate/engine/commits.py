@@ -34,8 +34,8 @@ class Damage(NamedTuple):
 
     @property
     def was_read(self) -> bool:
-        """Whether the damaged file exists, so that later parts may have been made from its wrong
-        bytes."""
+        """Whether the damaged file exists. If so, later passes may have read its wrong bytes and
+        made parts from them; a missing file was not read."""
         return self.fault != MISSING
 
 
@@ -58,7 +58,8 @@ def unchanged(folder: str, commit: Commit) -> bool:
 
 @dataclass(frozen=True)
 class _Check:
-    """Checks the files of a commit, in a thread or on a worker."""
+    """Compares the files that a commit lists with their entries in the commit, in a thread or on a
+    worker. Returns the files that differ. `folder` has the files."""
 
     folder: str
 

@@ -105,8 +105,9 @@ class CountedRead:
             self.evidence = evidence.total([self.evidence, batch.evidence])
 
     def _failure(self, error: FileError | TimeLimitError | None) -> Failure | None:
-        """Returns an entry for the units (lines, rows, ...) that the reader did not report, or for
-        `error`, which ended the reading; None if there is neither."""
+        """Returns a Failure for the units (lines, rows, ...) of the split that the reader did not
+        report; None if it reported all. `error` is the error that ended the reading, or None; it
+        becomes a Failure too, with the units that were not reported."""
         missing = self._missing()
         if error is None and not missing:
             return None

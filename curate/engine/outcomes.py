@@ -31,7 +31,8 @@ range of a file that could not be read."""
 
 
 class Answer(NamedTuple):
-    """The result of a step for a batch, validated, with the column names of this run.
+    """The result of a step for a batch, after it was checked. Columns have their names in this run,
+    such as `words-2.count` for the second step `words`.
 
     `drop` (string) has the drop reason of each row, null for a row that stays. `errors` is a table
     with the columns of `ERRORS`, null for a row without an error.

@@ -185,7 +185,9 @@ class PlannedStep(NamedTuple):
         return record.one_chunk(value)
 
     def reasons(self, drop: pa.Array | None, rows: int) -> pa.Array:
-        """string (rows,): the drop reasons, null for rows that stay."""
+        """string (rows,): the drop reason of each row, null for a row that stays. `drop` is what
+        the step returned: such an array, or None if all rows stay. Raises StepError if `drop` has
+        another type or number of values."""
         if drop is None:
             return pa.nulls(rows, pa.string())
         found = self.values(drop, "drop", rows)

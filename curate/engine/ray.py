@@ -252,7 +252,8 @@ class _Actors:
         self._starting[actor.__ray_ready__.remote()] = actor
 
     def _give(self, waiting: Iterator[tuple[Any, int]]) -> None:
-        """Assign an item to every free actor. Items whose worker died are assigned first."""
+        """Assign an item to every free actor. Items whose actor died are assigned first. `waiting`
+        yields the other items, each with 0, the number of actors that died while they had it."""
         while self._free:
             known = self._again.pop() if self._again else next(waiting, None)
             if known is None:

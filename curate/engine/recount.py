@@ -115,7 +115,8 @@ def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
 
 
 def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -> Iterator[Fault]:
-    """Yields a fault for each file that the run read and that does not exist now."""
+    """Yields a fault for each file that the run read and that does not exist now. `stated` and
+    `saved` have the files of the run, and `groups` has the files that exist now."""
     there = {file.uri for group in groups for file in group}
     for uri in dict.fromkeys([*stated, *saved.files]):
         if uri not in there:
@@ -125,11 +126,12 @@ def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -
 def _group(
     group: list[File], saved: Saved, then: Units | None, now: Units | str
 ) -> Iterator[Fault]:
-    """Yields the differences between a group of files in the run and now. `then` and `now` are the
-    numbers of units (lines, rows, ...); `now` is a text if they cannot be counted.
+    """Compares a group of files with what the run recorded, and yields the differences. `then` is
+    the number of units (lines, rows, ...) in the run, None if the run did not read the group. `now`
+    is the present number, or an error text if the units cannot be counted.
 
-    If the sizes and times of the files are the same, a difference is another number of units.
-    Otherwise, it is a file that is new or has changed.
+    If the files have the sizes and times that they had in the run, only the number of units can
+    differ. Otherwise, the difference is that a file is new or has changed.
     """
     first = group[0].uri
     is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0

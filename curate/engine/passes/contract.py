@@ -140,8 +140,8 @@ class Pass(ABC, Generic[T]):
         return not (retry and any(account.quarantined for account in commit.ledger))
 
     def errors(self, commit: Commit) -> int:
-        """Return how many inputs are quarantined by the part with this commit, in this pass or, for
-        a costly step, in the pass after it."""
+        """Return how many inputs of the part with this commit have an error: this pass quarantines
+        them or, for a costly step, this pass finds them and the next pass quarantines them."""
         return sum(sum(account.quarantined.values()) for account in commit.ledger)
 
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:

@@ -142,7 +142,7 @@ class MeasurePart:
     @property
     def schema(self) -> pa.Schema:
         """The columns of the sidecar file of a part: measures, rewritten columns, errors, and
-        PASSED_OVER."""
+        PASSED_OVER (true for a row that the step does not process)."""
         fields = [pa.field(name, kind) for name, kind in self.step.measures.items()]
         fields += [record.SCHEMA.field(name) for name in self.step.step.rewrites]
         errors = (field.with_name(f".{field.name}") for field in ERRORS)

@@ -43,8 +43,8 @@ class OrderTask(NamedTuple):
 
 @dataclass(frozen=True)
 class OrderPass(Pass[OrderTask]):
-    """Sorts the rows of all parts into the order of the shards. `before` lists the steps that added
-    columns."""
+    """Sorts the rows of all parts into the order of the shards. `before` lists the steps that ran
+    earlier and added columns."""
 
     kind: ClassVar[str] = "order"
 

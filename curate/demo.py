@@ -184,8 +184,8 @@ def _photo_name(number: int) -> str:
 
 
 def _lines() -> bytes:
-    """Make captions as JSON lines: one has no text, one has no image, and the last line is cut in
-    half."""
+    """Make captions as JSON lines: one line has no text, one line has no image, and the last line
+    is cut in half."""
     rows: list[dict[str, Any]] = [
         {"file": _photo_name(n), "caption": _drawing(10_000 + n)[1]} for n in range(0, _PHOTOS, 2)
     ]
@@ -196,8 +196,8 @@ def _lines() -> bytes:
 
 
 def _chats() -> bytes:
-    """Make conversations about the photos, in LLaVA's format; one has two image tags for one
-    image."""
+    """Make conversations about the photos, in LLaVA's format. One conversation has two image tags
+    but only one image."""
     rows = [
         {
             "id": f"chat-{n}",
@@ -215,8 +215,8 @@ def _chats() -> bytes:
 
 
 def _boxes() -> bytes:
-    """Make COCO boxes of the shapes on the photos: one has no width, one is far outside its
-    image."""
+    """Make COCO boxes of the shapes on the photos: one box has no width, and one box is far outside
+    its image."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for n in range(0, _PHOTOS, 2):

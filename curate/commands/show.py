@@ -83,8 +83,8 @@ def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]
 
 
 def _candidates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the rows that the options select: those that were written, dropped or quarantined, from
-    one source or all sources."""
+    """Yield the rows that the options select: written, dropped or quarantined rows, of one source
+    or of all sources."""
     if options.quarantined:
         rows = _quarantined(options.run)
     else:

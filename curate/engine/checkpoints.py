@@ -118,8 +118,8 @@ class Checkpoints:
         self._tables = []
 
     def _committed(self) -> list[Commit]:
-        """The intact checkpoints of an interrupted run, up to the first one that is missing or
-        changed."""
+        """The checkpoints that an interrupted run saved, in order, up to the first checkpoint that
+        is missing or changed. Later checkpoints are not used."""
         found: list[Commit] = []
         while True:
             commit = manifest.load_commit(storage.join(self._place, f"{len(found):05d}.json"))

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def only_new_objects() -> Iterator[None]:
-    """Within this context, the garbage collector visits only objects that were made in it.
+    """In a `with` block of this function, the garbage collector visits only objects that were made
+    in the block.
 
     A reader makes millions of small objects, so there are many collections. Each of them would
     visit all modules and functions of the process, of which none is garbage. If the program that

@@ -227,7 +227,7 @@ def _digest_of_version(uri: str, size_and_stamp: tuple[int, int] | None) -> str:
 
 
 def part_schema(steps: list[PlannedStep]) -> pa.Schema:
-    """The columns of a part after these steps: those of the record, then the measures of each
+    """The columns of a part after these steps: the columns of a record, then the measures of each
     step."""
     fields = list(record.SCHEMA)
     fields += [pa.field(n, t) for s in steps for n, t in s.measures.items()]

@@ -27,7 +27,7 @@ def run_reshape(
     dropped_as: pa.Schema,
 ) -> StepResult:
     """Replace the rows selected by `mask` with the records that the step makes from them.
-    `selected` are these rows; a mask of None selects all.
+    `selected` has the selected rows; if `mask` is None, all rows are selected.
 
     The other rows come first in the result. `dropped_as` is the schema of dropped rows in this
     pass.

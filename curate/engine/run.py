@@ -145,8 +145,8 @@ class Run:
         }
 
     def _forget_after(self, damaged: Pass[Any], parts: set[str]) -> None:
-        """Delete what the passes after the pass `damaged` made from these parts of it, before the
-        parts are made again."""
+        """Delete what later passes made from `parts`, which are parts of the pass `damaged` with
+        damaged files. Called before these parts are made again."""
         storage.delete(storage.join(self.out, manifest.NAME))
         run = self.context
         spoiled: set[str] | None = parts

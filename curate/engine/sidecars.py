@@ -35,8 +35,8 @@ def write_sidecar(
     `view` is the part, of which only the columns that a dropped row has are read. `answer` is the
     result of the step for all rows of the part, and `passed_over` the number of rows that the step
     did not process. `before` lists the steps that ran earlier. `inputs_digest` identifies the
-    inputs; "": the digest of the part. `more` lists files that the step wrote for the part, and
-    `blobs` is the file of bytes that it stored.
+    inputs; if it is "", the digest of the part is used. `more` lists files that the step wrote for
+    the part, and `blobs` is the file of bytes that it stored.
     """
     dropped_as = dropped_schema(part_schema([*before, step]))
     made_here = ("step", "reason", *answer.columns)

@@ -15,7 +15,8 @@ from manifests.step import reasons
 
 
 class GroundedImages(NamedTuple):
-    """For each record of a batch: the one image that its questions are about."""
+    """For each record of a batch: the index and the size of the one image that its questions are
+    about, or the reason to drop a record that has no such image."""
 
     media: np.ndarray
     """(records,) int64: index of the image within its record's media; -1 if there is none."""

@@ -7,18 +7,18 @@ import copy
 import os
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
 
 from curate import catalog
 from curate.emit.settings import Shards
 from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
 from curate.recipe.presets import load_presets
-from curate.recipe.renames import new_column, new_setting, refuse_old
+from curate.recipe.refusal import refusal
+from curate.recipe.renames import new_column, refuse_old
 from curate.recipe.text import Text, assign, read
 from curate.recipe.values import Path, Variable, filled, names
 from manifests import storage
@@ -30,9 +30,6 @@ from manifests.setting_values import plain_number
 from manifests.step import CorpusStep, RowStep
 from manifests.step.spelling import nearest
 from manifests.visible import PASSWORD_FAULT, PASSWORD_FIX, has_password
-
-_SHOWN = 200
-"""How many characters of a wrong value a message shows (our choice)."""
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
@@ -184,68 +181,7 @@ def _model(kind: type[M], content: Any, text: Text, path: Path) -> M:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise _refusal(error, kind, text, path) from None
-
-
-def _refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Path) -> RecipeError:
-    old = (e for e in error.errors() if _new_name(e, kind))
-    refusal = _first_refusal(next(old, error.errors()[0]), kind, text, path)
-    return RecipeError(text.hidden(refusal.fault), refusal.place, text.hidden(refusal.fix))
-
-
-def _first_refusal(
-    first: ErrorDetails, kind: type[BaseModel], text: Text, path: Path
-) -> RecipeError:
-    inner = _inside(first)
-    place = text.place((*path, *inner))
-    name = str(inner[-1]) if inner else ""
-    if now := _new_name(first, kind):
-        return RecipeError(f"'{name}' is now '{now}': write the new name.", place)
-    if first["type"] == "extra_forbidden":
-        known = list(_model_at(kind, inner[:-1]).model_fields)
-        return RecipeError(f"there is no setting named '{name}'.", place, nearest(name, known))
-    if first["type"] == "missing":
-        return RecipeError(f"the setting '{name}' is missing.", place)
-    if first["type"] == "value_error":  # raised by a validator of ours, as a full sentence
-        message = str(first["ctx"]["error"])
-        return RecipeError(message if message.endswith((".", "?")) else f"{message}.", place)
-    if isinstance(first["input"], dict):
-        return RecipeError(f"{first['msg']}.", place)
-    variable = text.variables.get((*path, *inner))
-    value = variable.text if variable else _short(first["input"])
-    return RecipeError(f"{first['msg']} (not {value}).", place)
-
-
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-
-
-def _inside(error: ErrorDetails) -> Path:
-    """Return the path of the setting that has an error, such as ("rename", "a"). Names of
-    validators, which pydantic adds to the path, are left out."""
-    return tuple(p for p in error["loc"] if isinstance(p, int) or not p.startswith("function-"))
-
-
-def _new_name(error: ErrorDetails, kind: type[BaseModel]) -> str | None:
-    """Return the new name of a setting if the error is about its old name; None otherwise. `kind`
-    is the class with the settings."""
-    *path, name = _inside(error) or ("",)
-    if error["type"] != "extra_forbidden":
-        return None
-    return new_setting(_model_at(kind, tuple(path)), str(name))
-
-
-def _model_at(kind: Any, path: Path) -> type[BaseModel]:
-    """Return the class of the settings at a path within the class `kind`. A number in the path is
-    an index in a list."""
-    for name in path:
-        if isinstance(name, int):  # an index in a list of models
-            kind = get_args(kind)[0]
-        elif name in kind.model_fields:
-            kind = kind.model_fields[name].annotation
-    found: type[BaseModel] = kind
-    return found
+        raise refusal(error, kind, text, path) from None
 
 
 def _reader(source: dict[str, Any], text: Text, path: Path) -> Reader:

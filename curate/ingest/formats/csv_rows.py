@@ -90,6 +90,7 @@ class _Source:
         self._blocks, self._max_bytes, self._row_bytes = iter(blocks), max_bytes, 0
         self._lines, self._first = list[str | LongLine](), 1  # the number of the first of `_lines`
         self._row = self._next = 0  # where the row starts in `_lines`, and the next line
+        self._is_short = True  # whether all of `_lines` together are within the limit of a row
         self.is_escaped = False
 
     @property
@@ -109,10 +110,10 @@ class _Source:
     def sound_rows(self, delimiter: str, width: int) -> list[CsvRow]:
         """Reads the next rows of the block, up to the first row that has an error or continues in
         the next block. This gives the same rows as reading them one by one, but is faster."""
-        lines = [] if self.is_escaped else cast("list[str]", self._lines[self._next :])
-        if sum(map(len, lines)) > self._max_bytes:
+        if self.is_escaped or not self._is_short:
             return []
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        unread = map(self._lines.__getitem__, range(self._next, len(self._lines)))  # no copy
+        reader = csv.reader(cast("Iterator[str]", unread), delimiter=delimiter, strict=True)
         rows, start, read = list[CsvRow](), self._first + self._next, 0
         with contextlib.suppress(csv.Error):
             for fields in reader:
@@ -145,6 +146,8 @@ class _Source:
         self._lines = [*self._lines[self._row :], *self._decoded(block.lines)]
         self._first, self._next = block.first - (self._next - self._row), self._next - self._row
         self._row = 0
+        if not self.is_escaped:
+            self._is_short = sum(map(len, cast("list[str]", self._lines))) <= self._max_bytes
 
     def _decoded(self, lines: list[bytes]) -> list[str | LongLine]:
         try:

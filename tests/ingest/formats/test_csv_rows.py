@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+import tracemalloc
 from itertools import chain
 from typing import NamedTuple
 
@@ -92,6 +93,20 @@ def test_rows_and_errors_are_the_same_for_every_block_size() -> None:
 
 def _shown(rows: list[Row]) -> list[str]:
     return [str(row) for row in rows]
+
+
+def test_rows_of_another_width_do_not_copy_the_block() -> None:
+    def memory(lines: int) -> int:
+        block = Block(1, [b"1,2,3\n"] * lines)
+        rows = csv_rows([block], ",", 2, 1 << 26)
+        assert [len(next(rows)), len(next(rows))] == [1, 1]
+        tracemalloc.start()
+        assert isinstance(next(rows)[0][1], RowError)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert memory(100_000) < 2 * memory(1000)
 
 
 def test_a_quote_that_is_not_closed_costs_its_own_line() -> None:

@@ -31,7 +31,7 @@ class CountedRead:
         self.records = self.used = self.failed = 0
         self.left_aside: Counter[str] = Counter()
         self.count: Count | None = None
-        self.evidence: evidence.Findings = {}
+        self._evidence = evidence.Sum()
 
     def __iter__(self) -> Iterator[ReadBatch]:
         """Yield the batches that the reader makes. If the reader does not report all units (lines,
@@ -81,6 +81,10 @@ class CountedRead:
         return self.used + self.failed + self.left_aside.total()
 
     @property
+    def evidence(self) -> evidence.Findings:
+        return self._evidence.findings
+
+    @property
     def counted(self) -> Counted:
         count = self.count or Count(NOT_COUNTED, self._accounted)
         return Counted(
@@ -101,8 +105,7 @@ class CountedRead:
         self.failed += sum(failure.units for failure in batch.failures)
         self.left_aside.update(batch.left_aside)
         self.count = batch.found or self.count
-        if batch.evidence:
-            self.evidence = evidence.total([self.evidence, batch.evidence])
+        self._evidence.add(batch.evidence)
 
     def _failure(self, error: FileError | TimeLimitError | None) -> Failure | None:
         """Returns a Failure for the units (lines, rows, ...) of the split that the reader did not

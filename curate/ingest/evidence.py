@@ -10,38 +10,57 @@ written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 MAX_EXAMPLES = 8
 """Number of examples of each kind that are kept, for one split and for the sum (our choice: enough
 to find the spaces that fit, and under a kilobyte)."""
+MAX_SAMPLE = 100_000
+"""Number of texts in a sample that are kept, for one split and for the sum (our choice: about ten
+megabytes)."""
 
 
 class Evidence(NamedTuple):
-    """Counts, maxima and examples on one question, such as whether the boxes fit the declared
-    space. All values are JSON values.
+    """Counts, maxima, examples and a sample on one question, such as whether the boxes fit the
+    declared space. All values are JSON values.
 
-    If the evidence of two splits is added, `counts` are summed, `largest` keeps the larger value of
-    each key, and `examples` keeps the first MAX_EXAMPLES examples of each key.
+    If the evidence of two splits is added, `counts` are summed, `largest` keeps the maximum,
+    `examples` keeps the first MAX_EXAMPLES of each kind, and `sample` keeps the smallest MAX_SAMPLE
+    of its texts, each once.
     """
 
     counts: Mapping[str, int]
     largest: Mapping[str, float]
     examples: Mapping[str, list[Any]]
+    sample: Collection[str] = ()
 
 
 Findings = Mapping[str, Evidence]
 """Maps each question to its evidence, for a batch, a split or a source."""
 
 
+class Sum:
+    """Adds up the evidence of batches or splits, for each question separately."""
+
+    def __init__(self) -> None:
+        self._of_question: dict[str, _QuestionSum] = {}
+
+    def add(self, findings: Findings) -> None:
+        for question, evidence in findings.items():
+            self._of_question.setdefault(question, _QuestionSum()).add(evidence)
+
+    @property
+    def findings(self) -> Findings:
+        return {question: added.evidence for question, added in self._of_question.items()}
+
+
 def total(findings: Iterable[Findings]) -> Findings:
     """Adds up the evidence of several batches or splits, for each question separately."""
-    out: dict[str, Evidence] = {}
+    added = Sum()
     for one in findings:
-        for question, evidence in one.items():
-            out[question] = _sum(out[question], evidence) if question in out else evidence
-    return out
+        added.add(one)
+    return added.findings
 
 
 def to_json(findings: Findings) -> dict[str, Any]:
@@ -52,15 +71,31 @@ def from_json(value: Mapping[str, Any]) -> Findings:
     return {question: Evidence(**evidence) for question, evidence in value.items()}
 
 
-def _sum(a: Evidence, b: Evidence) -> Evidence:
-    counts = Counter(a.counts)
-    counts.update(b.counts)
-    largest = {
-        name: max(one[name] for one in (a.largest, b.largest) if name in one)
-        for name in sorted({*a.largest, *b.largest})
-    }
-    examples = {
-        kind: [*a.examples.get(kind, []), *b.examples.get(kind, [])][:MAX_EXAMPLES]
-        for kind in sorted({*a.examples, *b.examples})
-    }
-    return Evidence(dict(sorted(counts.items())), largest, examples)
+class _QuestionSum:
+    def __init__(self) -> None:
+        self._counts = Counter[str]()
+        self._largest: dict[str, float] = {}
+        self._examples: dict[str, list[Any]] = {}
+        self._sample: set[str] = set()
+
+    def add(self, evidence: Evidence) -> None:
+        self._counts.update(evidence.counts)
+        for name, value in evidence.largest.items():
+            self._largest[name] = max(self._largest.get(name, value), value)
+        for kind, some in evidence.examples.items():
+            kept = self._examples.setdefault(kind, [])
+            kept += some[: MAX_EXAMPLES - len(kept)]
+        self._sample.update(evidence.sample)
+        if (
+            len(self._sample) > 2 * MAX_SAMPLE
+        ):  # at double the size, so that adding takes linear time
+            self._sample = set(sorted(self._sample)[:MAX_SAMPLE])
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(
+            dict(sorted(self._counts.items())),
+            dict(sorted(self._largest.items())),
+            dict(sorted(self._examples.items())),
+            sorted(self._sample)[:MAX_SAMPLE],
+        )

@@ -57,7 +57,7 @@ class LastParts:
         self, base: str, file: File, column: str, load: Callable[[], Iterable[pa.Array]]
     ) -> None:
         self._key, self._load = (base, file, column), load
-        self._claims: dict[str, int] = {}
+        self._claims: set[str] = set()
 
     def urls(self, urls: pa.Array) -> list[int]:
         """Returns a number for each url in `urls`: how many different urls of the file have the
@@ -76,15 +76,15 @@ class LastParts:
         """Returns a sample of the urls that were passed to the method `urls` since the last call of
         this method. The sample is later compared with the samples of the other files of the
         source."""
-        claims, self._claims = self._claims, {}
-        return {QUESTION: Evidence(claims, {}, {})} if claims else {}
+        claims, self._claims = self._claims, set()
+        return {QUESTION: Evidence({}, {}, {}, sorted(claims))} if claims else {}
 
     def _claim(self, urls: dict[tuple[int, int], str]) -> None:
         """Adds a sample of `urls` to the evidence: the urls with the smallest keys. The keys of
         `urls` are pairs (digest of the last part, digest of the url)."""
         for name, digest in heapq.nsmallest(SAMPLED, urls):
             shown = urls[name, digest].rpartition("/")[2][:_SHOWN]
-            self._claims[f"{name:016x} {digest:016x} {shown}"] = 1
+            self._claims.add(f"{name:016x} {digest:016x} {shown}")
 
 
 def check_last_parts(evidence: Findings, place: str) -> None:
@@ -92,7 +92,7 @@ def check_last_parts(evidence: Findings, place: str) -> None:
     files of the source have the same last part. `place` is the path of the source."""
     found = evidence.get(QUESTION)
     urls: dict[str, dict[str, str]] = {}
-    for claim in found.counts if found else ():
+    for claim in found.sample if found else ():
         name, digest, shown = claim.split(" ", 2)
         urls.setdefault(name, {})[digest] = shown
     several = [next(iter(some.values())) for some in urls.values() if len(some) > 1]

@@ -249,3 +249,23 @@ def test_a_head_has_a_complete_uri_and_only_the_first_bytes(tmp_path: Path) -> N
     assert storage.read_bytes(start.file.uri) == start.data
     (tmp_path / "large").write_bytes(bytes(3 << 20))
     assert len(sniff.head(File("large", "large", 3 << 20, 0), str(tmp_path)).data) == 1 << 20
+
+
+def test_a_broken_compressed_file_is_named_as_one(
+    tmp_path: Path, readers: dict[str, type[Reader]]
+) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}\n', mtime=9)[:25])
+    [file] = storage.list_files(str(tmp_path / "a.jsonl.gz"))
+    with pytest.raises(InputError) as caught:
+        sniff.check("table", readers["table"], file, "", readers)
+    assert caught.value.fault.startswith("the gzip file is broken: Truncated")
+    assert caught.value.fix == "Compress or copy the file again."
+
+
+def test_json_lines_that_end_with_a_carriage_return_alone_are_named_as_such(
+    tmp_path: Path, readers: dict[str, type[Reader]]
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a"}\r{"text": "b"}\r')
+    [file] = storage.list_files(str(tmp_path / "a.jsonl"))
+    with pytest.raises(InputError, match=r"end with a carriage return alone .*Convert"):
+        sniff.check("table", readers["table"], file, "", readers)

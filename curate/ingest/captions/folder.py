@@ -62,7 +62,7 @@ class Folder(Reader):
     aside.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = tuple(f".{s}" for s in (*sorted(SUFFIXES), *SIDECARS))
 
     caption: Names = Field(

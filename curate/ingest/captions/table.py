@@ -75,7 +75,7 @@ class Table(Reader):
     after it are read.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     suffixes: ClassVar[tuple[str, ...]] = (*columnar.SUFFIXES, *_TEXT_SUFFIXES)
 

@@ -63,7 +63,7 @@ class WebDataset(Reader):
     names are ignored, as in the webdataset library.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     counts_while_reading: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from curate.ingest.formats import arrow_ipc, parquet
 from curate.ingest.formats.arrow_types import pieces, plain_batch, plain_schema
+from curate.ingest.formats.column_names import check_schema
 from curate.ingest.reader import BATCH_ROWS, Context, Count, Head, Split
 from manifests.errors import RowError
 from manifests.storage import File
@@ -66,11 +67,13 @@ def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iter
     """Yields the rows of a split in batches of at most BATCH_ROWS rows and about PIECE_BYTES.
 
     `texts` has the names, in upper or lower case, of the text columns. They are read as text even
-    if their type is binary. A row with a text that is not valid UTF-8 is a broken row.
+    if their type is binary. A row with a text that is not valid UTF-8 is a broken row. Raises
+    FileError if two columns have the same name.
     """
     names = {name.lower() for name in texts}
     read = arrow_ipc.record_batches if _is_arrow(split.files[0]) else parquet.record_batches
     for first, found in read(split, context):
+        check_schema(found.schema, split.files[0].uri)
         for piece in pieces(found, BATCH_ROWS, PIECE_BYTES):
             yield _checked(first, _as_text(plain_batch(piece), names))
             first += piece.num_rows

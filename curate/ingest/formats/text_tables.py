@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks, with_compressed
+from curate.ingest.formats.column_names import check_header, named
 from curate.ingest.formats.csv_rows import CsvRow, csv_rows, size_of_rows
 from curate.ingest.formats.json_elements import batches, count_elements, element_groups, is_array
 from curate.ingest.formats.json_fields import as_objects
@@ -164,6 +165,7 @@ def _delimiter_and_names(
         fault = f"the header in line {number} can be read in two ways, as {both}: {header!r:.80}."
         raise FileError(fault, file.uri, "Set `delimiter` to the character between columns.")
     [(delimiter, names), *_] = (with_names or _most_columns(readings)).items()
+    check_header(names, number, file.uri)
     return delimiter, names
 
 
@@ -174,7 +176,7 @@ def _most_columns(readings: dict[str, list[str]]) -> dict[str, list[str]]:
 
 def _fields(header: str, delimiter: str) -> list[str] | None:
     try:
-        return next(csv.reader([header], delimiter=delimiter, strict=True))
+        return named(next(csv.reader([header], delimiter=delimiter, strict=True)))
     except csv.Error:
         return None
 

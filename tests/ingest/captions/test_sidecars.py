@@ -66,3 +66,12 @@ def test_the_json_test_suite_is_accepted_or_refused_as_specified(real_data: Path
         "n_number_infinity.json",
         "n_number_minus_infinity.json",
     }
+
+
+def test_a_blank_file_leaves_the_caption_to_the_field_of_its_name() -> None:
+    fields = {"txt": "a cat", "url": "u"}
+    sidecars = {"txt": b" \n", "json": json.dumps(fields).encode()}
+    assert describe(sidecars, CAPTION_NAMES) == Description("a cat", '{"url":"u"}')
+    assert describe({"txt": b"", "json": b'{"txt": " ", "n": 1}'}, CAPTION_NAMES) == Description(
+        None, '{"n":1}'
+    )

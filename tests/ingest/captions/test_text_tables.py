@@ -146,3 +146,28 @@ def test_the_text_of_a_list_is_its_first_element_that_is_neither_null_nor_blank(
 
 def pa_json(value: object) -> str:
     return repr(value).replace("None", "null").replace("'", '"')
+
+
+def test_a_header_with_a_name_twice_is_refused_with_the_name_and_the_columns(
+    tmp_path: Path,
+) -> None:
+    for name, mark in (("a.csv", ","), ("a.tsv", "\t")):
+        data = "caption,x,caption,x\nfirst,1,,2\n".replace(",", mark)
+        with pytest.raises(FileError, match="'caption' for columns 1 and 3") as error:
+            read(tmp_path, name, data)
+        assert "Rename all but one" in str(error.value)
+
+
+def test_several_columns_without_a_name_are_named_by_their_position(tmp_path: Path) -> None:
+    rows, failures = read(tmp_path, "a.csv", "caption,x,, \nfirst,1,2,\n")
+    assert (captions(rows), failures) == (["first"], [])
+    assert rows[0]["meta"] == '{"x":"1","column 3":"2","column 4":""}'
+    rows, _ = read(tmp_path, "a.csv", ",caption\n0,first\n")
+    assert rows[0]["meta"] == '{"":"0"}'
+
+
+def test_a_table_whose_lines_end_with_a_carriage_return_alone_is_named_as_such(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(FileError, match="end with a carriage return alone"):
+        read(tmp_path, "a.csv", "caption,x\rhi,1\r")

@@ -253,3 +253,30 @@ def test_a_table_with_a_name_that_is_not_utf8_is_broken(name: str, tmp_path: Pat
     assert sniffed_schema(Head(file, path.read_bytes())) is None
     with pytest.raises(FileError, match="file is broken: 'utf-8' codec can't decode byte 0xc0"):
         [list(batches(split, context)) for split in splits(file, context)]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_table_with_a_name_twice_is_refused_with_the_name_and_the_columns(
+    tmp_path: Path, name: str
+) -> None:
+    ones = pa.array(["1"])
+    inner = pa.StructArray.from_arrays([ones, ones], names=["x", "x"])
+    cases = {
+        "the schema has the name 'x' for columns 1 and 3.": ([ones] * 3, ["x", "y", "x"]),
+        "column 'a' has the name 'x' for fields 1 and 2.": ([inner], ["a"]),
+    }
+    place = tmp_path / name
+    for fault, (columns, names) in cases.items():
+        table = pa.Table.from_arrays(columns, names)
+        if name.endswith(".parquet"):
+            pq.write_table(table, place)
+        else:
+            with pa.ipc.new_stream(str(place), table.schema) as writer:
+                writer.write_table(table)
+        file = File(name, name, place.stat().st_size, "")
+        context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
+        [split] = splits(file, context)
+        assert count_rows(split, context) == Count("rows", 1)
+        with pytest.raises(FileError) as error:
+            list(batches(split, context))
+        assert fault in str(error.value)

@@ -19,7 +19,7 @@ from curate.ingest.formats.lines import (
     lines,
 )
 from curate.ingest.reader import Context, Split
-from manifests.errors import InputError, RowError, StorageError
+from manifests.errors import FileError, InputError, RowError, StorageError
 from manifests.media import Limits, Media
 from manifests.media.blobs import BlobFile
 from manifests.storage import File
@@ -168,3 +168,11 @@ def test_a_byte_that_is_not_utf8_is_an_error_with_its_line_and_position() -> Non
         RowError, match=r"^line 7, byte 2: 0xff is not UTF-8\. Convert the file to UTF-8\.$"
     ):
         decoded(7, b"ab\xff")
+
+
+def test_lines_that_end_with_a_carriage_return_alone_are_refused(context: Context) -> None:
+    """They would be one line. A single line may end in any way, and CRLF is a line end."""
+    with pytest.raises(FileError, match="end with a carriage return alone"):
+        all_lines(context, written(context, b"a,b\r1,2\r"))
+    assert all_lines(context, written(context, b"a\r")) == [(1, b"a")]
+    assert all_lines(context, written(context, b"a\rb\r\nc")) == [(1, b"a\rb"), (2, b"c")]

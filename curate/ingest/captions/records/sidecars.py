@@ -53,9 +53,9 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
     """The caption and the other fields of a sample. `sidecars` maps a suffix to the bytes of the
     file.
 
-    Each of `names` is the suffix of a file or, if there is no such file, a field of the `json`
-    file. The first text that is not blank is the caption. Fields that repeat the caption are left
-    out of the other fields.
+    Each of `names` is the suffix of a file or, if there is no such file or it is blank, a field of
+    the `json` file. The first text that is not blank is the caption. Fields that repeat the
+    caption are left out of the other fields; so are blank ones if there is no caption.
 
         {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
         Description("A cat.", '{"w":640}')
@@ -63,12 +63,13 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
     fields = json_fields(sidecars["json"]) if "json" in sidecars else {}
     text = None
     for name in names:
-        text = _sidecar_text(name, sidecars[name]) if name in sidecars else _field(name, fields)
+        text = _sidecar_text(name, sidecars[name]) if name in sidecars else None
+        text = text or _field(name, fields)
         if text is not None:
             break
     for name in names:
         value = fields.get(name)
-        if isinstance(value, str) and (text is None or value.strip() == text.strip()):
+        if isinstance(value, str) and value.strip() == (text or "").strip():
             del fields[name]
     return Description(text, dump_json(fields) if fields else None)
 

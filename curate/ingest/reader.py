@@ -144,10 +144,12 @@ class Context(NamedTuple):
 
 class Head(NamedTuple):
     """The start of a file, from which `sniff` detects the format: its first bytes, its name and its
-    size."""
+    size. `broken` is the error of a compressed file whose start cannot be decompressed; `data` then
+    has the bytes as they are in the file."""
 
     file: File
     data: bytes
+    broken: InputError | None = None
 
 
 class Reader(BaseModel):

@@ -4,7 +4,6 @@ messages."""
 from __future__ import annotations
 
 import codecs
-import contextlib
 import re
 from collections.abc import Mapping
 
@@ -14,6 +13,7 @@ from curate.ingest.formats import tar
 from curate.ingest.formats.chunks import is_compressed, read_chunks
 from curate.ingest.formats.columnar import sniffed_schema
 from curate.ingest.formats.json_elements import object_keys
+from curate.ingest.formats.lines import check_line_ends
 from curate.ingest.reader import Head, Reader
 from manifests import storage
 from manifests.errors import InputError, MediaError
@@ -57,14 +57,18 @@ def head(file: File, base: str) -> Head:
     returned head is absolute, not relative to `base`.
     """
     opened = file._replace(uri=storage.resolve(base, file.uri))
+    broken: InputError | None = None
     if is_compressed(opened.uri):
-        with contextlib.suppress(InputError):  # a broken file: describe its raw bytes
+        try:
             unpacked = next(read_chunks(opened.uri), b"")
+        except InputError as error:
+            broken = error
+        else:
             if not tar.is_tar(unpacked):
                 return Head(opened, unpacked)
     system, path = storage.filesystem(opened.uri)
     with storage.storage_errors(opened.uri), system.open_input_file(path) as handle:
-        return Head(opened, bytes(handle.read(HEAD_BYTES)))
+        return Head(opened, bytes(handle.read(HEAD_BYTES)), broken)
 
 
 def matching_readers(head: Head, readers: Mapping[str, type[Reader]]) -> list[str]:
@@ -86,6 +90,10 @@ def check(
     start = head(file, base)
     if reader.sniff(start):
         return
+    if start.broken is not None:
+        raise InputError(start.broken.fault, file.uri, start.broken.fix)
+    if not matching_readers(start, readers):
+        check_line_ends(start.data, file.uri)
     raise InputError(
         f"the file is {describe(start)}, which the reader {reader_name!r} cannot read.",
         file.uri,

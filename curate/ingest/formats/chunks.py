@@ -14,7 +14,8 @@ CHUNK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 14
 """Size of one read of decompressed bytes (our choice). If the file is broken, all bytes of the read
 with the fault are lost."""
-COMPRESSED = (".gz", ".zst", ".bz2", ".lz4")
+_KINDS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".lz4": "lz4"}
+COMPRESSED = tuple(_KINDS)
 
 
 def with_compressed(*suffixes: str) -> tuple[str, ...]:
@@ -49,17 +50,18 @@ def read_chunks(place: str, start: int = 0, stop: int = -1) -> Iterator[bytes]:
 def _decompressed(place: str, start: int, stop: int) -> Iterator[bytes]:
     at, end = 0, stop if stop >= 0 else sys.maxsize
     with storage.open_stream(place) as stream:
-        while at < end and (chunk := _next(stream)):
+        while at < end and (chunk := _next(stream, place)):
             if at + len(chunk) > start:
                 yield chunk[max(start - at, 0) : end - at]
             at += len(chunk)
 
 
-def _next(stream: pa.NativeFile) -> bytes:
+def _next(stream: pa.NativeFile, place: str) -> bytes:
     try:
         return bytes(stream.read(min(CHUNK_BYTES, _PIECE_BYTES)))
     except OSError as error:
         if error.errno is not None:  # an error of the disk or network, not of the data
             raise
-        fault = f"the compressed file is broken: {error}."
+        kind = next((kind for end, kind in _KINDS.items() if place.endswith(end)), "compressed")
+        fault = f"the {kind} file is broken: {error}."
         raise FileError(fault, fix="Compress or copy the file again.") from error

@@ -58,6 +58,15 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
         yield Split((file,), start, offset, first)
 
 
+def check_line_ends(start: bytes, uri: str) -> None:
+    """Raises FileError if the lines at the start of a file end with a carriage return alone,
+    because the whole file would be taken for one line."""
+    if b"\n" not in start and b"\r" in start.rstrip():
+        fault = "the lines of the file end with a carriage return alone (CR), not with LF or CRLF."
+        fix = "Convert the line ends: `tr '\\r' '\\n' < OLD > NEW`, and read the new file."
+        raise FileError(fault, uri, fix)
+
+
 class LongLine(bytes):
     """Stands for a line that is longer than the limit `max_row_bytes`, so that the line is not kept
     in memory. `size` is the number of bytes of the line. The bytes of a LongLine are not UTF-8, so
@@ -108,7 +117,7 @@ def line_blocks(split: Split, context: Context, keep_ends: bool = False) -> Iter
 
     A byte order mark is removed, and so are line endings (LF or CRLF), unless `keep_ends`. Only one
     block and one line are in memory; a line over the limit `max_row_bytes` is a LongLine. Raises
-    FileError for a broken compressed file.
+    FileError for a broken compressed file, and for lines that end with CR alone.
     """
     number, limit = split.first + 1, context.limits.max_row_bytes
     begun = _Begun(limit)
@@ -222,5 +231,7 @@ def _without_bom(split: Split, context: Context) -> Iterator[bytes]:
     place = storage.resolve(context.base, split.files[0].uri)
     blocks = read_chunks(place, split.start, split.stop)
     if split.start == 0:
-        yield next(blocks, b"").removeprefix(_BOM)
+        first = next(blocks, b"")
+        check_line_ends(first, split.files[0].uri)
+        yield first.removeprefix(_BOM)
     yield from blocks

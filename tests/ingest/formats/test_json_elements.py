@@ -283,7 +283,7 @@ def test_a_truncated_compressed_file_ends_where_it_breaks(tmp_path: Path) -> Non
     assert [n for n, _ in values] == list(range(len(values)))
     assert 1000 < len(values) < 5000
     assert broken == [len(values)]
-    assert faults(elements(place))[0].startswith("the compressed file is broken: ")
+    assert faults(elements(place))[0].startswith("the gzip file is broken: ")
 
 
 def test_an_element_over_the_limit_fails_and_those_after_it_do_not(

@@ -110,7 +110,7 @@ def test_a_compressed_file_is_one_split_read_as_its_text(context: Context, endin
 def test_a_truncated_compressed_file_is_an_input_error(context: Context) -> None:
     packed = gzip.compress(bytes(range(256)) * 1000)
     file = written(context, packed[:-20], "cut.txt.gz")
-    with pytest.raises(InputError, match="the compressed file is broken: Truncated"):
+    with pytest.raises(InputError, match="the gzip file is broken: Truncated"):
         all_lines(context, file)
 
 

@@ -3,7 +3,6 @@ Ray."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from curate.emit.read import shard_files
-from curate.engine import time_limit
+from curate.engine import on_worker
 from curate.engine.capacity import actors_that_fit
 from curate.engine.cluster_address import check_cluster, refusal
 from manifests.errors import CurateError, WorkerError
@@ -116,7 +115,7 @@ class RayExecutor:
             _initialise(self._asked, self._address, self._quiet)
             self._started = True
         self.workers = self._asked or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_task)
+        self._remote = ray.remote(num_cpus=1, max_retries=RETRIES)(on_worker.run_item)
 
     def __enter__(self) -> RayExecutor:
         return self
@@ -132,11 +131,6 @@ class RayExecutor:
 
             ray.shutdown()
             self._started = False
-
-
-def _task(work: Callable[[T], R], item: T) -> R:
-    with time_limit.supervised():
-        return work(item)
 
 
 def _result(reference: Any, item: object) -> Any:
@@ -200,7 +194,7 @@ class _Actors:
             memory=resources.memory_bytes or None,
             max_restarts=0,
             max_task_retries=0,
-        )(_Holder)
+        )(on_worker.Holder)
         self._work = ray.put(work)
         self._members: list[Any] = []
         self._starting: dict[Any, Any] = {}
@@ -247,7 +241,7 @@ class _Actors:
             ray.kill(actor)
 
     def _start(self) -> None:
-        actor = self._kind.remote([self._work])
+        actor = self._kind.remote()
         self._members.append(actor)
         self._starting[actor.__ray_ready__.remote()] = actor
 
@@ -259,7 +253,7 @@ class _Actors:
             if known is None:
                 return
             actor = self._free.pop()  # the last one used, because it has opened the work already
-            self._calls[actor.call.remote(known[0])] = _Call(actor, *known)
+            self._calls[actor.call.remote(self._work, known[0])] = _Call(actor, *known)
 
     def _wait(self) -> Any:
         """Wait for the next call or actor start to complete, and return its reference.
@@ -332,29 +326,6 @@ class _Actors:
         ray.kill(actor)  # it may still be alive, but unreachable
         self._members.remove(actor)
         self._start()
-
-
-class _Holder:
-    """The state of an actor: the opened work. `work` is a list with one element, Ray's reference to
-    the work."""
-
-    def __init__(self, work: list[Any]) -> None:
-        self._stack = contextlib.ExitStack()
-        self._work = work
-        self._call: Callable[[Any], Any] | None = None
-
-    def call(self, item: Any) -> Any:
-        """Process an item. The first call opens the work, so an error of opening is raised here."""
-        import ray
-
-        if self._call is None:
-            [work] = ray.get(self._work)
-            self._call = self._stack.enter_context(work.open())
-        with time_limit.supervised():
-            return self._call(item)
-
-    def close(self) -> None:
-        self._stack.close()
 
 
 def _nodes() -> list[dict[str, float]]:

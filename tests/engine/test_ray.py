@@ -321,7 +321,7 @@ def test_a_failed_or_stopped_pool_kills_running_calls_and_prints_no_message_of_r
     worker = int((tmp_path / "begun").read_text())
     wait_until(lambda: not is_alive(worker))
     assert not (tmp_path / "complete").exists()
-    assert "_Holder" not in capfd.readouterr().err
+    assert "Holder" not in capfd.readouterr().err
 
 
 def test_actors_close_what_they_opened_when_all_is_answered(ray: None, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -14,6 +15,7 @@ from curate.engine.files_counted import listed
 from curate.engine.passes import Pass
 from curate.engine.run import STEPS
 from curate.ingest.reader import Reader
+from curate.ingest.source_files import SourceFiles, notes_on
 from manifests import storage
 from manifests.errors import CurateError
 from manifests.run import manifest
@@ -28,32 +30,44 @@ def main(options: argparse.Namespace) -> int:
         done = _done(options.out, planned)
         parts = len(done.parts) if done else None
         rows.append((number, planned.kind, planned.title, planned.fingerprint, _state(done), parts))
-    files = [_files(reader, loaded.base) for reader in loaded.readers]
+    found = [_files(reader, loaded.base) for reader in loaded.readers]
+    files = [_counts(reader, one) for reader, one in zip(loaded.readers, found, strict=True)]
     if options.json:
         keys = ("number", "kind", "does", "fingerprint", "state", "parts", "files")
-        shown = zip_longest(rows, (_as_json(found) for found in files))
+        shown = zip_longest(rows, map(_as_json, files))
         print(json.dumps([dict(zip(keys, (*r, f), strict=True)) for r, f in shown], indent=1))
         return 0
     print(table(("pass", "kind", "does", "fingerprint", "state", "parts"), rows))
     print()
     width = max(len(reader.name) for reader in loaded.readers)
-    for reader, found in zip(loaded.readers, files, strict=True):
-        print(f"{reader.name:<{width}}  {found}")
-    print("".join(f"\n{note}" for note in planning.notes(loaded)), end="")
+    for reader, counts in zip(loaded.readers, files, strict=True):
+        print(f"{reader.name:<{width}}  {counts}")
+    notes = [*_notes(loaded.readers, found), *planning.notes(loaded)]
+    print("".join(f"\n{note}" for note in notes), end="")
     print(
         "\nA run checks each part of the passes that are done, and makes only changed parts again."
     )
     return 0
 
 
-def _files(reader: Reader, base: str) -> Counted | str:
-    """Return how many files a run would read from a source, and how many it would leave aside. If
+def _files(reader: Reader, base: str) -> SourceFiles | str:
+    """Return the files that a run would read from a source, and those that it would leave aside. If
     there is no file to read, return the error text instead of an error, so that the plan can still
     be printed."""
     try:
-        return listed(reader, base)
+        return reader.find_files(base)
     except CurateError as error:
         return str(error)
+
+
+def _counts(reader: Reader, found: SourceFiles | str) -> Counted | str:
+    return found if isinstance(found, str) else listed(reader.name, found)
+
+
+def _notes(readers: Sequence[Reader], found: Sequence[SourceFiles | str]) -> Iterator[str]:
+    """Yield the notes about the files of the sources."""
+    for reader, files in zip(readers, found, strict=True):
+        yield from () if isinstance(files, str) else notes_on(reader.name, files)
 
 
 def _as_json(found: Counted | str) -> Any:

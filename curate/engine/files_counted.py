@@ -6,20 +6,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from curate.ingest.reader import Reader
+from curate.ingest.source_files import SourceFiles
 from manifests.run.counted import FILES, Counted, total_counted
 from manifests.run.manifest import Commit
 
 
-def listed(reader: Reader, base: str) -> Counted:
+def listed(source: str, found: SourceFiles) -> Counted:
     """Return the numbers of files that a source has now: files to read, files that cannot be read,
-    and, for each kind such as `.md`, files that are left aside.
-
-    Raises InputError if none can be read.
-    """
-    found = reader.find_files(base)
+    and, for each kind such as `.md`, files that are left aside. `found` is what the path of the
+    source finds."""
     return Counted(
-        source=reader.name,
+        source=source,
         unit=FILES,
         found=len(found.readable) + len(found.faulty) + sum(found.left_aside.values()),
         used=len(found.readable),

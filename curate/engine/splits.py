@@ -4,7 +4,7 @@ again."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from curate import catalog
 from curate.engine.media_options import MediaOptions
 from curate.ingest import sniff
 from curate.ingest.reader import Context, Reader, Split, recipe_uri
-from curate.ingest.source_files import SourceFiles
+from curate.ingest.source_files import SourceFiles, notes_on
 from manifests import storage
 from manifests.errors import FileError, InputError
 from manifests.media.blobs import BlobFile
@@ -43,14 +43,22 @@ class Saved(NamedTuple):
         return {file.uri: file for split in splits for file in split.files}
 
 
-def of_source(reader: Reader, media: MediaOptions, folder: str, executor: Executor) -> list[Split]:
+def of_source(
+    reader: Reader,
+    media: MediaOptions,
+    folder: str,
+    executor: Executor,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Split]:
     """Return the splits of a source, in the order of its files.
 
     `folder` has the saved splits of the last run. Only new and changed files are split again. For
     each file that cannot be read, such as a broken link, the list ends with a split of only this
-    file.
+    file. `note` prints a note for the user.
     """
     files = _list_files(reader, media.base)
+    for text in notes_on(reader.name, files):
+        note(text)
     groups = reader.groups(files.readable)
     saved = load(folder)
     known = dict(saved.by_group)

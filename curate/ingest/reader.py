@@ -189,7 +189,7 @@ class Reader(BaseModel):
     def _are_globs(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
         for glob in globs:
             try:
-                if not glob.strip("/"):
+                if not glob.removeprefix("./").strip("/"):
                     raise ValueError(f"{glob!r} is not a glob pattern: write one such as `*.tmp`")
                 excluding([glob])
             except re.error as error:
@@ -222,7 +222,7 @@ class Reader(BaseModel):
             [f._replace(uri=recipe_uri(self.path, where, f.uri)) for f in files]
             for files in found[:2]
         )
-        return SourceFiles(readable, faulty, found.left_aside)
+        return found._replace(readable=readable, faulty=faulty)
 
     def kind_aside(self, name: str) -> str | None:
         """The kind under which a file is left aside because of its name, such as `.md`; None if the

@@ -30,12 +30,13 @@ class SourceFiles(NamedTuple):
     `readable` are the files that are read. `faulty` are the entries that cannot be read, such as
     broken links; their field `size` has a code in place of a size, and `storage.FAULTS` has the
     message for each code. `left_aside` is the number of files that are left aside, by kind:
-    `{".md": 1}`.
+    `{".md": 1}`. `unmatched` has the globs of `exclude` that match no file.
     """
 
     readable: list[File]
     faulty: list[File]
     left_aside: Mapping[str, int]
+    unmatched: tuple[str, ...] = ()
 
 
 def sort_files(
@@ -64,7 +65,23 @@ def sort_files(
     if len(kept) < len(readable):
         names = {file.name for file in kept}
         aside.update(_copy_kind(file) for file in readable if file.name not in names)
-    return SourceFiles(kept, faulty, _bounded(aside))
+    return SourceFiles(kept, faulty, _bounded(aside), _unmatched(listed, exclude))
+
+
+def notes_on(source: str, found: SourceFiles) -> list[str]:
+    """The notes for the user about the globs of `exclude` that match no file of a source."""
+    return [
+        f"{source}: the glob {glob!r} of `exclude` matches no file, so it leaves out nothing. A "
+        "glob with a slash is that of a path below the source, without the source's own folder; "
+        "any other is that of a name. Correct it, or remove it."
+        for glob in found.unmatched
+    ]
+
+
+def _unmatched(listed: Sequence[File], exclude: Sequence[str]) -> tuple[str, ...]:
+    """The globs that match none of the listed files."""
+    matches = {glob: excluding([glob]).fullmatch for glob in exclude}
+    return tuple(g for g, match in matches.items() if not any(match(f.name) for f in listed))
 
 
 def ending_of(name: str) -> str:
@@ -80,7 +97,8 @@ def excluding(globs: Sequence[str]) -> re.Pattern[str]:
     of files that a glob matches, and of all files in folders that a glob matches.
 
     A glob without a slash applies to names at any depth: `*.tmp`, `old`. Any other glob applies to
-    the path below the source: `2019/*.jsonl`, `/old`. Raises re.error for a malformed glob.
+    the path below the source: `2019/*.jsonl`, `/old`, `./old`. Raises re.error for a malformed
+    glob.
     """
     nothing = "(?!)"
     return re.compile("|".join(map(_excluding, globs)) or nothing, re.DOTALL)
@@ -88,7 +106,8 @@ def excluding(globs: Sequence[str]) -> re.Pattern[str]:
 
 def _excluding(glob: str) -> str:
     anywhere = "" if "/" in glob.rstrip("/") else "(?:.*/)?"
-    return f"{anywhere}(?:{storage.glob_pattern(glob.strip('/'))})(?:/.*)?"
+    below = glob.removeprefix("./").strip("/")
+    return f"{anywhere}(?:{storage.glob_pattern(below)})(?:/.*)?"
 
 
 def _copy_kind(file: File) -> str:

@@ -29,6 +29,7 @@ NAMES = [
         (("*.tmp.jsonl",), ["a.tmp.jsonl"]),
         (("old",), ["old/a.jsonl", "old/b/c.jsonl", "new/old/d.jsonl"]),
         (("old/",), ["old/a.jsonl", "old/b/c.jsonl", "new/old/d.jsonl"]),
+        (("./old", "./b.jsonl"), ["b.jsonl", "old/a.jsonl", "old/b/c.jsonl"]),
         (("/old",), ["old/a.jsonl", "old/b/c.jsonl"]),
         (("2019/*.jsonl",), ["2019/a.jsonl"]),
         (("2019/**",), ["2019/a.jsonl", "2019/1/a.jsonl"]),
@@ -44,7 +45,7 @@ def test_a_glob_leaves_out_names_at_any_depth_or_paths_below_the_source(
     assert [name for name in NAMES if excluding(globs).fullmatch(name)] == left_out
 
 
-@pytest.mark.parametrize("glob", ["", "/", "[z-a]"])
+@pytest.mark.parametrize("glob", ["", "/", "./", "[z-a]"])
 def test_a_glob_that_is_none_is_refused_by_the_recipe(tmp_path: Path, glob: str) -> None:
     source = text_source("data", exclude=glob)
     with pytest.raises(RecipeError, match=r"exclude.*is not a glob pattern"):
@@ -145,3 +146,18 @@ def test_a_source_of_which_nothing_is_left_is_refused_with_the_reason(tmp_path: 
     write_files(tmp_path / "own", {"a.csv": "text\nx\n", "b.md": ""})
     with pytest.raises(InputError, match="2 files, but `exclude` and the suffixes leave none"):
         Table(name="own", path="own", text=("text",), exclude=("*.csv",)).find_files(str(tmp_path))
+
+
+def test_a_glob_that_matches_no_file_is_a_note_of_the_plan_and_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_files(tmp_path / "data", {"a.jsonl": '{"text": "one"}\n', "b.jsonl": "", "old/c.md": ""})
+    globs = ["./b.jsonl", "old", "data/old"]
+    source = {"name": "web", "reader": "table", "path": "data", "text": "text", "exclude": globs}
+    write_recipe(tmp_path, source)
+    note = "web: the glob 'data/old' of `exclude` matches no file"
+    for command in (["plan", "recipe.yaml"], ["run", "recipe.yaml", "-o", "out", "--inline"]):
+        assert curate(tmp_path, *command) == 0
+        printed = "".join(capsys.readouterr())
+        assert note in printed
+        assert printed.count("matches no file") == 1

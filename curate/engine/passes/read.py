@@ -60,7 +60,8 @@ class ReadPass(Pass[ReadTask]):
         return f"read {self.name}"
 
     def tasks(self, run: RunContext, state: State) -> list[ReadTask]:
-        found = splits.of_source(self.reader, run.media, self.folder(run), run.executor)
+        note = run.progress.note
+        found = splits.of_source(self.reader, run.media, self.folder(run), run.executor, note)
         return [read_task(self.reader, split) for split in found]
 
     def work(self, run: RunContext, tasks: Iterable[ReadTask]) -> Iterator[Commit]:

@@ -20,7 +20,7 @@ from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES
 from curate.ingest.grounding.annotations.coco_masks import to_coco_rle
 from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
-from curate.ingest.grounding.annotations.image_by_path_end import SharedEnds, image_by_path_end
+from curate.ingest.grounding.annotations.image_by_path_end import ImageFolder, SharedEnds
 from curate.ingest.grounding.annotations.object_parts import box_around, join_parts
 from curate.ingest.grounding.annotations.rotated_boxes import ellipse_box, rotated_ring
 from curate.ingest.images import OpenedImage
@@ -193,13 +193,12 @@ class _TwoReadings(RowError):
 
 
 class _Folder(NamedTuple):
-    """What is needed to find images: their folder (`root`), the paths that several images have
-    (`repeated`), and the ends of paths that several images have in common (`shared`)."""
+    """What is needed to find images: the folders that may have them (`places`), and the paths that
+    several images have (`repeated`)."""
 
-    root: str
+    places: tuple[ImageFolder, ...]
     context: Context
     repeated: set[str]
-    shared: SharedEnds
 
     @classmethod
     def of(cls, root: str, split: Split, context: Context) -> _Folder:
@@ -210,7 +209,9 @@ class _Folder(NamedTuple):
                 yield _path(tag.attributes)
 
         repeated = {path for path, number in Counter(paths()).items() if number > 1}
-        return cls(root, context, repeated, SharedEnds(paths))
+        shared = SharedEnds(paths)
+        roots = (storage.join(root, "images"), root)
+        return cls(tuple(ImageFolder(one, context, shared) for one in roots), context, repeated)
 
     def open(self, image: Element) -> OpenedImage | RowError:
         """Opens the image of an `<image>` element, in the folder `images` below `root`, or else
@@ -224,10 +225,7 @@ class _Folder(NamedTuple):
                 "shapes belong to the file of this name.",
                 fix="Give each image its own name, or export the tasks one by one.",
             )
-        found = [
-            image_by_path_end(root, path, self.context.media, self.shared)
-            for root in (storage.join(self.root, "images"), self.root)
-        ]
+        found = [place.open(path) for place in self.places]
         opened = next((one for one in found if isinstance(one, OpenedImage)), None)
         ambiguous = next((one for one in found if not isinstance(one, MediaError)), None)
         return opened or ambiguous or found[-1]

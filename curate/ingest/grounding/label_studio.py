@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from curate.ingest.formats.text_tables import JSON_SUFFIXES
 from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.fields import number_in, without
-from curate.ingest.grounding.annotations.image_by_path_end import SharedEnds, image_by_path_end
+from curate.ingest.grounding.annotations.image_by_path_end import ImageFolder, SharedEnds
 from curate.ingest.grounding.annotations.label_studio_regions import (
     Result,
     Size,
@@ -98,7 +98,9 @@ class LabelStudio(AnnotatedTable):
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)
-        folder = _Folder(root, context, SharedEnds(lambda: self._paths(split, context)))
+        key = (LabelStudio, context.base, file, self.image)
+        shared = SharedEnds(lambda: self._paths(split, context), key)
+        folder = ImageFolder(root, context, shared)
         for batch in row_batches(split, context):
             images = [AnnotatedImage(number, error) for number, error in batch.broken]
             aside: Counter[str] = Counter()
@@ -133,7 +135,9 @@ class LabelStudio(AnnotatedTable):
             raise RowError(fault, fix="Set `image` to the field of the image.")
         return _plain_path(data[name])
 
-    def _images(self, number: int, task: dict[str, Any], folder: _Folder) -> list[AnnotatedImage]:
+    def _images(
+        self, number: int, task: dict[str, Any], folder: ImageFolder
+    ) -> list[AnnotatedImage]:
         """Returns the annotated image of a task, then a failure for each of its regions that cannot
         be read."""
         image = folder.open(self._path(task))
@@ -212,18 +216,6 @@ class LabelStudio(AnnotatedTable):
             for text in texts_of(one)
         ]
         return texts[0] if len(texts) == 1 else None
-
-
-class _Folder(NamedTuple):
-    """What is needed to find images: their folder (`root`), and the ends of paths that several
-    images have in common (`shared`)."""
-
-    root: str
-    context: Context
-    shared: SharedEnds
-
-    def open(self, path: str) -> Any:
-        return image_by_path_end(self.root, path, self.context.media, self.shared)
 
 
 def _given(task: dict[str, Any]) -> Any:

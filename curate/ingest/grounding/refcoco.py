@@ -18,9 +18,8 @@ from curate.ingest.grounding.annotations.categories import read_categories
 from curate.ingest.grounding.annotations.coco_layout import ARRAYS, BATCH_IMAGES, size_of
 from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
-from curate.ingest.grounding.annotations.image_by_path_end import SharedEnds, image_by_path_end
+from curate.ingest.grounding.annotations.image_by_path_end import ImageFolder, SharedEnds
 from curate.ingest.grounding.coco_instances import coco_annotation
-from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Split
 from manifests import storage
@@ -90,7 +89,7 @@ class RefCoco(GroundingReader):
         failed = self.failures(file, malformed, context)
         aside = {"ref of another split": left_aside} if left_aside else {}
         yield failed._replace(left_aside=aside, found=Count("elements", len(found)))
-        image_folder = _Images(
+        image_folder = ImageFolder(
             root_of(self.media_root, file, context.base), context, SharedEnds(targets.image_paths)
         )
         images = list(refs.items())
@@ -132,18 +131,6 @@ class _Targets(NamedTuple):
         for fields in self.images.values():
             if isinstance(fields, dict) and isinstance(path := fields.get("file_name"), str):
                 yield path
-
-
-class _Images(NamedTuple):
-    """What is needed to find images: their folder (`root`), and the ends of paths that several
-    images have in common (`shared`)."""
-
-    root: str
-    context: Context
-    shared: SharedEnds
-
-    def open(self, path: str) -> OpenedImage | RowError:
-        return image_by_path_end(self.root, path, self.context.media, self.shared)
 
 
 def _load_refs(split: Split, context: Context) -> list[Any]:
@@ -223,7 +210,7 @@ def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str,
 
 
 def _annotated(
-    key: str, refs: Sequence[_Ref], targets: _Targets, images: _Images
+    key: str, refs: Sequence[_Ref], targets: _Targets, images: ImageFolder
 ) -> Iterator[AnnotatedImage]:
     """Yields the errors of an image's refs and sentences, then the image, with the id `key`, and
     its annotations.

@@ -45,3 +45,18 @@ def test_a_full_path_or_url_below_media_root_and_leading_folders_are_taken(tmp_p
         assert isinstance(opened, OpenedImage)
         assert opened.reference.uri == "./img/a.jpg"
     assert isinstance(image_by_path_end("img", "/etc/img/a.jpg", media, ends()), RowError)
+
+
+def test_the_paths_of_a_file_are_read_once_for_all_its_splits() -> None:
+    reads: list[str] = []
+
+    def paths(key: str) -> SharedEnds:
+        def load() -> list[str]:
+            reads.append(key)
+            return ["x/a.jpg", "y/a.jpg"]
+
+        return SharedEnds(load, key)
+
+    for key in ("one file", "one file", "another"):
+        assert paths(key).others("x/a.jpg", "a.jpg") == ["y/a.jpg"]
+    assert reads == ["one file", "one file", "another", "another"]  # names, then paths

@@ -124,7 +124,9 @@ class CocoLayout(GroundingReader):
         yield self.failures(file, of_file, context, units=0)
         failed = self.failures(file, joined.errors, context)
         yield failed._replace(found=self._found(joined, split, context))
-        shared = SharedEnds(lambda: image_paths(place, arrays["images"]))
+        shared = SharedEnds(
+            lambda: image_paths(place, arrays["images"]), ("coco", context.base, file)
+        )
         images = _image_entries(elements(place, *split[1:]), joined, ids)
         for batch in _batches(images):
             yield self._batch(batch, CocoFile(file, root, categories, context, shared))

@@ -4,16 +4,23 @@ folders."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import cached_property
+from typing import NamedTuple
 
 import xxhash
 
 from curate.ingest.images import OpenedImage, open_image
 from curate.ingest.media_root import open_below, path_below
+from curate.ingest.reader import Context
 from manifests import storage
 from manifests.errors import RowError
 from manifests.media import Media, Reference
+
+_KEPT = 4
+"""Number of files for which a process keeps the paths with shared ends (our choice): the tasks of a
+process read splits of the same files one after the other."""
+_known: dict[Hashable, dict[str, set[str]]] = {}
 
 
 class SharedEnds:
@@ -22,11 +29,12 @@ class SharedEnds:
 
     `paths` is a function that yields the paths of all images. It is called only if an image is not
     found by its full path: first to find the file names that occur several times, then to collect
-    the paths with these names.
+    the paths with these names. What is found is kept for the next split of the file, if `key`
+    names the file and all that the paths depend on.
     """
 
-    def __init__(self, paths: Callable[[], Iterable[str]]) -> None:
-        self._paths = paths
+    def __init__(self, paths: Callable[[], Iterable[str]], key: Hashable = None) -> None:
+        self._paths, self._key = paths, key
 
     def others(self, path: str, end: str) -> list[str]:
         """The paths other than `path` that are `end` or end in `/end`, sorted."""
@@ -36,6 +44,15 @@ class SharedEnds:
 
     @cached_property
     def _by_last_name(self) -> dict[str, set[str]]:
+        if self._key is None:
+            return self._find()
+        if self._key not in _known:
+            while len(_known) >= _KEPT:
+                del _known[next(iter(_known))]
+            _known[self._key] = self._find()
+        return _known[self._key]
+
+    def _find(self) -> dict[str, set[str]]:
         counts = Counter(_last_digest(path) for path in self._paths())
         repeated = {digest for digest, count in counts.items() if count > 1}
         found: dict[str, set[str]] = {}
@@ -44,6 +61,18 @@ class SharedEnds:
                 plain = _slashed(path)
                 found.setdefault(plain.rpartition("/")[2], set()).add(plain)
         return found
+
+
+class ImageFolder(NamedTuple):
+    """The folder of a file's images (`root`), and the ends of paths that several of the images have
+    in common (`shared`)."""
+
+    root: str
+    context: Context
+    shared: SharedEnds
+
+    def open(self, path: str) -> OpenedImage | RowError:
+        return image_by_path_end(self.root, path, self.context.media, self.shared)
 
 
 def image_by_path_end(

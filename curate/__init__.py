@@ -17,9 +17,11 @@ def _refuse_shadows() -> None:
         origin = os.path.abspath(spec.origin) if spec and spec.origin else None
         if origin != os.path.join(home, name, "__init__.py"):
             found = origin or (spec and next(iter(spec.submodule_search_locations or []), None))
+            missing = "does not find it. Install curate again."
+            shadow = f"finds {found} first. Rename that file, or remove its folder from PYTHONPATH."
             raise ImportError(
-                f"curate needs its own package '{name}' from {home}, but Python finds "
-                f"{found or 'none'} first. Rename that file, or remove its folder from PYTHONPATH."
+                f"curate needs its own package '{name}' from {home}, but Python "
+                f"{shadow if found else missing}"
             )
 
 

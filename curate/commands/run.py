@@ -1,4 +1,5 @@
-"""`curate run`: run a recipe from sources to shards, and print the ledger of all records."""
+"""`curate run`: run a recipe from sources to shards, and print how many records each step kept,
+dropped and quarantined."""
 
 from __future__ import annotations
 

@@ -125,10 +125,11 @@ def current() -> TimeLimit:
 
 @contextlib.contextmanager
 def limiting(folder: str, part: str, inputs: str, seconds: float) -> Iterator[None]:
-    """Limit the CPU time of calls for a part to `seconds`, in a `with` block.
+    """Limit the CPU time of each call of a step or reader to `seconds`, while a part is made in a
+    `with` block.
 
-    `inputs` is a digest of what the part is made from. Blocks on which an earlier attempt hung are
-    passed over only if it had the same inputs and the same limit.
+    `inputs` is a digest of what the part is made from. Rows on which an earlier attempt to make the
+    part hung are not tried again, if that attempt had the same `inputs` and the same limit.
     """
     global _current
     with contextlib.ExitStack() as stack:

@@ -274,8 +274,12 @@ class Reader(BaseModel):
         return None
 
     def check_evidence(self, evidence: Findings) -> None:
-        """Raises InputError if the evidence of all splits together contradicts the settings. It is
-        called after the source is read. By default, it does nothing."""
+        """Raises InputError if what all splits together show contradicts the settings: for example
+        coordinates over 1, where a setting says that they are fractions.
+
+        `evidence` is what `ReadBatch.evidence` of all batches adds up to. This is called after the
+        source is read. By default, it does nothing.
+        """
 
     def key(self, file: File, within: object) -> str:
         """The key of a record, from which its id is made: `train.json#12`.

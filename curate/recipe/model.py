@@ -273,10 +273,12 @@ def _required_name(
     planned: list[PlannedStep],
     seen: Counter[str],
 ) -> str:
-    """Return the name, in this run, of the row step `step`, whose measures a corpus step needs.
+    """Find a row step whose measures a corpus step needs among the planned steps, or add it to
+    them. Return its name in this run.
 
-    If the list `planned` has an equal step, its name is returned. Otherwise `step` is added to the
-    list under the name `name`; if an earlier step has this name, a number is added: `words-2`.
+    The row step is `step`. If the list `planned` has an equal step, the name of that step is
+    returned. Otherwise `step` is added to the list under the name `name`; if an earlier step has
+    this name, a number is added: `words-2`.
     `only` selects the records that need the measures. `seen` counts the names in use.
     """
     for known in planned:

@@ -265,7 +265,9 @@ def _after_blocks(view: memoryview, at: int) -> int:
         if not view[at]:
             return at + 1
         at += 1 + view[at]
-    raise MediaError(f"the GIF is broken: an extension does not end in the first {at} bytes.")
+    raise MediaError(
+        f"the GIF is broken: an extension block has no end within its first {at} bytes."
+    )
 
 
 def _other(view: memoryview) -> Header:

@@ -174,7 +174,9 @@ def _arguments(file: mmap.mmap) -> _Arguments:
     if magic != _MAGIC:
         raise _BrokenError("it does not start with the bytes that every fastText model starts with")
     if version not in (_OLD, _CURRENT):
-        raise _BrokenError(f"its format has version {version}, not {_OLD} or {_CURRENT}")
+        raise _BrokenError(
+            f"the model's format has version {version}; {_OLD} and {_CURRENT} can be read"
+        )
     arguments = _Arguments(*_numbers(file, "12id"))
     if arguments.kind in (_CBOW, _SKIPGRAM):
         raise _BrokenError(

@@ -145,9 +145,13 @@ def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.nd
     if min([tensor.offset, *tensor.shape, *tensor.strides], default=0) < 0 or (
         0 not in tensor.shape and last >= len(numbers)
     ):
-        raise ValueError(f"a tensor of shape {tensor.shape} reaches outside its block of numbers")
+        raise ValueError(
+            f"a tensor of shape {tensor.shape} reaches outside its storage in the file"
+        )
     if math.prod(tensor.shape) > len(numbers):  # strides of 0 repeat the same numbers
-        raise ValueError(f"a tensor of shape {tensor.shape} is larger than its block of numbers")
+        raise ValueError(
+            f"a tensor of shape {tensor.shape} needs more numbers than its storage in the file has"
+        )
     item = numbers.itemsize
     view = np.lib.stride_tricks.as_strided(
         numbers[tensor.offset :], tensor.shape, [stride * item for stride in tensor.strides]

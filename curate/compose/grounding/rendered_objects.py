@@ -55,7 +55,8 @@ class RenderOptions(NamedTuple):
 
 
 class RenderedObjects(NamedTuple):
-    """The n objects of a batch, prepared for answers."""
+    """The n objects of a batch, with the numbers and the order that they have in the text of
+    answers."""
 
     numbers: list[list[Number]]
     """The rounded numbers of each object; undefined if `complete` is false for the object."""

@@ -129,8 +129,8 @@ def _batch(
 
 
 def _check(batch: pa.RecordBatch, file: File) -> None:
-    """Raises FileError for a batch whose bytes are damaged, so that positions of its values are
-    invalid."""
+    """Raises FileError for a batch with offsets that lie outside its buffers, as in a damaged
+    file."""
     with _arrow_errors(file):
         check_layout(batch)
 

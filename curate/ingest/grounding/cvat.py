@@ -48,7 +48,7 @@ class Cvat(GroundingReader):
 
     Each `<image>` becomes a record. Its image is `name` below `media_root`, or below the folder
     `images` there, as in CVAT's own export; leading folders that do not exist are removed, unless
-    another name of the file has the same end. The other attributes of the `<image>` go to `meta`,
+    the names of two images in the export would then be equal. The other attributes of the `<image>` go to `meta`,
     and so do its `<tag>` elements, under `tags`.
 
     A `<box>` becomes a box; with a `rotation` it becomes a ring of four points and the box around
@@ -145,7 +145,7 @@ class Cvat(GroundingReader):
 
     def _annotations(self, shape: Element, size: tuple[int, int]) -> list[Annotation]:
         if "label" not in shape.attrib:
-            raise RowError("it has no label")
+            raise RowError(f"the <{shape.tag}> has no attribute `label`")
         read = _SHAPES.get(shape.tag)
         if shape.tag == "points":
             return self._points(shape)

@@ -46,8 +46,9 @@ class LabelStudio(AnnotatedTable):
                      "rectanglelabels": ["dog"]}}]}]}]
 
     Each task becomes a record. Its image is the file below `media_root` at the path in `data`. Of a
-    url, the path is used; if the url has `?d=`, the path after it. Leading folders that do not
-    exist are removed, unless another path of the file has the same end. Results with one id
+    url, the path is used; if the url has `?d=`, the path after it. Leading folders of
+    the path that do not exist are removed, unless the paths of two images in the export would then
+    be equal. Results with one id
     describe one region, which becomes an object: a rectangle becomes a box, and if it is rotated, a
     ring of four points and the box around it; a polygon becomes a ring, a key point a point, an
     ellipse the box around it, and a brush a box and a run-length mask in the attribute `rle` (which
@@ -116,8 +117,8 @@ class LabelStudio(AnnotatedTable):
             yield self.records(file, images, context)._replace(left_aside=dict(aside))
 
     def _paths(self, split: Split, context: Context) -> Iterator[str]:
-        """Yields the path of the image of each task in the complete file; tasks that cannot be read
-        are skipped."""
+        """Yields the path of the image of each task in the file of a split, not only of the tasks
+        in the split. Tasks that cannot be read are skipped."""
         for batch in row_batches(Split(split.files[:1]), context):
             for task in batch.rows:
                 with contextlib.suppress(RowError):

@@ -123,7 +123,7 @@ def test_word_vectors_are_refused_with_what_to_train(kind: int, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("made", "fault"),
     [
-        (Made(version=10), "its format has version 10, not 11 or 12"),
+        (Made(version=10), "the model's format has version 10; 11 and 12 can be read"),
         (Made(loss=5), "one of the training arguments in its header is invalid: .*loss=5"),
         (Made(kept=3), "its list of n-grams is pruned, but only a quantised model"),
         (

@@ -140,7 +140,7 @@ def test_a_tensor_in_another_order_of_memory_is_read_by_its_strides(layout: Any)
 @pytest.mark.parametrize("layout", [stream, archive])
 def test_a_tensor_outside_its_storage_is_refused(layout: Any) -> None:
     far = _Stored("0", np.arange(6, dtype=np.float32).reshape(2, 3), strides=(100, 1))
-    with pytest.raises(InputError, match="reaches outside its block of numbers"):
+    with pytest.raises(InputError, match="reaches outside its storage in the file"):
         read_state(layout(OrderedDict(w=far), {"0": far.array}), "model.pth")
 
 

@@ -78,7 +78,7 @@ def _tasks(out: str) -> Iterator[Task]:
     for entry in manifest.load_run(out).passes:
         if entry.kind in (READ, WRITTEN):
             folder = storage.join(out, entry.folder)
-            for commit in manifest.load_pass(folder).parts:
+            for commit in manifest.load_pass_of(out, entry).parts:
                 if commit.rows:
                     yield Task(entry.kind, storage.join(folder, commit.part + PART))
 

@@ -6,12 +6,10 @@ import argparse
 import json
 
 from curate.commands.tables import number, table, without_bytes
-from curate.engine.run import QUARANTINE_FILE
 from curate.inspect.explain import Explanation, explain
+from curate.inspect.quarantine import quarantined
 from curate.inspect.step_events import MAY_SUCCEED
-from manifests import storage
 from manifests.errors import RecipeError
-from manifests.storage import parts
 
 SHOWN_VALUES = 8
 """How many values of a long list, such as a vector, are printed (our choice)."""
@@ -36,7 +34,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _quarantine(out: str, as_json: bool) -> int:
-    rows = parts.read_columns(storage.join(out, QUARANTINE_FILE)).to_pylist()
+    rows = quarantined(out).to_pylist()
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
         return 0

@@ -10,13 +10,14 @@ from typing import Any
 
 from curate.commands.tables import without_bytes
 from curate.engine.part_files import PART
-from curate.engine.run import QUARANTINE_FILE
 from curate.inspect.dropped_content import dropped
+from curate.inspect.quarantine import quarantined
 from curate.inspect.step_events import MAY_SUCCEED
 from manifests import storage
 from manifests.errors import InputError, RecipeError
 from manifests.run import manifest
 from manifests.storage import parts
+from manifests.storage.digest import stated_file
 
 SHOWN_OBJECTS = 5
 """How many objects of a record are listed (our choice)."""
@@ -93,7 +94,7 @@ def _candidates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _quarantined(out: str) -> Iterator[dict[str, Any]]:
-    for batch in parts.read(storage.join(out, QUARANTINE_FILE)):
+    for batch in quarantined(out).to_batches():
         yield from batch.to_pylist()
 
 
@@ -102,9 +103,9 @@ def _written(out: str) -> Iterator[dict[str, Any]]:
     for entry in manifest.load_run(out).passes:
         if entry.kind == "order":
             folder = storage.join(out, entry.folder)
-            for commit in manifest.load_pass(folder).parts:
+            for commit in manifest.load_pass_of(out, entry).parts:
                 file = commit.file(PART)
-                for batch in parts.read(storage.join(folder, file.name), 64) if file else ():
+                for batch in parts.read(stated_file(folder, file), 64) if file else ():
                     yield from batch.to_pylist()
 
 

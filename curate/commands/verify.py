@@ -8,15 +8,18 @@ import json
 from curate.cli import DIFFERS, OK
 from curate.commands.tables import count, size
 from curate.engine.recount import recount
-from manifests.run.verify import verify
+from manifests import storage
+from manifests.errors import ManifestError
+from manifests.run import manifest
+from manifests.run.verify import Fault, Verified, verify
 
 _FOLDERS = 20
 """The number of folders for which `not_covered` prints a line (our choice)."""
 
 
 def main(options: argparse.Namespace) -> int:
-    checked, inputs = verify(options.run), None
-    if not options.no_inputs:
+    checked, inputs = _verified(options.run), None
+    if checked.files and not options.no_inputs:
         inputs = recount(options.run, options.base)
         checked = checked._replace(faults=checked.faults + inputs.faults)
     if options.json:
@@ -33,6 +36,17 @@ def main(options: argparse.Namespace) -> int:
         verdict = "there are faults" if checked.faults else "no faults, and all counts agree"
         print(f"{checked_files}: {verdict}")
     return DIFFERS if checked.faults else OK
+
+
+def _verified(run: str) -> Verified:
+    """Verify a run. A manifest of the run that is damaged, but there, is the only fault, because
+    the other files are found by it."""
+    try:
+        return verify(run)
+    except ManifestError as error:
+        if not storage.exists(manifest.place_of(run)):
+            raise
+        return Verified(0, 0, [Fault(error.place, error.message)], [])
 
 
 def not_covered(names: list[str]) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from curate.emit import shard_set
 from manifests import storage
 from manifests.errors import ManifestError
+from manifests.storage.digest import stated_file
 
 
 def shard_files(folder: str) -> list[str]:
@@ -21,7 +22,7 @@ def shard_files(folder: str) -> list[str]:
             folder,
             "Name a folder of Arrow shards.",
         )
-    return [shard_set.check(folder, entry) for shard in shards.shards for entry in shard.files]
+    return [stated_file(folder, entry) for shard in shards.shards for entry in shard.files]
 
 
 def read_shards(folder: str) -> Iterator[pa.Table]:

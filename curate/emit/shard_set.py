@@ -11,6 +11,7 @@ from curate.emit.settings import FormatName
 from curate.emit.shard import ShardCommit
 from manifests import storage
 from manifests.errors import ManifestError
+from manifests.storage.digest import stated_file
 from manifests.storage.file_entry import FileEntry
 
 NAME = "shards.json"
@@ -33,7 +34,7 @@ class ShardSet(BaseModel):
 def save(folder: str, shards: ShardSet) -> FileEntry:
     """Write the manifest. Raises ManifestError if a file is missing or has another size."""
     for entry in [*(f for s in shards.shards for f in s.files), *shards.beside]:
-        check(folder, entry)
+        stated_file(folder, entry)
     content = shards.model_dump(mode="json", exclude={"shards": {"__all__": {"quarantined"}}})
     return write_json(folder, NAME, content)
 
@@ -50,21 +51,6 @@ def load(folder: str) -> ShardSet:
         return ShardSet.model_validate_json(storage.read_bytes(place))
     except ValidationError as error:
         raise ManifestError(f"the file is not a manifest of shards: {error}", place) from error
-
-
-def check(folder: str, entry: FileEntry) -> str:
-    """Returns the path of the file of an entry. Raises ManifestError if the size of the file is not
-    the size in the entry."""
-    place = storage.join(folder, entry.name)
-    found = storage.size_and_stamp(place)
-    if found is None or found[0] != entry.size_bytes:
-        actual = "the file does not exist" if found is None else f"the file has {found[0]} bytes"
-        raise ManifestError(
-            f"{actual}, but the manifest states {entry.size_bytes} bytes",
-            place,
-            "Run the recipe again, which writes missing and changed shards.",
-        )
-    return place
 
 
 def write_json(folder: str, name: str, content: Any) -> FileEntry:

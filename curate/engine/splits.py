@@ -3,7 +3,6 @@ again."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,12 +15,11 @@ from curate.ingest.source_files import SourceFiles, notes_on
 from manifests import storage
 from manifests.errors import FileError, InputError
 from manifests.media.blobs import BlobFile
-from manifests.run import manifest
+from manifests.run import manifest, saved_splits
 from manifests.run.fingerprint import fingerprint
 from manifests.step import Executor
 from manifests.storage import File
 
-SPLITS = "splits.json"
 _SNIFFED_FILES = 3
 """The number of files whose content is checked before reading. A few are enough, because a wrong
 reader fails on every file (our choice)."""
@@ -68,7 +66,8 @@ def of_source(
         found = dict(executor.map(Cut(reader, media), [tuple(group) for group in missing]))
         known |= {group_key(group): splits for group, splits in found.items()}
     known = {group_key(group): known[group_key(group)] for group in groups}
-    if (found_now := Saved(known, files.left_aside)) != saved:
+    there = storage.exists(storage.join(folder, saved_splits.NAME))
+    if (found_now := Saved(known, files.left_aside)) != saved or not there:
         _save(folder, found_now)
     readable = [split for group in groups for split in known[group_key(group)]]
     return readable + [Split((file,)) for file in files.faulty]
@@ -138,14 +137,12 @@ def group_key(group: list[File] | tuple[File, ...]) -> str:
 
 def load(folder: str) -> Saved:
     """Return the splits that a run saved in the folder of a read pass; none if they are damaged."""
-    uri = storage.join(folder, SPLITS)
-    data = b"" if storage.size_and_stamp(uri) is None else storage.read_bytes(uri)
-    if not manifest.is_intact(data):
+    content = saved_splits.load(folder)
+    if isinstance(content, str):
         return Saved({}, {})
-    content = json.loads(data)
-    known = content["splits"].items()
+    known = content.splits.items()
     by_group = {key: [_split(one) for one in splits] for key, splits in known}
-    return Saved(by_group, content.get("left_aside", {}))
+    return Saved(by_group, content.left_aside)
 
 
 def _split(content: list[Any]) -> Split:
@@ -156,4 +153,4 @@ def _save(folder: str, saved: Saved) -> None:
     content = manifest.with_checksum(
         {"splits": saved.by_group, "left_aside": dict(saved.left_aside)}
     )
-    storage.write_bytes(storage.join(folder, SPLITS), content)
+    storage.write_bytes(storage.join(folder, saved_splits.NAME), content)

@@ -14,6 +14,7 @@ from manifests.run import manifest
 from manifests.run.manifest import PassEntry, PassManifest, RunManifest
 from manifests.run.verify import damaged_files
 from manifests.storage import parts
+from manifests.storage.digest import stated_file
 
 _EXAMPLES = 5
 _IN_RECIPE = ("name", "parameters", "only", "seed")
@@ -97,7 +98,7 @@ def _inputs(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Di
 def _reads(run: RunManifest, out: str) -> dict[str, list[tuple[int, str]]]:
     found: dict[str, list[tuple[int, str]]] = {}
     for entry in _passes(run, "read"):
-        for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
+        for commit in manifest.load_pass_of(out, entry).parts:
             found.setdefault(commit.origin, []).append((commit.rows, commit.digest))
     return found
 
@@ -141,8 +142,8 @@ def _written(run: RunManifest, out: str) -> pa.Array:
     of the pass that sorts the records for the shards."""
     (order,) = _passes(run, "order")
     folder = storage.join(out, order.folder)
-    commits = manifest.load_pass(folder).parts
-    ids = [parts.read_columns(storage.join(folder, c.part + PART), ("id",))["id"] for c in commits]
+    commits = manifest.load_pass_of(out, order).parts
+    ids = [parts.read_checked(storage.join(folder, c.part + PART), ("id",))["id"] for c in commits]
     chunks = [chunk for column in ids for chunk in column.chunks]
     return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
 
@@ -150,7 +151,7 @@ def _written(run: RunManifest, out: str) -> pa.Array:
 def _steps(run: RunManifest, out: str) -> dict[str, dict[str, Any]]:
     """Return, by step name, the values that determine a step's results and are not in the recipe:
     its version, files and models."""
-    known = [manifest.load_pass(storage.join(out, entry.folder)) for entry in run.passes]
+    known = [manifest.load_pass_of(out, entry) for entry in run.passes]
     return {
         step["name"]: {key: value for key, value in step.items() if key not in _IN_RECIPE}
         for one in known
@@ -172,8 +173,8 @@ def _first_pass(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterato
     for one, two in zip(a.passes, b.passes, strict=False):
         if one.digest == two.digest:
             continue
-        here = manifest.load_pass(storage.join(out, one.folder))
-        there = manifest.load_pass(storage.join(other, two.folder))
+        here = manifest.load_pass_of(out, one)
+        there = manifest.load_pass_of(other, two)
         name = f"pass {storage.base_name(one.folder).removesuffix(f'-{one.fingerprint}')}"
         if found := list(_first_part(name, here, there)):
             yield from found
@@ -198,12 +199,12 @@ def _removed_by(run: RunManifest, out: str, record_id: str) -> str:
     """Describe which step removed a record, and why."""
     for entry in run.passes:
         folder = storage.join(out, entry.folder)
-        for commit in manifest.load_pass(folder).parts:
+        for commit in manifest.load_pass_of(out, entry).parts:
             for ending, why in ((DROPPED, "reason"), (QUARANTINE, "message")):
                 file = commit.file(ending)
                 if file is None:
                     continue
-                removed = parts.read_columns(storage.join(folder, file.name), ("id", "step", why))
+                removed = parts.read_checked(stated_file(folder, file), ("id", "step", why))
                 found = removed.filter(pc.equal(removed["id"], record_id)).to_pylist()
                 if found:
                     return f"{found[0]['step']}: {found[0][why]}"

@@ -13,6 +13,7 @@ from manifests import storage
 from manifests.run import manifest
 from manifests.run.manifest import Commit, RunManifest
 from manifests.storage import parts
+from manifests.storage.digest import stated_file
 
 CONTENT = ("content", "media", "objects")
 _WRITES_RECORDS = ("read", "rows")
@@ -32,8 +33,7 @@ def dropped(out: str, kinds: tuple[str, ...] = ("rows", "corpus", "decide")) -> 
     run = manifest.load_run(out)
     for at in reversed(range(len(run.passes))):
         if run.passes[at].kind in kinds:
-            folder = storage.join(out, run.passes[at].folder)
-            for commit in manifest.load_pass(folder).parts:
+            for commit in manifest.load_pass_of(out, run.passes[at]).parts:
                 yield from _of_part(run, out, at, commit)
 
 
@@ -42,7 +42,7 @@ def _of_part(run: RunManifest, out: str, at: int, commit: Commit) -> Iterator[di
     if file is None:
         return
     stored = list(_stored(run, out, at, commit.part))
-    uri = storage.join(out, run.passes[at].folder, file.name)
+    uri = stated_file(storage.join(out, run.passes[at].folder), file)
     for batch in parts.read(uri, _BATCH_ROWS):
         known = _contents(batch, stored)
         for row in batch.to_pylist():
@@ -65,7 +65,7 @@ def _contents(batch: pa.Table, stored: list[str]) -> dict[tuple[str, str], dict[
     for uri in stored:
         if len(found) >= batch.num_rows:
             break
-        table = parts.read_columns(uri, ("id", "origin", *CONTENT))
+        table = parts.read_checked(uri, ("id", "origin", *CONTENT))
         for row in table.filter(pc.is_in(table["id"], batch["id"])).to_pylist():
             found.setdefault((row.pop("id"), row.pop("origin")), row)
     return found

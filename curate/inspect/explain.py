@@ -25,6 +25,7 @@ from manifests import storage
 from manifests.run import manifest
 from manifests.run.manifest import PassEntry, PassManifest, RunManifest
 from manifests.storage import parts
+from manifests.storage.digest import stated_file
 
 
 class Explanation(NamedTuple):
@@ -122,14 +123,14 @@ def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row)
 def _after_measure(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
     """Return the record after the first pass of a costly step, which adds measures. There are no
     events, because the step's second pass states them."""
-    table = _with_sidecar(row, _sidecar(folder, found))
+    table = _with_sidecar(row, _sidecar(folder, known, found))
     return _AfterPass([], row._replace(table=table))
 
 
 def _after_sidecar(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
     """Return what a pass did with the record, if the pass writes a sidecar: new columns, and marks
     for the rows that its step removed."""
-    sidecar = _sidecar(folder, found)
+    sidecar = _sidecar(folder, known, found)
     table = _with_sidecar(row, sidecar)
     if removed := _removed_row(folder, known, found):
         before = row.before_measuring
@@ -148,8 +149,10 @@ _AFTER_PASS = {
 }
 
 
-def _sidecar(folder: str, found: FoundRecord) -> pa.Table:
-    return parts.read_columns(storage.join(folder, found.part + PART))
+def _sidecar(folder: str, known: PassManifest, found: FoundRecord) -> pa.Table:
+    file = next(c for c in known.parts if c.part == found.part).file(PART)
+    assert file is not None
+    return parts.read_checked(stated_file(folder, file))
 
 
 def _with_sidecar(row: _Row, sidecar: pa.Table) -> pa.Table:
@@ -195,7 +198,7 @@ def _not_written(run: RunManifest, out: str, name: str, record_id: str) -> Event
     """Explain why the record could not be written in the format `name`; None if it could be
     written."""
     entry = next(e for e in run.passes if e.kind == "shards" and e.name == name)
-    for commit in manifest.load_pass(storage.join(out, entry.folder)).parts:
+    for commit in manifest.load_pass_of(out, entry).parts:
         for row in shards.not_written(commit).to_pylist():
             if row["id"] == record_id:
                 return Event(row["step"], "quarantined", step_events.reasons(row))

@@ -13,6 +13,7 @@ from manifests import record, storage
 from manifests.run import manifest
 from manifests.run.manifest import PassEntry, RunManifest
 from manifests.storage import parts
+from manifests.storage.digest import stated_file
 
 
 class Member(NamedTuple):
@@ -44,7 +45,7 @@ def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, st
     """Yield the passes whose dropped records have a survivor, each with the name of its step."""
     for entry in run.passes:
         if entry.kind == "corpus":
-            name = manifest.load_pass(storage.join(out, entry.folder)).steps[0]["name"]
+            name = manifest.load_pass_of(out, entry).steps[0]["name"]
             if any(f"{name}.survivor" in part.column_names for part in _dropped(out, entry)):
                 yield entry, name
 
@@ -122,9 +123,9 @@ def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
     """Yield the tables of records that a pass dropped, one table for each part with dropped
     records."""
     folder = storage.join(out, entry.folder)
-    for commit in manifest.load_pass(folder).parts:
+    for commit in manifest.load_pass_of(out, entry).parts:
         if file := commit.file(DROPPED):
-            yield parts.read_columns(storage.join(folder, file.name))
+            yield parts.read_checked(stated_file(folder, file))
 
 
 def _records(
@@ -144,8 +145,8 @@ def _in_pass(folder: str, wanted: pa.Array) -> dict[str, tuple[str | None, str |
     found: dict[str, tuple[str | None, str | None]] = {}
     for commit in manifest.load_pass(folder).parts:
         if file := commit.file(PART):
-            uri = storage.join(folder, file.name)
-            table = parts.read_columns(uri, ("id", "origin", "content"))
+            uri = stated_file(folder, file)
+            table = parts.read_checked(uri, ("id", "origin", "content"))
             rows = table.filter(pc.is_in(table["id"], wanted))
             texts = record.texts(rows["content"]).to_pylist() if rows.num_rows else []
             described = zip(rows["origin"].to_pylist(), texts, strict=True)

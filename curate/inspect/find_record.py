@@ -16,6 +16,7 @@ from manifests.errors import InputError
 from manifests.run import manifest
 from manifests.run.manifest import Commit, PassManifest, RunManifest
 from manifests.storage import parts
+from manifests.storage.digest import stated_file
 
 LISTED = 10
 """How many matches are listed if there are several (our choice)."""
@@ -149,7 +150,7 @@ def has_reshape(known: PassManifest) -> bool:
 
 
 def pass_manifest(run: RunManifest, out: str, at: int) -> PassManifest:
-    return manifest.load_pass(storage.join(out, run.passes[at].folder))
+    return manifest.load_pass_of(out, run.passes[at])
 
 
 def _in_pass(out: str, run: RunManifest, at: int, wanted: Wanted) -> Iterator[FoundRecord]:
@@ -175,9 +176,9 @@ def _rows(folder: str, commit: Commit, ending: str, mask: Any) -> list[StoredRow
     entry = commit.file(ending)
     if entry is None:
         return []
-    uri = storage.join(folder, entry.name)
-    numbers = np.flatnonzero(np.asarray(mask(parts.read_columns(uri, ("id", "origin")))))
+    uri = stated_file(folder, entry)
+    numbers = np.flatnonzero(np.asarray(mask(parts.read_checked(uri, ("id", "origin")))))
     if not len(numbers):
         return []
-    table = parts.read_columns(uri)
+    table = parts.read_checked(uri)
     return [StoredRow(table.slice(int(n), 1).combine_chunks(), int(n), ending) for n in numbers]

@@ -23,6 +23,7 @@ from manifests.run import manifest
 from manifests.run.manifest import PassManifest, RunManifest
 from manifests.step import Step
 from manifests.storage import parts
+from manifests.storage.digest import stated_file
 
 MAX_BITS = 16
 """The largest distance of the pairs that are counted: the largest that `duplicates` accepts."""
@@ -116,7 +117,7 @@ def _hashed(run: RunManifest, out: str) -> tuple[str, PassManifest, str]:
     name of this step."""
     for entry in run.passes:
         folder = storage.join(out, entry.folder)
-        made = manifest.load_pass(folder)
+        made = manifest.load_pass_of(out, entry)
         for step in made.steps:
             if step.get("kind") == _kind(ImageHash) and entry.kind == "rows":
                 return folder, made, step["name"]
@@ -129,7 +130,7 @@ def _hashed(run: RunManifest, out: str) -> tuple[str, PassManifest, str]:
 
 def _settings(run: RunManifest, out: str, name: str | None) -> tuple[int, float]:
     for entry in run.passes:
-        for step in manifest.load_pass(storage.join(out, entry.folder)).steps:
+        for step in manifest.load_pass_of(out, entry).steps:
             if step.get("kind") not in (_kind(Duplicates), _kind(DuplicateImages)):
                 continue
             settings = step["parameters"]
@@ -184,9 +185,9 @@ def _records(folder: str, made: PassManifest, name: str) -> Iterator[pa.Table]:
     columns = ("id", "origin", "media", *(f"{name}.{c}" for c in ("hash", "mirror", "colours")))
     for commit in made.parts:
         for file in filter(None, (commit.file(ending) for ending in (PART, DROPPED))):
-            uri = storage.join(folder, file.name)
+            uri = stated_file(folder, file)
             if set(columns) <= set(parts.open_part(uri).schema.names):
-                table = parts.read_columns(uri, columns)
+                table = parts.read_checked(uri, columns)
                 yield table.rename_columns([c.removeprefix(f"{name}.") for c in columns])
 
 

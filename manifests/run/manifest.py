@@ -8,7 +8,7 @@ Each manifest is written after all files that it lists.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -28,6 +28,7 @@ format."""
 
 
 _FRESH = "Run the recipe again, with a new output folder."
+_AGAIN = "Run the recipe again, with the same output folder."
 _CHECKSUM = b'"checksum": "'
 """How the last field of every manifest and commit starts; its value is the digest of all bytes
 before it."""
@@ -154,6 +155,10 @@ class RunManifest(BaseModel):
         )
 
 
+_KINDS = {RunManifest: "the manifest of a run", PassManifest: "the manifest of a pass"}
+M = TypeVar("M", RunManifest, PassManifest)
+
+
 def save(model: BaseModel, uri: str, durable: bool = True) -> None:
     storage.write_bytes(uri, content_of(model), durable)
 
@@ -197,17 +202,36 @@ def load_commit(uri: str) -> Commit | None:
 
 
 def load_pass(folder: str) -> PassManifest:
-    return PassManifest.model_validate(_content(storage.join(folder, NAME)))
+    return _load(PassManifest, storage.join(folder, NAME))
+
+
+def load_pass_of(out: str, entry: PassEntry) -> PassManifest:
+    """Returns the manifest of a pass of the run in the folder `out`. Raises ManifestError if it is
+    not the manifest that the run wrote."""
+    folder = storage.join(out, entry.folder)
+    found = load_pass(folder)
+    if found.digest != entry.digest:
+        raise ManifestError(
+            f"the manifest has digest {found.digest}, but the manifest of the run states "
+            f"{entry.digest}",
+            storage.join(folder, NAME),
+            _AGAIN,
+        )
+    return found
 
 
 def load_run(uri: str) -> RunManifest:
     """Returns the manifest of a run. `uri` is the path of the manifest or of the folder of the
     run."""
-    place = uri if uri.endswith(".json") else storage.join(uri, NAME)
-    return RunManifest.model_validate(_content(place))
+    return _load(RunManifest, place_of(uri))
 
 
-def _content(place: str) -> dict[str, Any]:
+def place_of(uri: str) -> str:
+    """Returns the path of the manifest of a run. `uri` is this path, or the folder of the run."""
+    return uri if uri.endswith(".json") else storage.join(uri, NAME)
+
+
+def _load(kind: type[M], place: str) -> M:
     if storage.size_and_stamp(place) is None:
         raise ManifestError(
             "there is no manifest here, so this is not the folder of a finished run",
@@ -217,20 +241,25 @@ def _content(place: str) -> dict[str, Any]:
     data = storage.read_bytes(place)
     try:
         content = json.loads(data)
-        kind = RunManifest if "recipe" in content else PassManifest
         _check_format(content, place)
         if not is_intact(data):
             raise ManifestError(
                 "the checksum in the manifest does not match its content: the file was edited or "
                 "damaged.",
                 place,
-                "Run the recipe again, with the same output folder.",
+                _AGAIN,
             )
-        kind.model_validate(content)
-    except (ValueError, ValidationError, AttributeError, TypeError) as error:
-        raise ManifestError(f"this is not a manifest: {error}", place, _FRESH) from error
-    assert isinstance(content, dict)
-    return content
+        return kind.model_validate(content)
+    except (ValueError, AttributeError, TypeError) as error:
+        fault = f"this is not {_KINDS[kind]}: {_first_fault(error)}"
+        raise ManifestError(fault, place, _AGAIN) from error
+
+
+def _first_fault(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"field '{'.'.join(map(str, first['loc']))}': {first['msg']}"
 
 
 def _check_format(content: dict[str, Any], place: str) -> None:

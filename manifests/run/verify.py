@@ -12,12 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import NamedTuple
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests import storage
 from manifests.errors import CurateError, ManifestError
-from manifests.run import ledger, manifest
+from manifests.run import ledger, manifest, saved_splits
 from manifests.run.blob_references import blobs_of, broken_references
 from manifests.run.manifest import Commit, PassEntry, PassManifest, RunManifest
 from manifests.storage import parts
@@ -27,7 +26,7 @@ from manifests.storage.file_entry import FileEntry
 _THREADS = 8
 """Threads that check files at once (our choice). Reading and hashing release the interpreter's
 lock."""
-_SPLITS = "splits.json"
+_QUARANTINE = "quarantine.arrow"
 _ROWS_OF_PART = {"read", "rows", "order"}
 """Kinds of passes that write the rows of their parts; other passes write columns for these rows, or
 shards."""
@@ -78,14 +77,18 @@ def verify(folder: str) -> Verified:
     wrong = _wrong(folder, files)
     faults += wrong.values()
     faults += [*_ledgers(run, folder, passes), *_rows(folder, passes, wrong)]
+    if storage.join(folder, _QUARANTINE) not in wrong:
+        faults += _quarantine(run, folder)
     covered = {name for name, _ in files}
     for one in passes:
         faults += _commits(folder, one, covered)
+    faults += _splits(run, folder, covered)
     if not wrong:
         faults += _references(folder, passes)
-    uncovered, damaged = _uncovered(folder, covered)
+    covered.add(manifest.NAME)
+    uncovered = [name for name in storage.files_below(folder) if name not in covered]
     size_bytes = sum(entry.size_bytes for _, entry in files)
-    return Verified(len(files), size_bytes, faults + damaged, uncovered)
+    return Verified(len(files), size_bytes, faults, uncovered)
 
 
 def damaged_files(run: RunManifest, folder: str) -> list[Fault]:
@@ -107,20 +110,11 @@ def _passes(run: RunManifest, folder: str) -> tuple[list[_Pass], list[Fault]]:
     manifest that is damaged or has another digest than the manifest of the run states."""
     found, faults = list[_Pass](), list[Fault]()
     for entry in run.passes:
-        place = storage.join(folder, entry.folder)
         try:
-            known = manifest.load_pass(place)
+            known = manifest.load_pass_of(folder, entry)
         except ManifestError as error:
             faults.append(Fault(error.place, error.fault))
             continue
-        if known.digest != entry.digest:
-            faults.append(
-                Fault(
-                    entry.folder,
-                    f"the manifest has digest {known.digest}, but the manifest of the run states "
-                    f"{entry.digest}",
-                )
-            )
         found.append(_Pass(entry, known, entry.folder, known.files_folder or entry.folder))
     return found, faults
 
@@ -162,6 +156,17 @@ def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
             yield Fault(place, "the commit differs from its copy in the manifest of the pass")
 
 
+def _splits(run: RunManifest, folder: str, covered: set[str]) -> Iterator[Fault]:
+    """Yields a fault for each source whose list of splits is missing or damaged. The names of the
+    lists are added to `covered`."""
+    for entry in (one for one in run.passes if one.kind == "read"):
+        name = f"{entry.folder}/{saved_splits.NAME}"
+        covered.add(name)
+        found = saved_splits.load(storage.join(folder, entry.folder))
+        if isinstance(found, str):
+            yield Fault(storage.join(folder, name), found)
+
+
 def _ledgers(run: RunManifest, folder: str, passes: list[_Pass]) -> Iterator[Fault]:
     for counted in (one for one in run.counted if not one.balances):
         yield Fault(counted.source, f"not every unit of the source has an outcome: {counted}")
@@ -187,7 +192,6 @@ def _ledgers(run: RunManifest, folder: str, passes: list[_Pass]) -> Iterator[Fau
                 folder, "the ledger of the run does not agree with the ledgers of its passes"
             )
         yield from _counts([known.manifest for known in passes])
-    yield from _quarantine(run, folder)
 
 
 def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
@@ -202,11 +206,12 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
 
 def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
     counted = sum(sum(account.quarantined.values()) for account in run.ledger)
-    place = storage.join(folder, "quarantine.arrow")
+    place = storage.join(folder, _QUARANTINE)
     try:
         listed = pc.sum(parts.read_columns(place, ("rows",))["rows"]).as_py() or 0
-    except (CurateError, pa.ArrowException):
-        return  # its digest is wrong, which is a fault already
+    except CurateError as error:
+        yield Fault(place, error.fault)
+        return
     if counted != listed:
         yield Fault(place, f"the file has {listed} quarantined inputs, but the ledger {counted}")
 
@@ -237,9 +242,8 @@ def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
 def _rows_in(place: str) -> int | None:
     """Returns the number of rows of an Arrow file; None if it is missing, or not an Arrow file."""
     try:
-        reader = parts.open_part(place)
-        return int(sum(reader.get_batch(n).num_rows for n in range(reader.num_record_batches)))
-    except (CurateError, pa.ArrowException):
+        return sum(int(table.num_rows) for table in parts.read(place))
+    except CurateError:
         return None
 
 
@@ -251,18 +255,3 @@ def _references(folder: str, passes: list[_Pass]) -> Iterator[Fault]:
             place = storage.join(folder, known.files, f"{commit.part}.arrow")
             for fault in broken_references(place, blobs):
                 yield Fault(place, fault)
-
-
-def _uncovered(folder: str, covered: set[str]) -> tuple[list[str], list[Fault]]:
-    """Returns the files in the folder that are not in `covered`, except manifests and files
-    `splits.json`. A file `splits.json` lists the ranges of source files that tasks read. Also
-    returns a fault for each `splits.json` whose content does not match the checksum at its end."""
-    there = [name for name in storage.files_below(folder) if name not in covered]
-    split_lists = [name for name in there if storage.base_name(name) == _SPLITS]
-    faults = [
-        Fault(place, "the checksum in the file does not match its content")
-        for place in (storage.join(folder, name) for name in split_lists)
-        if not manifest.is_intact(storage.read_bytes(place))
-    ]
-    known = {manifest.NAME, *split_lists}
-    return [name for name in there if name not in known], faults

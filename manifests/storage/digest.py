@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import xxhash
 
+from manifests.errors import ManifestError
 from manifests.storage.file_entry import FileEntry
 from manifests.storage.files import open_input, size_and_stamp, storage_errors
-from manifests.storage.paths import is_remote
+from manifests.storage.paths import is_remote, join
 
 _CHUNK_BYTES = 1 << 22
 
@@ -32,6 +33,22 @@ def file_digest(uri: str) -> str:
 
 
 MISSING = "the file is missing"
+
+
+def stated_file(folder: str, entry: FileEntry) -> str:
+    """Returns the path of the file of an entry. Raises ManifestError if the size of the file is not
+    the size in the entry; its digest is not computed."""
+    place = join(folder, entry.name)
+    found = size_and_stamp(place)
+    if found is None or found[0] != entry.size_bytes:
+        actual = "the file does not exist" if found is None else f"the file has {found[0]} bytes"
+        raise ManifestError(
+            f"{actual}, but the manifest states {entry.size_bytes} bytes",
+            place,
+            "Run the recipe again, with the same output folder: it writes missing and changed "
+            "files.",
+        )
+    return place
 
 
 def fault_of(uri: str, entry: FileEntry) -> str | None:

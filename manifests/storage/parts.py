@@ -10,11 +10,14 @@ from typing import Any
 import pyarrow as pa
 
 from manifests import storage
-from manifests.errors import ManifestError
+from manifests.errors import CurateError, ManifestError, foreign_message
 from manifests.storage.file_entry import FileEntry
 
 _BUFFER_BYTES = 1 << 16
-_VERIFY = "Run `curate verify` to see which files of the run are damaged."
+_VERIFY = (
+    "Run `curate verify` to see which files of the run are damaged. Running the recipe again, with "
+    "the same output folder, makes them again."
+)
 
 
 class Writer:
@@ -91,6 +94,25 @@ def write(
     return part.entry
 
 
+@contextlib.contextmanager
+def _damage(uri: str) -> Iterator[None]:
+    """Replaces an error of pyarrow in the `with` block by a ManifestError that names the file.
+
+    pyarrow raises errors of many classes for damaged bytes: among them an OSError without a number,
+    and a KeyError if the file is another Arrow file, without the columns that are wanted.
+    """
+    with storage.storage_errors(uri):
+        try:
+            yield
+        except (CurateError, MemoryError):
+            raise
+        except (pa.ArrowException, ValueError, KeyError, OSError) as error:
+            if isinstance(error, OSError) and (error.errno or storage.is_remote(uri)):
+                raise
+            fault = f"this is not the Arrow file that belongs here: {foreign_message(error)}"
+            raise ManifestError(fault, uri, _VERIFY) from error
+
+
 def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
     """Returns a reader, which can read each record batch of a part by its number.
 
@@ -98,17 +120,13 @@ def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.Record
     because pyarrow would copy the data if some columns were excluded. A column is read from disk on
     first access.
     """
-    try:
+    with _damage(uri):
         reader = pa.ipc.open_file(storage.open_input(uri))
         if columns is None or not storage.is_remote(uri):
             return reader
         fields = [reader.schema.names.index(name) for name in columns]
         options = pa.ipc.IpcReadOptions(included_fields=fields)
         return pa.ipc.open_file(storage.open_input(uri), options=options)
-    except pa.ArrowInvalid as error:
-        raise ManifestError(
-            f"this is not the Arrow file of a part: {error}", uri, _VERIFY
-        ) from error
 
 
 def read(
@@ -121,8 +139,9 @@ def read(
     """
     reader = open_part(uri, columns)
     for number in range(reader.num_record_batches):
-        table = pa.table(reader.get_batch(number))
-        table = table if columns is None else table.select(list(columns))
+        with _damage(uri):
+            table = pa.table(reader.get_batch(number))
+            table = table if columns is None else table.select(list(columns))
         step = rows or max(1, table.num_rows)
         for start in range(0, table.num_rows, step):
             yield table.slice(start, step)
@@ -131,5 +150,15 @@ def read(
 def read_columns(uri: str, columns: tuple[str, ...] | None = None) -> pa.Table:
     """Returns all rows of a part, with the given columns (default: all). Other columns are not read
     from disk."""
-    table = open_part(uri, columns).read_all()
-    return table if columns is None else table.select(list(columns))
+    with _damage(uri):
+        table = open_part(uri, columns).read_all()
+        return table if columns is None else table.select(list(columns))
+
+
+def read_checked(uri: str, columns: tuple[str, ...] | None = None) -> pa.Table:
+    """As `read_columns`, for a file that was written by an earlier process: every value that is
+    read is checked, so that damaged offsets or text are a ManifestError and no crash."""
+    table = read_columns(uri, columns)
+    with _damage(uri):
+        table.validate(full=True)
+    return table

@@ -102,6 +102,11 @@ def garbage(path: Path) -> None:
     path.write_text("{")
 
 
+def other(pattern: str) -> Callable[[Path], None]:
+    """Damage that puts the content of another file of the run in the place of a file."""
+    return lambda path: path.write_bytes(sorted(path.parent.glob(pattern))[0].read_bytes()) and None
+
+
 DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "records of a read": ("steps/00-*/part-*[0-9a-f].arrow", flip),
     "a part": ("steps/01-words-*/part-*[0-9a-f].arrow", flip),
@@ -125,6 +130,17 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a broken manifest of a pass": ("steps/01-words-*/manifest.json", garbage),
     "a space in a manifest": ("steps/01-words-*/manifest.json", lambda p: flip(p, 2, 0x29)),
     "splits": ("steps/00-*/splits.json", edit(lambda c: c.update(splits={}))),
+    "no splits": ("steps/00-*/splits.json", os.remove),
+    "a manifest over the splits": ("steps/00-*/splits.json", other("../../manifest.json")),
+    "a run's manifest over that of a pass": (
+        "steps/01-words-*/manifest.json",
+        other("../../manifest.json"),
+    ),
+    "the manifest of another pass": (
+        "steps/01-words-*/manifest.json",
+        other("../00-*/manifest.json"),
+    ),
+    "a part over the quarantine": ("quarantine.arrow", other("steps/00-*/part-*[0-9a-f].arrow")),
     "a shard": ("shards/data-00001-*.arrow", flip),
     "a shorter shard": ("webdataset/data-00001-*.tar", shorten),
     "no shard": ("jsonl/data-00000-*.jsonl", os.remove),

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from curate import cli
-from curate.engine import splits
 from curate.engine.recount import recount
 from manifests.errors import RecipeError
+from manifests.run import saved_splits
 from manifests.run.verify import verify
 from tests.ingest.grounding.reading import PHOTO, write_files
 from tests.runs import curate, run_recipe, text_source
@@ -158,7 +158,7 @@ def test_a_recipe_whose_variables_are_missing_is_not_counted(
 
 
 def test_without_the_list_of_splits_counts_are_still_compared(out: str, tmp_path: Path) -> None:
-    for place in Path(out).glob(f"steps/*/{splits.SPLITS}"):
+    for place in Path(out).glob(f"steps/*/{saved_splits.NAME}"):
         place.unlink()
     assert recount(out) == (3, [])
     (tmp_path / "data" / "c.jsonl").write_text("")

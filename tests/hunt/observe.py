@@ -19,6 +19,7 @@ from curate.ingest.reader import Context, Failure, Reader, Split
 from manifests import record, storage
 from manifests.errors import CurateError
 from manifests.media import Limits, Media
+from manifests.run import saved_splits
 from manifests.run.counted import Counted, total_counted
 from tests.hunt.made import IMAGES, IN, Files
 from tests.hunt.seen import Seen, seen
@@ -61,7 +62,7 @@ def observe(name: str, settings: Mapping[str, Any], base: Path) -> Observed:
     """Reads the source in a folder with the reader of this name."""
     reader = catalog.resolve_reader(name).model_validate({"name": "a", **settings})
     options = MediaOptions(str(base), str(base), Limits())
-    (base / "work" / splits.SPLITS).unlink(missing_ok=True)
+    (base / "work" / saved_splits.NAME).unlink(missing_ok=True)
     reading = _Reading(reader, base)
     try:
         for split in splits.of_source(reader, options, str(base / "work"), Inline()):

@@ -48,8 +48,8 @@ class Cvat(GroundingReader):
 
     Each `<image>` becomes a record. Its image is `name` below `media_root`, or below the folder
     `images` there, as in CVAT's own export; leading folders that do not exist are removed, unless
-    the names of two images in the export would then be equal. The other attributes of the `<image>` go to `meta`,
-    and so do its `<tag>` elements, under `tags`.
+    the names of two images in the export would then be equal. The other attributes of the `<image>`
+    go to `meta`, and so do its `<tag>` elements, under `tags`.
 
     A `<box>` becomes a box; with a `rotation` it becomes a ring of four points and the box around
     it. A `<polygon>` or `<polyline>` becomes one ring, although a line is open. An `<ellipse>`

@@ -14,7 +14,7 @@ from curate.ingest.captions import llava
 from curate.ingest.captions.llava import Llava
 from curate.ingest.reader import Context, Count, Failure
 from manifests import record
-from manifests.errors import InputError
+from manifests.errors import FileError, InputError
 from manifests.media import Limits, Media
 from manifests.media.blobs import BlobFile
 from tests.ingest.expected import kinds, rows_and_failures
@@ -213,18 +213,20 @@ def test_a_line_cut_in_half_fails_alone(tmp_path: Path) -> None:
     assert kinds(failures) == [("a.jsonl#2", "RowError"), ("a.jsonl#4", "RowError")]
 
 
-def test_a_truncated_compressed_file_gives_its_complete_samples_and_a_failure(
+def test_a_truncated_compressed_file_gives_its_complete_samples_and_an_error(
     tmp_path: Path,
 ) -> None:
     many = [{**DOG, "id": f"{n:x}" * 9} for n in range(30_000)]
-    packed = gzip.compress(b"\n".join(json.dumps(sample).encode() for sample in many), 1)
-    rows, failures = read(tmp_path, packed[: len(packed) // 2], "a.jsonl.gz")
-    assert 0 < len(rows) < 30_000
-    assert kinds(failures) == [(f"a.jsonl.gz#{len(rows) + 1}", "RowError")]
-    packed = gzip.compress(json.dumps(many).encode(), 1)
-    rows, failures = read(tmp_path, packed[: len(packed) // 2], "a.json.gz")
-    assert 0 < len(rows) < 30_000
-    assert kinds(failures) == [(f"a.json.gz#{len(rows)}", "RowError")]
+    lines, array = b"\n".join(json.dumps(sample).encode() for sample in many), json.dumps(many)
+    for name, data in {"a.jsonl.gz": lines, "a.json.gz": array.encode()}.items():
+        packed = gzip.compress(data, 1)
+        (tmp_path / name).write_bytes(packed[: len(packed) // 2])
+        reader, rows = Llava(name="own", path=name), 0
+        context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
+        with pytest.raises(FileError, match="the gzip file is broken"):
+            for batch in reader.read(splits(reader, str(tmp_path))[0], context):
+                rows += batch.records.num_rows
+        assert 0 < rows < 30_000
 
 
 def test_invalid_utf8_fails_one_sample(tmp_path: Path) -> None:

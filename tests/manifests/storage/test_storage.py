@@ -117,5 +117,7 @@ def test_a_part_keeps_empty_batches_and_reads_chosen_columns(tmp_path: Path) -> 
 
 def test_a_file_that_is_no_part_is_an_error_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "p.arrow").write_bytes(b"something else entirely")
-    with pytest.raises(ManifestError, match=r"p\.arrow: this is not the Arrow file that belongs here"):
+    with pytest.raises(
+        ManifestError, match=r"p\.arrow: this is not the Arrow file that belongs here"
+    ):
         parts.open_part(str(tmp_path / "p.arrow"))

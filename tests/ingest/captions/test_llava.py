@@ -12,7 +12,7 @@ import pytest
 
 from curate.ingest.captions import llava
 from curate.ingest.captions.llava import Llava
-from curate.ingest.reader import Context, Count, Failure
+from curate.ingest.reader import Context, Count, Failure, ReadBatch
 from manifests import record
 from manifests.errors import FileError, InputError
 from manifests.media import Limits, Media
@@ -213,20 +213,32 @@ def test_a_line_cut_in_half_fails_alone(tmp_path: Path) -> None:
     assert kinds(failures) == [("a.jsonl#2", "RowError"), ("a.jsonl#4", "RowError")]
 
 
-def test_a_truncated_compressed_file_gives_its_complete_samples_and_an_error(
+MANY = [{**DOG, "id": f"{n:x}" * 9} for n in range(30_000)]
+
+
+def half(data: bytes) -> bytes:
+    packed = gzip.compress(data, 1)
+    return packed[: len(packed) // 2]
+
+
+def test_truncated_compressed_lines_give_their_complete_samples_and_an_error(
     tmp_path: Path,
 ) -> None:
-    many = [{**DOG, "id": f"{n:x}" * 9} for n in range(30_000)]
-    lines, array = b"\n".join(json.dumps(sample).encode() for sample in many), json.dumps(many)
-    for name, data in {"a.jsonl.gz": lines, "a.json.gz": array.encode()}.items():
-        packed = gzip.compress(data, 1)
-        (tmp_path / name).write_bytes(packed[: len(packed) // 2])
-        reader, rows = Llava(name="own", path=name), 0
-        context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
-        with pytest.raises(FileError, match="the gzip file is broken"):
-            for batch in reader.read(splits(reader, str(tmp_path))[0], context):
-                rows += batch.records.num_rows
-        assert 0 < rows < 30_000
+    data = b"\n".join(json.dumps(sample).encode() for sample in MANY)
+    (tmp_path / "a.jsonl.gz").write_bytes(half(data))
+    reader, batches = Llava(name="own", path="a.jsonl.gz"), list[ReadBatch]()
+    context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
+    with pytest.raises(FileError, match="the gzip file is broken"):
+        batches.extend(reader.read(splits(reader, str(tmp_path))[0], context))
+    assert 0 < sum(batch.records.num_rows for batch in batches) < 30_000
+
+
+def test_a_truncated_compressed_array_gives_its_complete_samples_and_a_failure(
+    tmp_path: Path,
+) -> None:
+    rows, failures = read(tmp_path, half(json.dumps(MANY).encode()), "a.json.gz")
+    assert 0 < len(rows) < 30_000
+    assert kinds(failures) == [(f"a.json.gz#{len(rows)}", "RowError")]
 
 
 def test_invalid_utf8_fails_one_sample(tmp_path: Path) -> None:

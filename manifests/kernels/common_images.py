@@ -5,18 +5,17 @@ alike."""
 from __future__ import annotations
 
 import numpy as np
-from numba import boolean, float32, float64, int64, types, uint32, void
+from numba import boolean, float32, int64, types, uint32, void
 
 from manifests.kernels.compiling import compiled, inlined
 from manifests.kernels.look_alike import (
-    COLOURS,
     LOOKS,
-    TONES,
-    WORDS,
+    TOLERANCE,
     Looks,
     Tolerance,
     alike,
     image_bits,
+    plain,
 )
 
 _PAIRS = types.Array(int64, 2, "C", readonly=True)
@@ -39,7 +38,7 @@ def common_images(
     alike -> 0.5.
     """
     shares = np.empty(len(pairs), np.float32)
-    _shares(np.ascontiguousarray(pairs), families, *images, *tolerance, shares)
+    _shares(np.ascontiguousarray(pairs), families, images, plain(tolerance), shares)
     return shares
 
 
@@ -53,42 +52,28 @@ def _run_end(families: np.ndarray, start: int, end: int) -> int:
     return at
 
 
-@compiled(boolean(WORDS, COLOURS, TONES, int64, float64, int64, int64, int64, int64))
-def _near(
-    words: np.ndarray,
-    colours: np.ndarray,
-    tones: np.ndarray,
-    distance: int,
-    colour_distance: float,
-    a: int,
-    a_end: int,
-    b: int,
-    b_end: int,
-) -> bool:
+@compiled(boolean(LOOKS, TOLERANCE, int64, int64, int64, int64))
+def _near(images: Looks, tolerance: Tolerance, a: int, a_end: int, b: int, b_end: int) -> bool:
     """Returns whether at least one of the images `a` to `a_end` - 1 looks like one of the images
-    `b` to `b_end` - 1: their hashes (`words`) differ in at most `distance` bits, and their small
-    colour images differ by at most `colour_distance` gray levels."""
+    `b` to `b_end` - 1, within `tolerance`."""
+    distance, colour_distance = tolerance
     for one in range(a, a_end):
         for other in range(b, b_end):
-            if image_bits(words, one, other) <= distance and alike(
-                colours, tones, one, other, colour_distance
-            ):
+            bits = image_bits(images.words, one, other)
+            if bits <= distance and alike(images, one, other, colour_distance):
                 return True
     return False
 
 
-@compiled(void(_PAIRS, _FAMILIES, *LOOKS, float32[::1]))
+@compiled(void(_PAIRS, _FAMILIES, LOOKS, TOLERANCE, float32[::1]))
 def _shares(
     pairs: np.ndarray,
     families: np.ndarray,
-    offsets: np.ndarray,
-    words: np.ndarray,
-    colours: np.ndarray,
-    tones: np.ndarray,
-    distance: int,
-    colour_distance: float,
+    images: Looks,
+    tolerance: Tolerance,
     shares: np.ndarray,
 ) -> None:
+    offsets = images.offsets
     for pair in range(len(shares)):
         a, a_last = offsets[pairs[pair, 0]], offsets[pairs[pair, 0] + 1]
         b, b_last = offsets[pairs[pair, 1]], offsets[pairs[pair, 1] + 1]
@@ -99,9 +84,7 @@ def _shares(
             first = b >= b_last or (a < a_last and families[a] < families[b])
             second = a >= a_last or (b < b_last and families[b] < families[a])
             if not first and not second:
-                common += _near(
-                    words, colours, tones, distance, colour_distance, a, a_end, b, b_end
-                )
+                common += _near(images, tolerance, a, a_end, b, b_end)
             if not second:
                 a, in_a = a_end, in_a + 1
             if not first:

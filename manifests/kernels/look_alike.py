@@ -31,12 +31,9 @@ _LUMA_UNIT = 1000
 """Luma is computed in thousandths of a gray level, in whole numbers (ITU-R BT.601)."""
 
 _NUMBERS = types.Array(int64, 1, "C", readonly=True)
-WORDS = types.Array(uint64, 2, "C", readonly=True)
-COLOURS = types.Array(uint8, 2, "C", readonly=True)
-TONES = types.Array(float64, 2, "C", readonly=True)
-"""The numba types of the fields `words`, `colours` and `tones` of Looks."""
-LOOKS = (_NUMBERS, WORDS, COLOURS, TONES, int64, float64)
-"""The numba types of the fields of Looks, followed by those of a Tolerance."""
+_WORDS = types.Array(uint64, 2, "C", readonly=True)
+_COLOURS = types.Array(uint8, 2, "C", readonly=True)
+_TONES = types.Array(float64, 2, "C", readonly=True)
 
 
 class Looks(NamedTuple):
@@ -55,19 +52,37 @@ class Looks(NamedTuple):
     tones: np.ndarray
 
 
+LOOKS = types.NamedTuple((_NUMBERS, _WORDS, _COLOURS, _TONES), Looks)
+"""The numba type of Looks."""
+
 Tolerance = tuple[int, float]
 """The limits within which two images look alike: the number of bits in which their hashes may
 differ, and the number of gray levels by which their small colour images may differ. One of the
 images may be mirrored."""
+TOLERANCE = types.Tuple((int64, float64))
+"""The numba type of the tuple that `plain` returns."""
+
+
+def plain(tolerance: Tolerance) -> Tolerance:
+    """Returns a tolerance as a tuple of exactly the types that compiled functions take."""
+    return int(tolerance[0]), float(tolerance[1])
 
 
 def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
     """Returns the Looks of records. The arguments are its first three fields; its fourth field,
     `tones`, is computed from the small colour images (`colours`)."""
-    words, colours = np.ascontiguousarray(words), np.ascontiguousarray(colours)
+    colours = np.ascontiguousarray(colours)
     tones = np.empty((len(colours), 3), np.float64)
     _measure_tones(colours, tones)
-    return Looks(np.ascontiguousarray(offsets, np.int64), words, colours, tones)
+    fields = np.asarray(offsets, np.int64), words, colours, tones
+    return Looks(*map(_read_only, fields))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """Returns a contiguous array that is marked as read-only, as the numba type LOOKS demands."""
+    array = np.ascontiguousarray(array).view()
+    array.flags.writeable = False
+    return array
 
 
 def bits_apart(
@@ -82,7 +97,7 @@ def bits_apart(
     """
     bits = np.empty(len(first), np.int64)
     ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
-    _bits_of_pairs(*images, *tolerance, *ends, bits)
+    _bits_of_pairs(images, plain(tolerance), *ends, bits)
     return bits
 
 
@@ -91,7 +106,7 @@ def colour_differences(images: Looks, first: np.ndarray, second: np.ndarray) -> 
     and second[i], in gray levels."""
     differences = np.empty(len(first), np.float64)
     ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
-    _differences_of_pairs(images.colours, images.tones, *ends, differences)
+    _differences_of_pairs(images, *ends, differences)
     return differences
 
 
@@ -106,7 +121,7 @@ def _luma(colours: np.ndarray, image: int, block: int) -> Any:
     return 299 * red + 587 * green + 114 * blue
 
 
-@compiled(void(COLOURS, float64[:, ::1]))
+@compiled(void(_COLOURS, float64[:, ::1]))
 def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
     """Writes the `tones` of each image: the mean and the standard deviation of its luma, and
     whether it is gray. All sums are of whole numbers, so they are the same on every machine."""
@@ -126,9 +141,7 @@ def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
 
 
 @inlined
-def _difference(
-    colours: np.ndarray, tones: np.ndarray, one: int, other: int, mirrored: bool, enough: float
-) -> Any:
+def _difference(images: Looks, one: int, other: int, mirrored: bool, enough: float) -> Any:
     """Returns the difference of the small colour images of the images `one` and `other`, in gray
     levels: the mean difference of the 4 blocks (WORST) that differ most. The comparison stops early
     if this mean, over the blocks compared so far, is over `enough`.
@@ -137,6 +150,7 @@ def _difference(
     image is shifted by its own mean, and both are scaled to the same contrast. If one of them is
     gray, only luma is compared.
     """
+    colours, tones = images.colours, images.tones
     gain_one = np.sqrt(tones[other, 1] / tones[one, 1])
     gain_other = np.sqrt(tones[one, 1] / tones[other, 1])
     mean_one, mean_other = tones[one, 0], tones[other, 0]
@@ -172,23 +186,21 @@ def _difference(
     return mean
 
 
-@compiled(float64(COLOURS, TONES, int64, int64))
-def _colour_difference(colours: np.ndarray, tones: np.ndarray, one: int, other: int) -> Any:
+@compiled(float64(LOOKS, int64, int64))
+def _colour_difference(images: Looks, one: int, other: int) -> Any:
     """Returns the difference of the small colour images of two images, in gray levels: the lower of
     the two differences with and without mirroring one image."""
-    shown = _difference(colours, tones, one, other, False, MAX_DIFFERENCE)
-    return min(shown, _difference(colours, tones, one, other, True, MAX_DIFFERENCE))
+    shown = _difference(images, one, other, False, MAX_DIFFERENCE)
+    return min(shown, _difference(images, one, other, True, MAX_DIFFERENCE))
 
 
-@compiled(boolean(COLOURS, TONES, int64, int64, float64))
-def alike(
-    colours: np.ndarray, tones: np.ndarray, one: int, other: int, colour_distance: float
-) -> bool:
+@compiled(boolean(LOOKS, int64, int64, float64))
+def alike(images: Looks, one: int, other: int, colour_distance: float) -> bool:
     """Returns whether the small colour images of two images differ by at most `colour_distance`
     gray levels, with or without mirroring one image."""
-    if _difference(colours, tones, one, other, False, colour_distance) <= colour_distance:
+    if _difference(images, one, other, False, colour_distance) <= colour_distance:
         return True
-    mirrored = _difference(colours, tones, one, other, True, colour_distance)
+    mirrored = _difference(images, one, other, True, colour_distance)
     return bool(mirrored <= colour_distance)
 
 
@@ -205,63 +217,40 @@ def image_bits(words: np.ndarray, one: int, other: int) -> Any:
     )
 
 
-@compiled(int64(*LOOKS, int64, int64))
-def record_bits(
-    offsets: np.ndarray,
-    words: np.ndarray,
-    colours: np.ndarray,
-    tones: np.ndarray,
-    distance: int,
-    colour_distance: float,
-    first: int,
-    second: int,
-) -> int:
+@compiled(int64(LOOKS, TOLERANCE, int64, int64))
+def record_bits(images: Looks, tolerance: Tolerance, first: int, second: int) -> int:
     """Compares two records image by image: the first image of one record with the first image of
     the other record, and so on. Returns the highest number of bits in which the hashes of two
     compared images differ.
 
-    Returns -1 if two compared images do not look alike: their hashes differ in more than `distance`
-    bits, or their small colour images differ by more than `colour_distance` gray levels. `first`
-    and `second` are the numbers of the records, which must have equally many images.
+    Returns -1 if two compared images do not look alike within `tolerance`. `first` and `second` are
+    the numbers of the records, which must have equally many images.
     """
+    offsets, (distance, colour_distance) = images.offsets, tolerance
     worst = 0
     start, other_start = offsets[first], offsets[second]
     for image in range(offsets[first + 1] - start):
-        bits = image_bits(words, start + image, other_start + image)
+        bits = image_bits(images.words, start + image, other_start + image)
         if bits > distance:
             return -1
         worst = max(worst, bits)
     for image in range(offsets[first + 1] - start):
-        if not alike(colours, tones, start + image, other_start + image, colour_distance):
+        if not alike(images, start + image, other_start + image, colour_distance):
             return -1
     return worst
 
 
-@compiled(void(*LOOKS, _NUMBERS, _NUMBERS, int64[::1]))
+@compiled(void(LOOKS, TOLERANCE, _NUMBERS, _NUMBERS, int64[::1]))
 def _bits_of_pairs(
-    offsets: np.ndarray,
-    words: np.ndarray,
-    colours: np.ndarray,
-    tones: np.ndarray,
-    distance: int,
-    colour_distance: float,
-    first: np.ndarray,
-    second: np.ndarray,
-    bits: np.ndarray,
+    images: Looks, tolerance: Tolerance, first: np.ndarray, second: np.ndarray, bits: np.ndarray
 ) -> None:
     for pair in range(len(first)):
-        bits[pair] = record_bits(
-            offsets, words, colours, tones, distance, colour_distance, first[pair], second[pair]
-        )
+        bits[pair] = record_bits(images, tolerance, first[pair], second[pair])
 
 
-@compiled(void(COLOURS, TONES, _NUMBERS, _NUMBERS, float64[::1]))
+@compiled(void(LOOKS, _NUMBERS, _NUMBERS, float64[::1]))
 def _differences_of_pairs(
-    colours: np.ndarray,
-    tones: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    differences: np.ndarray,
+    images: Looks, first: np.ndarray, second: np.ndarray, differences: np.ndarray
 ) -> None:
     for pair in range(len(first)):
-        differences[pair] = _colour_difference(colours, tones, first[pair], second[pair])
+        differences[pair] = _colour_difference(images, first[pair], second[pair])

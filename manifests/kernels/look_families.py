@@ -9,9 +9,10 @@ import numpy as np
 from numba import boolean, int64, types
 
 from manifests.kernels.compiling import compiled
-from manifests.kernels.look_alike import LOOKS, Looks, Tolerance, record_bits
+from manifests.kernels.look_alike import LOOKS, TOLERANCE, Looks, Tolerance, plain, record_bits
 
 _NUMBERS = types.Array(int64, 1, "C", readonly=True)
+_MASK = types.Array(boolean, 1, "C", readonly=True)
 
 
 class Links(NamedTuple):
@@ -39,7 +40,8 @@ def chained(
     Family i has the records members[starts[i] : starts[i + 1]]. In each family, at most `most`
     records are compared with the others, to limit the time.
     """
-    return _links(_chained, images, starts, members, tolerance, most, None)
+    pairs, groups = _room(len(members)), _groups(starts, members)
+    return _links(pairs, _chained(images, plain(tolerance), *groups, most, *pairs))
 
 
 def starred(
@@ -59,64 +61,42 @@ def starred(
     most `most` records are kept and compared with the others, to limit the time. `stays` (n,) bool:
     true for records that are never a `second`.
     """
-    return _links(_starred, images, starts, members, tolerance, most, stays)
+    pairs, groups = _room(len(members)), _groups(starts, members)
+    stays = np.ascontiguousarray(stays)
+    return _links(pairs, _starred(images, plain(tolerance), *groups, stays, most, *pairs))
 
 
-def _links(
-    work: object,
-    images: Looks,
-    starts: np.ndarray,
-    members: np.ndarray,
-    tolerance: Tolerance,
-    most: int,
-    stays: np.ndarray | None,
-) -> Links:
-    first, second, bits = (np.empty(len(members), np.int64) for _ in range(3))
-    left = np.zeros(1, np.int64)
-    out = (first, second, bits, left)
-    mask = np.zeros(len(images.offsets) - 1, bool) if stays is None else stays
-    groups = (np.ascontiguousarray(one, np.int64) for one in (starts, members))
-    assert callable(work)
-    found = work(*images, *tolerance, *groups, np.ascontiguousarray(mask), most, *out)
-    return Links(first[:found], second[:found], bits[:found], int(left[0]))
+def _groups(*arrays: np.ndarray) -> list[np.ndarray]:
+    return [np.ascontiguousarray(array, np.int64) for array in arrays]
 
 
-_SIGNATURE = int64(
-    *LOOKS,
-    _NUMBERS,
-    _NUMBERS,
-    types.Array(boolean, 1, "C", readonly=True),
-    int64,
-    int64[::1],
-    int64[::1],
-    int64[::1],
-    int64[::1],
-)
+def _room(records: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the arrays that a search writes: int64 (3, records) for the fields `first`, `second`
+    and `bits` of Links, and (1,) for `left`. A family of k records has less than k links."""
+    return np.empty((3, records), np.int64), np.zeros(1, np.int64)
 
 
-@compiled(_SIGNATURE)
+def _links(pairs: tuple[np.ndarray, np.ndarray], found: int) -> Links:
+    links, left = pairs
+    first, second, bits = links[:, :found]
+    return Links(first, second, bits, int(left[0]))
+
+
+@compiled(int64(LOOKS, TOLERANCE, _NUMBERS, _NUMBERS, int64, int64[:, ::1], int64[::1]))
 def _chained(
-    offsets: np.ndarray,
-    words: np.ndarray,
-    colours: np.ndarray,
-    tones: np.ndarray,
-    distance: int,
-    colour_distance: float,
+    images: Looks,
+    tolerance: Tolerance,
     starts: np.ndarray,
     members: np.ndarray,
-    stays: np.ndarray,
     most: int,
-    first: np.ndarray,
-    second: np.ndarray,
-    bits: np.ndarray,
+    links: np.ndarray,
     left: np.ndarray,
 ) -> int:
-    """Writes the pairs that `chained` returns into `first`, `second` and `bits`. Writes into `left`
-    how many records were not compared with all others of their family. Returns the number of pairs.
+    """Writes the pairs that `chained` returns into the three rows of `links`, and into `left` how
+    many records were not compared with all others of their family. Returns the number of pairs.
 
     It is a breadth-first search in each family: `waiting` has the records that are in a pair, and
-    that are still to be compared with the records that are in no pair (`open_`). `stays` is not
-    used.
+    that are still to be compared with the records that are in no pair (`open_`).
     """
     found = 0
     open_, waiting = np.empty(len(members), np.int64), np.empty(len(members), np.int64)
@@ -137,14 +117,12 @@ def _chained(
             rest = 0
             for at in range(count):
                 other = open_[at]
-                apart = record_bits(
-                    offsets, words, colours, tones, distance, colour_distance, one, other
-                )
+                apart = record_bits(images, tolerance, one, other)
                 if apart < 0:
                     open_[rest] = other
                     rest += 1
                     continue
-                first[found], second[found], bits[found] = one, other, apart
+                links[0, found], links[1, found], links[2, found] = one, other, apart
                 found += 1
                 waiting[tail] = other
                 tail += 1
@@ -153,23 +131,18 @@ def _chained(
     return found
 
 
-@compiled(_SIGNATURE)
+@compiled(int64(LOOKS, TOLERANCE, _NUMBERS, _NUMBERS, _MASK, int64, int64[:, ::1], int64[::1]))
 def _starred(
-    offsets: np.ndarray,
-    words: np.ndarray,
-    colours: np.ndarray,
-    tones: np.ndarray,
-    distance: int,
-    colour_distance: float,
+    images: Looks,
+    tolerance: Tolerance,
     starts: np.ndarray,
     members: np.ndarray,
     stays: np.ndarray,
     most: int,
-    first: np.ndarray,
-    second: np.ndarray,
-    bits: np.ndarray,
+    links: np.ndarray,
     left: np.ndarray,
 ) -> int:
+    """Writes the pairs that `starred` returns, as `_chained` does. Returns their number."""
     found = 0
     open_ = np.empty(len(members), np.int64)
     for family in range(len(starts) - 1):
@@ -184,14 +157,12 @@ def _starred(
                 other = open_[at]
                 apart = -1
                 if not stays[other]:
-                    apart = record_bits(
-                        offsets, words, colours, tones, distance, colour_distance, one, other
-                    )
+                    apart = record_bits(images, tolerance, one, other)
                 if apart < 0:
                     open_[rest] = other
                     rest += 1
                     continue
-                first[found], second[found], bits[found] = one, other, apart
+                links[0, found], links[1, found], links[2, found] = one, other, apart
                 found += 1
             count = rest
         left[0] += count

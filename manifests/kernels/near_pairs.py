@@ -9,7 +9,7 @@ import numpy as np
 from numba import float64, int64, types, uint64, void
 
 from manifests.kernels.compiling import compiled
-from manifests.kernels.look_alike import COLOURS, TONES, WORDS, Looks, alike, image_bits
+from manifests.kernels.look_alike import LOOKS, Looks, alike, image_bits
 
 
 class NearPairs(NamedTuple):
@@ -40,9 +40,7 @@ def near_pairs(
     counts = np.zeros((2, max_bits + 1), np.int64)
     sampled = np.zeros((max_bits + 1, max(each, 1), 2), np.int64)
     ranks = np.full((max_bits + 1, max(each, 1)), np.iinfo(np.uint64).max, np.uint64)
-    _near_pairs(
-        images.words, images.colours, images.tones, keys, colour_distance, counts, sampled, ranks
-    )
+    _near_pairs(images, keys, colour_distance, counts, sampled, ranks)
     lengths = np.minimum(counts[0], each)
     rows = [some[:length] for some, length in zip(sampled, lengths.tolist(), strict=True)]
     return NearPairs(counts[0], counts[1], rows)
@@ -51,13 +49,9 @@ def near_pairs(
 _KEYS = types.Array(uint64, 1, "C", readonly=True)
 
 
-@compiled(
-    void(WORDS, COLOURS, TONES, _KEYS, float64, int64[:, ::1], int64[:, :, ::1], uint64[:, ::1])
-)
+@compiled(void(LOOKS, _KEYS, float64, int64[:, ::1], int64[:, :, ::1], uint64[:, ::1]))
 def _near_pairs(
-    words: np.ndarray,
-    colours: np.ndarray,
-    tones: np.ndarray,
+    images: Looks,
     keys: np.ndarray,
     colour_distance: float,
     counts: np.ndarray,
@@ -65,13 +59,13 @@ def _near_pairs(
     ranks: np.ndarray,
 ) -> None:
     max_bits, each = counts.shape[1] - 1, ranks.shape[1]
-    for one in range(len(words)):
-        for other in range(one + 1, len(words)):
-            bits = image_bits(words, one, other)
+    for one in range(len(images.words)):
+        for other in range(one + 1, len(images.words)):
+            bits = image_bits(images.words, one, other)
             if bits > max_bits:
                 continue
             counts[0, bits] += 1
-            counts[1, bits] += alike(colours, tones, one, other, colour_distance)
+            counts[1, bits] += alike(images, one, other, colour_distance)
             rank = keys[one] ^ keys[other]
             place = each  # the ranks of a distance are ascending
             while place > 0 and rank < ranks[bits, place - 1]:

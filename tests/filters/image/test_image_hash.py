@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,56 +12,21 @@ from PIL import Image, ImageOps
 
 from filters.image.image_decodes import ImageDecodes
 from filters.image.image_hash import ImageHash
-from filters.image.perceptual import small_image as small_images
 from filters.image.perceptual.phash import SIDE, hashes
-from filters.image.perceptual.small_image import small_image
-from manifests.geometry.exif_orientation import pixels_as_shown
-from manifests.media import FIX_MISSING_FILE, Decoded, Limits, Media, Reference
+from manifests.media import FIX_MISSING_FILE, Limits, Media
+from tests.filters.image.hashing import (
+    FAR,
+    NEAR,
+    TURNED,
+    ListedMedia,
+    apart,
+    drawing,
+    encoded,
+    hashed,
+    stored,
+)
 from tests.filters.rows import answers, media_records, text_records
 from tests.make import make_image
-
-NEAR, FAR = 6, 14
-
-
-def drawing(seed: int, width: int = 400, height: int = 300) -> Image.Image:
-    """Smooth random colours, with detail at several sizes."""
-    draw = np.random.default_rng(seed)
-    whole = np.zeros((height, width, 3))
-    for cells in (3, 6, 12):
-        coarse = Image.fromarray(draw.integers(0, 256, (cells, cells, 3), np.uint8))
-        whole += np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)) / cells
-    return Image.fromarray((255 * whole / whole.max()).astype(np.uint8))
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **way: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **way)
-    return out.getvalue()
-
-
-class ListedMedia(Media):
-    """Media whose bytes are in a list; a uri is the number in it."""
-
-    def __init__(self, files: list[bytes], side: int | None = SIDE) -> None:
-        super().__init__(side=side)
-        self._files_at_hand = files
-
-    def read(self, ref: Any) -> bytes:
-        return self._files_at_hand[int(ref.uri)]
-
-
-def hashed(*files: bytes, side: int | None = SIDE) -> tuple[list[int | None], list[int | None]]:
-    """The hashes of files, and of their mirror images; no file may be an error."""
-    batch = media_records(*([{"kind": "image", "uri": str(n)}] for n in range(len(files))))
-    answer = answers(ImageHash(), batch, ListedMedia(list(files), side))
-    assert answer["error"] == [None] * len(files)
-    return [one for (one,) in answer["hash"]], [one for (one,) in answer["mirror"]]
-
-
-def apart(one: int | None, other: int | None) -> int:
-    assert one is not None
-    assert other is not None
-    return (one ^ other).bit_count()
 
 
 def by_definition(luma: np.ndarray) -> int:
@@ -195,26 +158,6 @@ def test_a_mirrored_copy_has_the_mirror_as_its_hash() -> None:
         assert apart(one, turned) >= FAR
 
 
-TURNED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""How an image is stored so that each orientation shows it upright."""
-
-
-def stored(image: Image.Image, number: int, kind: str, **way: Any) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = number
-    turn = TURNED[number]
-    return encoded(image.transpose(turn) if turn is not None else image, kind, exif=exif, **way)
-
-
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("size", [(400, 300), (120, 90)])
 def test_an_image_is_hashed_as_it_is_shown(kind: str, size: tuple[int, int]) -> None:
@@ -231,15 +174,6 @@ def test_a_transparent_image_is_hashed_as_it_is_shown(kind: str) -> None:
     image.putalpha(200)
     found, _ = hashed(*(stored(image, number, kind) for number in TURNED))
     assert max(apart(found[0], hash_) for hash_ in found) <= 4
-
-
-def test_pixels_are_turned_upright_as_pillow_turns_them() -> None:
-    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    for number in TURNED:
-        image = Image.fromarray(pixels)
-        image.info["exif"] = Image.open(io.BytesIO(stored(image, number, "JPEG"))).info["exif"]
-        shown = np.asarray(ImageOps.exif_transpose(image))
-        assert pixels_as_shown(pixels, number).tolist() == shown.tolist()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -265,34 +199,6 @@ def test_the_same_pixels_have_nearly_the_same_hash_as_jpeg_and_png(size: tuple[i
         png = encoded(Image.open(io.BytesIO(file)), "PNG")
         (one, other), _ = hashed(file, png)
         assert apart(one, other) <= 4
-
-
-def luma_of(file: bytes, side: int) -> np.ndarray:
-    return small_image(ListedMedia([file], side).decoded(Reference("0")), side).luma
-
-
-def test_luma_has_the_side_that_is_asked_for() -> None:
-    image, gray = drawing(1, 300, 400), drawing(1, 300, 400).convert("L")
-    for side in (8, 16, 48):
-        expected = np.asarray(gray.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
-        for file in (encoded(image), encoded(image, "PNG"), encoded(gray)):
-            pixels = luma_of(file, side)
-            assert pixels.shape == (side, side)
-            assert np.abs(pixels.astype(int) - expected).mean() < 2
-
-
-def test_a_jpeg_reduced_to_no_whole_pixels_is_not_stretched() -> None:
-    image = drawing(1, 257, 259)
-    pixels = luma_of(encoded(image, quality=98), SIDE).astype(int)
-    expected = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-    assert np.abs(pixels - expected).mean() < 1
-
-
-def test_an_image_in_several_pieces_of_memory_has_the_same_luma() -> None:
-    large = drawing(1, 2400, 1800)  # Pillow stores more than 16 MB in pieces
-    decoded = Decoded(large, large.size, 1)
-    expected = np.asarray(large.reduce((50, 37)).convert("L").resize((SIDE, SIDE))).astype(int)
-    assert np.abs(small_image(decoded, SIDE).luma.astype(int) - expected).mean() < 2
 
 
 def test_a_record_whose_image_cannot_be_decoded_is_an_error(tmp_path: Path) -> None:
@@ -375,97 +281,3 @@ def test_no_records_have_no_hashes() -> None:
         "drop": [],
         "error": [],
     }
-
-
-def without_addresses(answer: dict[str, list[Any]]) -> list[str | None]:
-    """The errors, without the addresses in memory that Pillow prints."""
-    return [error and re.sub(r" at 0x\w+", "", error) for error in answer["error"]]
-
-
-@pytest.mark.filterwarnings("ignore")  # of broken images
-def test_hostile_images_are_errors_where_they_cannot_be_decoded(real_data: Path) -> None:
-    files = [p for p in sorted((real_data / "hostile").rglob("*.*")) if p.stat().st_size < 1 << 20]
-    images = [str(p) for p in files if p.suffix.lower() in (".jpg", ".jpeg", ".webp", ".png")]
-    batch = media_records(*([{"kind": "image", "uri": uri}] for uri in images))
-    limits = Limits(max_pixels=4_000_000)
-    answer = answers(ImageHash(), batch, Media(limits=limits, side=SIDE))
-    decodes = answers(ImageDecodes(), batch, Media(limits=limits, side=SIDE))
-    assert len(images) > 100
-    assert without_addresses(answer) == without_addresses(decodes)
-
-
-def real(*files: Path) -> tuple[list[int | None], list[int | None]]:
-    return hashed(*(file.read_bytes() for file in files))
-
-
-def test_the_same_photo_in_all_eight_orientations_is_one_image(real_data: Path) -> None:
-    folder = real_data / "neardup" / "exif_orientation"
-    found, mirrors = real(*(folder / f"Landscape_{n}.jpg" for n in range(9)))
-    assert max(apart(found[0], one) for one in found) <= 2
-    assert max(apart(mirrors[0], one) for one in mirrors) <= 2
-
-
-def test_real_copies_of_a_photo_are_near(real_data: Path) -> None:
-    folder = real_data / "neardup" / "imagededup_tests"
-    mixed = folder / "mixed_images"
-    (one, small, gray, flip), (mirror, *_) = real(
-        mixed / "ukbench00120.jpg",
-        mixed / "ukbench00120_resize.jpg",
-        folder / "ukbench00120_gray.jpg",
-        mixed / "ukbench00120_hflip.jpg",
-    )
-    assert (apart(one, small) <= 2, apart(one, gray) <= 2, apart(mirror, flip) <= 2) == (True,) * 3
-    formats = folder / "formats_images"
-    found, _ = real(*(formats / f"ukbench09380.{kind}" for kind in ("jpeg", "png", "bmp", "webp")))
-    assert max(apart(found[0], one) for one in found) <= 2
-
-
-def test_real_edits_of_a_photo_are_near(real_data: Path) -> None:
-    folder = real_data / "neardup" / "pdq_images" / "bridge-mods"
-    names = ["aaa-orig", "blur-a-little", "blur-a-lot", "high-contrast", "high-saturation",
-             "sharpen-a-little", "sharpen-a-lot", "shrink-a-little", "shrink-a-lot",
-             "square-128x128", "square-256x256", "square-512x512"]  # fmt: skip
-    found, _ = real(*(folder / f"{name}.jpg" for name in names))
-    assert max(apart(found[0], one) for one in found) <= NEAR
-
-
-def test_a_real_photo_mirrored_is_near_its_mirror(real_data: Path) -> None:
-    folder = real_data / "neardup" / "pdq_images" / "reg-test-input" / "dih"
-    (one, flipped), (mirror, _) = real(
-        folder / "bridge-1-original.jpg", folder / "bridge-6-flipy.jpg"
-    )
-    assert (apart(mirror, flipped) <= 2, apart(one, flipped) >= FAR) == (True, True)
-
-
-EMPTY_SKY = "q0003.jpg"
-
-
-def test_a_photo_of_the_empty_sky_has_no_hash(real_data: Path) -> None:
-    folder = real_data / "neardup" / "pdq_images" / "reg-test-input" / "labelme-subset"
-    assert real(folder / EMPTY_SKY) == ([None], [None])
-
-
-def test_real_photos_of_different_subjects_are_far(real_data: Path) -> None:
-    neardup = real_data / "neardup"
-    base = sorted((neardup / "imagededup_tests" / "base_images").glob("*.jpg"))
-    others = sorted((neardup / "pdq_images" / "reg-test-input" / "labelme-subset").glob("*.jpg"))
-    found, mirrors = real(*base, *(photo for photo in others if photo.name != EMPTY_SKY))
-    distances = [
-        min(apart(found[i], found[j]), apart(found[i], mirrors[j]))
-        for i in range(len(found))
-        for j in range(i)
-    ]
-    assert min(distances) >= FAR
-
-
-@pytest.mark.parametrize(("width", "height"), [(700, 500), (333, 1000), (999, 301)])
-def test_a_large_image_is_reduced_in_strips_as_it_is_in_one_piece(
-    width: int, height: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
-    decoded = Decoded(Image.fromarray(noise), (width, height), 1)
-    whole = small_image(decoded, 32)
-    monkeypatch.setattr(small_images, "_COPIED_PIXELS", 5000)
-    strips = small_image(decoded, 32)
-    assert (strips.luma == whole.luma).all()
-    assert (strips.colours == whole.colours).all()

@@ -1,4 +1,4 @@
-"""Captions joined to their images, out of COCO's, Karpathy's and SBU's JSON."""
+"""The reader of COCO captions: one file of images and annotations."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.ingest.captions.coco_captions import CocoCaptions
-from curate.ingest.captions.karpathy import Karpathy
-from curate.ingest.captions.sbu_captions import SbuCaptions
 from curate.ingest.formats import json_object
 from curate.ingest.formats.coco_ids import _raw_ids
-from curate.ingest.reader import Context, Count, Failure, Reader
+from curate.ingest.reader import Count, Failure
 from manifests.errors import InputError
-from manifests.media import Media
-from manifests.media.blobs import BlobFile
-from tests.ingest.expected import caption_record, captions, kinds, rows_and_failures
+from tests.ingest.captions.two_images import CAT, DOG, counted, read, write_images
+from tests.ingest.expected import caption_record, captions, kinds
 from tests.make import make_image, read_all, splits
 
-DOG_JPEG, CAT_PNG = make_image(64, 48), make_image(32, 16, kind="PNG")
-DOG = {"length": len(DOG_JPEG), "mime": "image/jpeg", "width": 64, "height": 48}
-CAT = {"length": len(CAT_PNG), "mime": "image/png", "width": 32, "height": 16}
+
+@pytest.fixture(autouse=True)
+def _media(tmp_path: Path) -> None:
+    write_images(tmp_path)
+
+
 IMAGES = [
     {"id": 7, "file_name": "dog.jpg", "width": 640, "license": 4},
     {"id": 8, "file_name": "sub/cat.png"},
@@ -37,26 +37,9 @@ ANNOTATIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _media(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "dog.jpg").write_bytes(DOG_JPEG)
-    (tmp_path / "sub" / "cat.png").write_bytes(CAT_PNG)
-    (tmp_path / "text.jpg").write_bytes(b"no image")
-
-
-def read(folder: Path, reader: Reader, data: Any) -> tuple[list[Any], list[Failure]]:
-    whole = data if isinstance(data, bytes) else json.dumps(data).encode()
-    (folder / reader.path).write_bytes(whole)
-    return rows_and_failures(reader, folder)
-
-
 def coco(folder: Path, images: Any = IMAGES, annotations: Any = ANNOTATIONS) -> Any:
     reader = CocoCaptions(name="own", path="a.json")
     return read(folder, reader, {"images": images, "annotations": annotations})
-
-
-# COCO
 
 
 def test_each_annotation_is_a_record_of_its_image_and_caption(tmp_path: Path) -> None:
@@ -146,20 +129,6 @@ def test_annotations_that_share_their_id_and_image_are_all_failures(tmp_path: Pa
     assert failures[0].message == (
         "2 annotations of the image 8 have the id 102. Give each annotation of an image its own id."
     )
-
-
-def counted(reader: Reader, folder: Path) -> tuple[list[Count | None], int, dict[str, int]]:
-    """Counts by split, the units that records and failures state, and what was left aside."""
-    context = Context(str(folder), Media(str(folder)), BlobFile())
-    counts, units, left_aside = [], 0, dict[str, int]()
-    for split in splits(reader, str(folder)):
-        counts.append(reader.count(split, context))
-        for found in reader.read(split, context):
-            units += found.records.num_rows if found.units is None else found.units
-            units += sum(failure.units for failure in found.failures)
-            for kind, number in found.left_aside.items():
-                left_aside[kind] = left_aside.get(kind, 0) + number
-    return counts, units, left_aside
 
 
 def test_annotations_and_images_are_counted_and_images_without_annotations_left_aside(
@@ -317,174 +286,6 @@ def test_real_coco_captions_are_read_completely(
         assert size == (image["width"], image["height"])
 
 
-# Karpathy
-
-SENTENCES = [
-    {"raw": "A dog.", "tokens": ["a", "dog"], "sentid": 5, "imgid": 0},
-    {"raw": "It runs.", "tokens": ["it", "runs"], "sentid": 6, "imgid": 0},
-]
-KARPATHY = [
-    {"filepath": "sub", "filename": "cat.png", "split": "val", "cocoid": 8,
-     "sentids": [4], "sentences": [{"raw": "A cat.", "tokens": ["a", "cat"], "sentid": 4}]},
-    {"filename": "dog.jpg", "split": "restval", "sentids": [5, 6], "sentences": SENTENCES},
-]  # fmt: skip
-
-
-def karpathy(folder: Path, images: Any = KARPATHY, **settings: Any) -> Any:
-    reader = Karpathy(name="own", path="k.json", **settings)
-    return read(folder, reader, {"images": images, "dataset": "coco"})
-
-
-def test_each_sentence_is_a_record_and_its_split_goes_to_meta(tmp_path: Path) -> None:
-    rows, failures = karpathy(tmp_path)
-    dog, cat = DOG | {"uri": "dog.jpg"}, CAT | {"uri": "sub/cat.png"}
-    assert failures == []
-    assert rows == [
-        caption_record(
-            "own", "k.json#0.0", "A cat.", '{"split":"val","cocoid":8,"sentid":4}', **cat
-        ),
-        caption_record(
-            "own", "k.json#1.0", "A dog.", '{"split":"restval","sentid":5,"imgid":0}', **dog
-        ),
-        caption_record(
-            "own", "k.json#1.1", "It runs.", '{"split":"restval","sentid":6,"imgid":0}', **dog
-        ),
-    ]
-
-
-def test_only_the_named_splits_are_read_and_ids_stay_the_same(tmp_path: Path) -> None:
-    rows, _ = karpathy(tmp_path)
-    assert karpathy(tmp_path, split="val") == (rows[:1], [])
-    assert karpathy(tmp_path, split=["restval", "train"]) == (rows[1:], [])
-
-
-def test_a_broken_image_or_sentence_fails_alone(tmp_path: Path) -> None:
-    images = [
-        3,
-        {"filename": "dog.jpg", "split": "val"},
-        {"split": "val", "sentences": SENTENCES},
-        {"filename": "gone.jpg", "split": "val", "sentences": SENTENCES[:1]},
-        {"filename": "../dog.jpg", "split": "val", "sentences": SENTENCES[:1]},
-        {"filename": "dog.jpg", "sentences": [3, {"raw": None}, {"raw": 4}, {}, SENTENCES[0]]},
-    ]
-    rows, failures = karpathy(tmp_path, images)
-    assert [(row["origin"], text) for row, text in zip(rows, captions(rows), strict=True)] == [
-        ("k.json#5.1", None),
-        ("k.json#5.4", "A dog."),
-    ]
-    assert kinds(failures) == [
-        ("k.json#0", "RowError"),
-        ("k.json#1", "RowError"),
-        ("k.json#2", "RowError"),
-        ("k.json#3.0", "MediaError"),
-        ("k.json#4.0", "RowError"),
-        ("k.json#5.0", "RowError"),
-        ("k.json#5.2", "RowError"),
-        ("k.json#5.3", "RowError"),
-    ]
-
-
-def test_karpathys_images_cut_in_half_give_the_sentences_before_the_cut(tmp_path: Path) -> None:
-    data = json.dumps({"images": KARPATHY}).encode()[:-50]
-    rows, failures = read(tmp_path, Karpathy(name="own", path="k.json"), data)
-    assert captions(rows) == ["A cat."]
-    assert [failure.key for failure in failures] == ["k.json#object", "k.json#1"]
-
-
-def test_zero_images_are_zero_records(tmp_path: Path) -> None:
-    assert karpathy(tmp_path, []) == ([], [])
-
-
-# SBU
-
-URLS = ["http://static.flickr.com/1/dog.jpg", "https://live.flickr.com/2/3/cat.png?x=1#y"]
-
-
-def sbu(folder: Path, **columns: Any) -> Any:
-    (folder / "cat.png").write_bytes(CAT_PNG)
-    whole = {"image_urls": URLS, "captions": ["A dog.", "A cat."], **columns}
-    return read(folder, SbuCaptions(name="own", path="s.json", media_root="."), whole)
-
-
-def test_columns_become_rows_joined_by_the_last_part_of_the_url(tmp_path: Path) -> None:
-    rows, failures = sbu(tmp_path, user_ids=["u1", "u2"])
-    dog, cat = DOG | {"uri": "./dog.jpg"}, CAT | {"uri": "./cat.png"}
-    assert failures == []
-    assert rows == [
-        caption_record("own", "s.json#0", "A dog.", f'{{"url":"{URLS[0]}","user_id":"u1"}}', **dog),
-        caption_record("own", "s.json#1", "A cat.", f'{{"url":"{URLS[1]}","user_id":"u2"}}', **cat),
-    ]
-    assert captions(sbu(tmp_path)[0]) == ["A dog.", "A cat."]
-
-
-def test_columns_of_unequal_length_fail_after_the_shorter_one(tmp_path: Path) -> None:
-    rows, failures = sbu(tmp_path, captions=["A dog."])
-    assert (captions(rows), kinds(failures)) == (["A dog."], [("s.json#1", "RowError")])
-    rows, failures = sbu(tmp_path, captions=["A dog.", "A cat.", "A bird."])
-    assert captions(rows) == ["A dog.", "A cat."]
-    assert kinds(failures) == [("s.json#captions[2]", "RowError")]
-
-
-def test_a_broken_url_or_caption_fails_its_row_alone(tmp_path: Path) -> None:
-    urls = [URLS[0], 3, None, "http://a/../gone.jpg", URLS[0], URLS[1]]
-    rows, failures = sbu(tmp_path, image_urls=urls, captions=["1", "2", "3", "4", 5, None])
-    assert captions(rows) == ["1", None]
-    assert [failure.key for failure in failures] == [f"s.json#{n}" for n in (1, 2, 3, 4)]
-
-
-def test_splits_of_columns_have_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    columns = {"image_urls": URLS * 40, "captions": [f"The {n}th." for n in range(81)]}
-    rows, failures = sbu(tmp_path, **columns)
-    assert (len(rows), kinds(failures)) == (80, [("s.json#captions[80]", "RowError")])
-    monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", 300)
-    reader = SbuCaptions(name="own", path="s.json", media_root=".")
-    assert len(splits(reader, str(tmp_path))) > 5
-    assert sbu(tmp_path, **columns) == (rows, failures)
-
-
-def test_urls_with_the_same_last_part_do_not_share_an_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    urls = ["http://a/dog.jpg", *URLS[1:], "http://b/dog.jpg"]
-    columns: Any = {"image_urls": urls, "captions": ["1", "2", "3"]}
-    for split_bytes in (4 << 20, 1):
-        monkeypatch.setattr(json_object, "MIN_SPLIT_BYTES", split_bytes)
-        rows, failures = sbu(tmp_path, **columns)
-        assert captions(rows) == ["2"]
-        assert [failure.key for failure in failures] == ["s.json#0", "s.json#2"]
-        assert failures[0].message.startswith("./dog.jpg: 2 different urls of the file have the")
-
-
-def test_zero_rows_are_zero_records(tmp_path: Path) -> None:
-    assert sbu(tmp_path, image_urls=[], captions=[]) == ([], [])
-
-
-def test_images_of_karpathy_and_urls_of_sbu_are_counted(tmp_path: Path) -> None:
-    sentences = [{"raw": "A dog."}, {"raw": 3}, {"raw": "Runs."}]
-    images = [
-        {"filename": "dog.jpg", "split": "train", "sentences": sentences},
-        {"filename": "dog.jpg", "split": "train", "sentences": []},
-        {"filename": "dog.jpg", "split": "val", "sentences": sentences},
-        {"filename": "gone.jpg", "split": "train", "sentences": sentences},
-        7,
-    ]
-    karpathy = Karpathy(name="own", path="k.json", split="train")
-    _, failures = read(tmp_path, karpathy, {"images": images})
-    assert sum(failure.counts_as for failure in failures) == len(failures) == 5
-    left_aside = {"image without sentences": 1, "image of another split": 1}
-    assert counted(karpathy, tmp_path) == ([Count("elements", 5)], 3, left_aside)
-    sbu = SbuCaptions(name="own", path="s.json", media_root=".")
-    columns = {"image_urls": ["http://x/dog.jpg", 3], "captions": ["a", "b", "c"]}
-    _, failures = read(tmp_path, sbu, columns)
-    assert len(failures) == 2
-    assert counted(sbu, tmp_path) == ([Count("elements", 2)], 2, {})
-    _, [failure] = read(tmp_path, sbu, {"image_urls": ["http://x/dog.jpg", "b", "c"]})
-    assert (failure.units, failure.counts_as) == (3, 3)
-    assert counted(sbu, tmp_path) == ([Count("elements", 3)], 3, {})
-
-
 ODD = ['"id": "7"', '"i\\u0064": 7', '"id" :\n7', '"id": 7, "user": {"id": 3}', '"id":"\\u0037"']
 
 
@@ -513,12 +314,3 @@ def test_the_quick_search_for_repeated_ids_finds_each(ids: list[int], size: int)
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
     tokens = [token for some in _raw_ids(chunks) for token in some]
     assert tokens == [str(one) for one in ids]
-
-
-def test_a_url_that_cannot_be_read_fails_its_row_alone(tmp_path: Path) -> None:
-    (tmp_path / "1.jpg").write_bytes(make_image())
-    text = b'{"image_urls": ["http://a/1.jpg", "h\x01/2.jpg", 3], "captions": ["a", "b", "c"]}'
-    (tmp_path / "a.json").write_bytes(text)
-    found = read_all(SbuCaptions(name="own", path="a.json", media_root="."), str(tmp_path))
-    assert sum(batch.records.num_rows for batch in found) == 1
-    assert [f.key for batch in found for f in batch.failures] == ["a.json#1", "a.json#2"]

@@ -12,74 +12,38 @@ import pytest
 
 from curate.ingest.captions import llava
 from curate.ingest.captions.llava import Llava
-from curate.ingest.reader import Context, Count, Failure, ReadBatch
+from curate.ingest.reader import Context, Count
 from manifests import record
-from manifests.errors import FileError, InputError
-from manifests.media import Limits, Media
+from manifests.errors import InputError
+from manifests.media import Media
 from manifests.media.blobs import BlobFile
-from tests.ingest.expected import kinds, rows_and_failures
+from tests.ingest.captions.chats import (
+    ANSWER,
+    CAT,
+    CAT_CONTENT,
+    CAT_PNG,
+    DOG,
+    DOG_CONTENT,
+    DOG_JPEG,
+    contents,
+    read,
+    segment,
+    write_images,
+)
+from tests.ingest.expected import kinds
 from tests.ingest.kept import kept_bytes, read_kept
 from tests.make import make_image, read_all, splits
-
-DOG_JPEG, CAT_PNG = make_image(64, 48), make_image(32, 16, kind="PNG")
-QUESTION = {"from": "human", "value": "<image>\nWhat is it?"}
-ANSWER = {"from": "gpt", "value": "A dog."}
-DOG = {"id": "x1", "image": "dog.jpg", "conversations": [QUESTION, ANSWER]}
-CAT = {
-    "images": ["sub/cat.png"],
-    "messages": [
-        {"role": "user", "content": "And <image>?"},
-        {"role": "assistant", "content": "A cat."},
-    ],
-}
 
 
 @pytest.fixture(autouse=True)
 def _media(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "dog.jpg").write_bytes(DOG_JPEG)
-    (tmp_path / "sub" / "cat.png").write_bytes(CAT_PNG)
-
-
-def read(
-    folder: Path, data: bytes, name: str = "a.json", **settings: Any
-) -> tuple[list[Any], list[Failure]]:
-    (folder / name).write_bytes(data)
-    return rows_and_failures(Llava(name="own", path=name, **settings), folder)
-
-
-def read_one(folder: Path, sample: Any) -> Failure:
-    rows, failures = read(folder, json.dumps([sample]).encode())
-    assert (rows, len(failures)) == ([], 1)
-    return failures[0]
-
-
-def segment(kind: str, text: str | None, media: int | None, role: str) -> dict[str, Any]:
-    loss = kind == "text" and role == "assistant"
-    return {"kind": kind, "text": text, "media": media, "role": role, "loss": loss}
+    write_images(tmp_path)
 
 
 def image_entry(uri: str, length: int, mime: str, width: int, height: int) -> dict[str, Any]:
     nothing = dict.fromkeys(field.name for field in record.MEDIA)
     fields = {"uri": uri, "length": length, "mime": mime, "width": width, "height": height}
     return {**nothing, "kind": "image", **fields}
-
-
-DOG_CONTENT = [
-    segment("image", None, 0, "user"),
-    segment("text", "What is it?", None, "user"),
-    segment("text", "A dog.", None, "assistant"),
-]
-CAT_CONTENT = [
-    segment("text", "And", None, "user"),
-    segment("image", None, 0, "user"),
-    segment("text", "?", None, "user"),
-    segment("text", "A cat.", None, "assistant"),
-]
-
-
-def contents(rows: list[Any]) -> list[Any]:
-    return [row["content"] for row in rows]
 
 
 def test_a_sample_becomes_a_chat_record_with_its_images_sizes(tmp_path: Path) -> None:
@@ -191,129 +155,6 @@ def test_zero_samples_are_zero_records(tmp_path: Path) -> None:
         assert read(tmp_path, data) == ([], [])
 
 
-def test_an_array_cut_in_half_gives_the_samples_before_the_cut(tmp_path: Path) -> None:
-    data = json.dumps([DOG, CAT, DOG]).encode()[:-40]
-    rows, failures = read(tmp_path, data)
-    assert contents(rows) == [DOG_CONTENT, CAT_CONTENT]
-    assert failures == [
-        Failure(
-            "a.json#2",
-            "a.json#2",
-            "RowError",
-            f"the file ends inside this element, at byte {len(data)}. Correct the JSON in the "
-            "file.",
-        )
-    ]
-
-
-def test_a_line_cut_in_half_fails_alone(tmp_path: Path) -> None:
-    dog, cat = json.dumps(DOG), json.dumps(CAT)
-    rows, failures = read(tmp_path, f"{dog}\n{dog[:30]}\n{cat}\n{cat[:40]}".encode(), "a.jsonl")
-    assert contents(rows) == [DOG_CONTENT, CAT_CONTENT]
-    assert kinds(failures) == [("a.jsonl#2", "RowError"), ("a.jsonl#4", "RowError")]
-
-
-MANY = [{**DOG, "id": f"{n:x}" * 9} for n in range(30_000)]
-
-
-def half(data: bytes) -> bytes:
-    packed = gzip.compress(data, 1)
-    return packed[: len(packed) // 2]
-
-
-def test_truncated_compressed_lines_give_their_complete_samples_and_an_error(
-    tmp_path: Path,
-) -> None:
-    data = b"\n".join(json.dumps(sample).encode() for sample in MANY)
-    (tmp_path / "a.jsonl.gz").write_bytes(half(data))
-    reader, batches = Llava(name="own", path="a.jsonl.gz"), list[ReadBatch]()
-    context = Context(str(tmp_path), Media(str(tmp_path)), BlobFile())
-    with pytest.raises(FileError, match="the gzip file is broken"):
-        batches.extend(reader.read(splits(reader, str(tmp_path))[0], context))
-    assert 0 < sum(batch.records.num_rows for batch in batches) < 30_000
-
-
-def test_a_truncated_compressed_array_gives_its_complete_samples_and_a_failure(
-    tmp_path: Path,
-) -> None:
-    rows, failures = read(tmp_path, half(json.dumps(MANY).encode()), "a.json.gz")
-    assert 0 < len(rows) < 30_000
-    assert kinds(failures) == [(f"a.json.gz#{len(rows)}", "RowError")]
-
-
-def test_invalid_utf8_fails_one_sample(tmp_path: Path) -> None:
-    bad = json.dumps(DOG).encode().replace(b"A dog", b"A \xff dog")
-    for name, data in {
-        "a.json": b"[" + bad + b", " + json.dumps(CAT).encode() + b"]",
-        "b.jsonl": bad + b"\n" + json.dumps(CAT).encode(),
-    }.items():
-        rows, failures = read(tmp_path, data, name)
-        assert contents(rows) == [CAT_CONTENT]
-        assert [f.message[:16] for f in failures] == ["the byte 0xff at"]
-
-
-def test_deep_nesting_fails_one_sample(tmp_path: Path) -> None:
-    deep = b'{"conversations": ' + b"[" * 5000 + b"]" * 5000 + b"}"
-    rows, failures = read(tmp_path, b"[" + deep + b", " + json.dumps(CAT).encode() + b"]")
-    assert contents(rows) == [CAT_CONTENT]
-    assert kinds(failures) == [("a.json#0", "RowError")]
-
-
-def test_a_sample_with_a_key_twice_is_a_failure_that_names_both_values(tmp_path: Path) -> None:
-    data = json.dumps([DOG]).encode().replace(b'"image": ', b'"image": "gone.jpg", "image": ')
-    rows, [failure] = read(tmp_path, data)
-    assert rows == []
-    assert "key 'image': it occurs twice in one object, with 'gone.jpg' and" in failure.message
-
-
-def test_a_sample_with_video_is_a_failure(tmp_path: Path) -> None:
-    failure = read_one(tmp_path, {**DOG, "video": "a.mp4"})
-    assert (failure.key, failure.error) == ("a.json#0", "RowError")
-    assert failure.message == (
-        "the sample has a video, which this reader does not support. "
-        "Remove the video, or leave the sample in quarantine."
-    )
-
-
-@pytest.mark.parametrize(
-    "path", ["../secret.jpg", "sub/../../secret.jpg", "/etc/passwd", "s3://bucket/a.jpg", "a\0b"]
-)
-def test_a_path_that_leaves_media_root_is_a_failure(tmp_path: Path, path: str) -> None:
-    (tmp_path.parent / "secret.jpg").write_bytes(make_image())
-    assert read_one(tmp_path, {**DOG, "image": path}).error == "RowError"
-
-
-def test_an_image_that_is_missing_broken_or_too_large_is_a_failure(tmp_path: Path) -> None:
-    (tmp_path / "text.jpg").write_bytes(b"no image")
-    assert read_one(tmp_path, {**DOG, "image": "gone.jpg"}).error == "MediaError"
-    assert read_one(tmp_path, {**DOG, "image": "text.jpg"}).error == "MediaError"
-    (tmp_path / "a.json").write_bytes(json.dumps([DOG]).encode())
-    found = read_all(Llava(name="own", path="a.json"), str(tmp_path), Limits(max_pixels=100))
-    assert kinds(found[0].failures) == [("a.json#0", "LimitError")]
-
-
-@pytest.mark.parametrize(
-    "sample",
-    [
-        3,
-        None,
-        "text",
-        [],
-        {},
-        {**DOG, "conversations": "text"},
-        {**DOG, "conversations": []},
-        {**DOG, "conversations": [3]},
-        {**DOG, "conversations": [ANSWER]},
-        {**DOG, "image": ["dog.jpg", "dog.jpg"]},
-        {**DOG, "image": {"bytes": "x"}},
-        {**DOG, "image": [3]},
-        {**DOG, "image": None},
-    ],
-)
-def test_anything_but_a_sample_is_a_failure(tmp_path: Path, sample: Any) -> None:
-    assert read_one(tmp_path, sample).error == "RowError"
-
-
 def test_splits_have_every_sample_once_with_the_same_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,8 +245,3 @@ def test_samples_and_failures_are_counted_by_elements_and_lines(tmp_path: Path) 
         failed = sum(failure.units for failure in found.failures)
         assert units + failed == counted.units - sum(counted.left_aside.values())
         assert sum(failure.counts_as for failure in found.failures) == len(found.failures)
-
-
-def test_a_sample_with_two_lists_of_images_is_a_failure(tmp_path: Path) -> None:
-    failure = read_one(tmp_path, {**DOG, "images": ["sub/cat.png"]})
-    assert failure.message.startswith("the sample has both 'image' and 'images'.")

@@ -10,46 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.ingest.formats import batching, chunks, json_pieces
 from curate.ingest.formats.json_elements import (
-    ByteRange,
-    Members,
     batches,
     element_groups,
     elements,
-    members,
-    object_keys,
-    value_start,
 )
 from curate.ingest.formats.json_pieces import Element
 from curate.ingest.formats.json_splits import array_splits
 from manifests.errors import RowError
 from manifests.storage import File
-
-ValuesAndBroken = tuple[list[tuple[int, Any]], list[int]]
-
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXT
-)
-VALUES = st.recursive(
-    LEAVES,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
-    max_leaves=16,
-)
-HOLDERS = st.dictionaries(TEXT, st.lists(VALUES, max_size=5), max_size=5)
-INDENTS = st.sampled_from([None, 0, 2, "line"])
-HERE = settings(
-    max_examples=80,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    database=None,
+from tests.ingest.formats.json_arrays import (
+    HERE,
+    INDENTS,
+    VALUES,
+    ValuesAndBroken,
+    values_and_broken,
+    write,
 )
 
 
@@ -58,23 +38,6 @@ def _usual_chunks() -> Iterator[None]:
     usual = chunks.CHUNK_BYTES
     yield
     chunks.CHUNK_BYTES = usual
-
-
-def write(folder: Path, data: bytes, name: str = "a.json") -> str:
-    (folder / name).write_bytes(data)
-    return str(folder / name)
-
-
-def values_and_broken(found: Iterator[Element]) -> ValuesAndBroken:
-    """The values of the valid elements with their numbers, and the numbers of the broken ones."""
-    values: list[tuple[int, Any]] = []
-    broken: list[int] = []
-    for element in found:
-        try:
-            values.append((element.number, element.value()))
-        except RowError:
-            broken.append(element.number)
-    return values, broken
 
 
 def faults(found: Iterator[Element]) -> list[str]:
@@ -101,9 +64,6 @@ def laid_out(value: list[Any], indent: int | str | None) -> bytes:
         return b"[\n" + b",\n".join(json.dumps(item).encode() for item in value) + b"\n]"
     assert not isinstance(indent, str)
     return json.dumps(value, indent=indent, ensure_ascii=False).encode()
-
-
-# Whole arrays
 
 
 @given(array=st.lists(VALUES, max_size=10), indent=INDENTS, chunk=st.integers(1, 40))
@@ -169,9 +129,6 @@ def test_splits_end_at_borders_and_have_the_minimum_size(tmp_path: Path) -> None
 def test_an_array_of_numbers_is_read_like_any_other(tmp_path: Path) -> None:
     place = write(tmp_path, json.dumps(list(range(100_000))).encode())
     assert [e.value() for e in elements(place)] == list(range(100_000))
-
-
-# Broken arrays
 
 
 def test_an_array_cut_in_half_gives_the_complete_elements_and_then_the_cut_one(
@@ -302,19 +259,6 @@ def test_an_element_over_the_limit_fails_and_those_after_it_do_not(
     assert values_and_broken(elements(unclosed)) == ([(0, 1)], [1])
 
 
-def test_the_value_of_a_key_may_be_of_any_length(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(json_pieces, "MAX_ELEMENT_BYTES", 100)
-    chunks.CHUNK_BYTES = 64
-    numbers = list(range(1000))
-    place = write(tmp_path, json.dumps({"a": numbers, "b": [1]}).encode())
-    ranges, fault = members(place)
-    assert (list(ranges), fault) == (["a", "b"], "")
-    assert [e.value() for e in elements(place, *ranges["a"])] == numbers
-    assert [e.value() for e in elements(place, *ranges["b"])] == [1]
-
-
 @given(
     array=st.lists(VALUES, max_size=8),
     indent=INDENTS,
@@ -352,119 +296,6 @@ def test_a_broken_array_gives_the_same_in_any_chunks_and_splits_and_always_a_fau
     assert all(e.data in (b"", text[e.start : e.stop]) for e in elements(place))
     assert values_and_broken(elements(place)) == found
     assert by_splits(place, len(text), split_bytes) == found
-
-
-# The JSONTestSuite: https://github.com/nst/JSONTestSuite
-
-
-def suite(real_data: Path, kind: str) -> list[Path]:
-    found = sorted((real_data / "hostile/json_test_suite/test_parsing").glob(f"{kind}_*.json"))
-    assert len(found) > 30
-    return found
-
-
-def test_every_array_that_must_parse_gives_the_elements_the_parser_gives(
-    real_data: Path,
-) -> None:
-    for path in suite(real_data, "y"):
-        want = json.loads(path.read_bytes())
-        found = values_and_broken(elements(str(path)))
-        if isinstance(want, list):
-            assert found == (list(enumerate(want)), []), path.name
-        else:
-            assert found == ([], [0]), path.name
-
-
-def test_every_array_that_must_not_parse_ends_in_an_error(real_data: Path) -> None:
-    for path in suite(real_data, "n"):
-        is_constant = "NaN" in path.name or "infinity" in path.name  # read as null
-        assert is_constant or values_and_broken(elements(str(path)))[1], path.name
-
-
-def test_files_that_a_parser_may_accept_or_refuse_cause_no_crash(real_data: Path) -> None:
-    for path in suite(real_data, "i"):
-        values, broken = values_and_broken(elements(str(path)))
-        assert values or broken, path.name
-
-
-def test_every_object_that_must_parse_gives_its_keys(real_data: Path) -> None:
-    for path in suite(real_data, "y"):
-        want = json.loads(path.read_bytes())
-        if isinstance(want, dict):
-            assert list(members(str(path)).ranges) == list(want), path.name
-            assert list(dict.fromkeys(object_keys(path.read_bytes()))) == list(want), path.name
-
-
-# Objects
-
-
-def test_members_have_the_byte_ranges_of_their_values(tmp_path: Path) -> None:
-    data = b'\xef\xbb\xbf{"a": [1, 2], "b\\n": {"c": [3]}\n}'
-    found = members(write(tmp_path, data))
-    assert found == Members({"a": ByteRange(8, 15), "b\n": ByteRange(23, 35)})
-    spans = [data[s.start : s.stop] for s in found.ranges.values()]
-    assert spans == [b" [1, 2]", b' {"c": [3]}\n']
-
-
-@given(holder=HOLDERS, chunk=st.integers(1, 40))
-@HERE
-def test_an_array_under_any_key_is_read_like_a_file_of_one_array(
-    tmp_path: Path, holder: dict[str, list[Any]], chunk: int
-) -> None:
-    place = write(tmp_path, json.dumps(holder).encode())
-    chunks.CHUNK_BYTES = chunk
-    found = members(place)
-    assert found.fault == ""
-    assert {k: values_and_broken(elements(place, *s))[0] for k, s in found.ranges.items()} == {
-        key: list(enumerate(array)) for key, array in holder.items()
-    }
-
-
-def test_an_array_under_a_key_is_cut_into_splits_within_it(tmp_path: Path) -> None:
-    array = [{"n": n} for n in range(50)]
-    data = json.dumps({"a": [0], "b": array, "c": [0]}).encode()
-    place = write(tmp_path, data)
-    file = File(place, "a.json", len(data), 0)
-    splits = list(array_splits(file, place, members(place).ranges["b"], 100))
-    assert len(splits) == 5
-    parts = [values_and_broken(elements(place, *split[1:])) for split in splits]
-    assert [v for values, _ in parts for v in values] == list(enumerate(array))
-    assert not any(broken for _, broken in parts)
-
-
-def test_an_object_cut_in_half_still_has_the_starts_of_its_arrays(tmp_path: Path) -> None:
-    place = write(tmp_path, b'{"a": [1, 2], "b": [3, 4')
-    found = members(place)
-    assert found.ranges == {"a": ByteRange(5, 12), "b": ByteRange(18, -1)}
-    assert found.fault == "the file ends inside this element, at byte 24."
-    assert values_and_broken(elements(place, *found.ranges["b"])) == ([(0, 3)], [1])
-
-
-def test_the_first_value_of_a_repeated_key_is_given_and_the_second_is_a_fault(
-    tmp_path: Path,
-) -> None:
-    found = members(write(tmp_path, b'{"a": [1], "a": [2]}'))
-    assert found == Members({"a": ByteRange(5, 9)}, "the key 'a' occurs twice.")
-
-
-def test_an_array_closed_by_the_wrong_bracket_is_broken(tmp_path: Path) -> None:
-    place = write(tmp_path, b'{"a": [1, 2}, "b": [3]}')
-    assert values_and_broken(elements(place, *members(place).ranges["a"])) == ([(0, 1)], [1])
-
-
-def test_a_key_is_found_without_reading_past_it(tmp_path: Path) -> None:
-    place = write(tmp_path, b'{"a": {"b": 1}, "b" : [2, 3]')
-    assert value_start(place, "b") == 21
-    assert value_start(place, "c") is None
-    assert next(elements(place, 21)).value() == 2
-
-
-def test_keys_of_a_cut_object_are_those_before_the_cut() -> None:
-    assert object_keys(b'{"a": 1, "b": {"c": "x, y"}, "d": [1,') == ["a", "b", "d"]
-    assert object_keys(b"[1, 2]") == object_keys(b"") == object_keys(b"{") == []
-
-
-# Cost
 
 
 def test_batches_are_bounded_in_rows_and_bytes(

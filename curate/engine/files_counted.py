@@ -45,5 +45,5 @@ def with_files(
 
 
 def _file(source: str, entries: list[Counted]) -> Counted:
-    failed = any(e.failed for e in entries) and not any(e.used for e in entries)
+    failed = any(e.failed for e in entries) and not any(e.records for e in entries)
     return Counted(source=source, unit=FILES, found=1, used=int(not failed), failed=int(failed))

@@ -12,6 +12,8 @@ import pytest
 from curate import catalog
 from curate.engine.counting import CountedRead
 from curate.ingest.captions.folder import Folder
+from curate.ingest.captions.karpathy import Karpathy
+from curate.ingest.captions.llava import Llava
 from curate.ingest.captions.table import Table
 from curate.ingest.grounding.annotations import coco_layout
 from curate.ingest.grounding.coco_instances import Coco
@@ -151,6 +153,33 @@ def test_an_image_with_its_regions_is_one_element(tmp_path: Path) -> None:
     total, failures = counted(VisualGenome(name="own", path="a.json"), tmp_path)
     assert str(total) == "elements 3 = 1 in 1 records + 2 failed"
     assert sorted(units for _, units, _ in failures) == [0, 0, 1, 1]
+
+
+def test_an_element_of_several_samples_is_in_a_record_or_failed(tmp_path: Path) -> None:
+    chat = {"conversations": [{"from": "gpt", "value": "A dog."}]}
+    samples = [chat, [chat, chat], [3, chat], [3, 4, 5], [6], 7]
+    write_files(tmp_path, {"a.json": json.dumps(samples)})
+    total, failures = counted(Llava(name="own", path="a.json"), tmp_path)
+    assert str(total) == "elements 6 = 3 in 4 records + 3 failed"
+    assert [(units, rows) for _, units, rows in failures] == [
+        (0, 1), (1, 1), (0, 1), (0, 1), (1, 1), (1, 1),
+    ]  # fmt: skip
+
+
+def test_an_image_is_in_the_records_of_its_sentences_or_failed(tmp_path: Path) -> None:
+    def image(name: str, *texts: str | None) -> dict[str, Any]:
+        return {"filename": name, "split": "val", "sentences": [{"raw": text} for text in texts]}
+
+    half = image("a.jpg", "One.")
+    half["sentences"].append("no sentence")
+    images = [image("a.jpg", "One.", "Two."), image("no.jpg", "One.", "Two."), 3, half,
+              image("a.jpg")]  # fmt: skip
+    write_files(tmp_path, {"a.json": json.dumps({"images": images}), "a.jpg": PHOTO})
+    total, failures = counted(Karpathy(name="own", path="a.json"), tmp_path)
+    assert str(total) == (
+        "elements 5 = 2 in 3 records + 2 failed + 1 left aside (image without sentences 1)"
+    )
+    assert sorted((units, rows) for _, units, rows in failures) == [(0, 1), (0, 1), (1, 1), (1, 1)]
 
 
 def test_csv_counts_the_lines_of_every_row(tmp_path: Path) -> None:

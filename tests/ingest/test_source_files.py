@@ -72,6 +72,23 @@ def test_a_source_states_its_files_by_what_became_of_them(tmp_path: Path) -> Non
     ]
 
 
+def test_a_file_without_a_record_has_failed_whatever_else_it_lists(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "gone.jpg"}]
+    captions = [{"id": 1, "image_id": 1, "caption": "A cat."}]
+    write_files(
+        tmp_path / "data",
+        {
+            "a.json": json.dumps({"images": images, "annotations": captions}),
+            "b.json": json.dumps({"images": images, "annotations": []}),
+        },
+    )
+    source = {"name": "web", "reader": "coco_captions", "path": "data"}
+    made = run_engine(
+        {"name": "test", "sources": [source], "max_quarantined": 2}, tmp_path, tmp_path / "out"
+    )
+    assert str(made.counted[0]) == "files 2 = 1 read + 1 failed"
+
+
 def test_the_plan_and_the_end_of_a_run_print_the_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from curate.ingest.captions.records.rows import CaptionRow, batch_of_failures, batch_of_rows
+from curate.ingest.captions.records.rows import (
+    CaptionRow,
+    batch_of_failures,
+    batch_of_rows,
+    one_unit_each,
+)
 from curate.ingest.columns import Names
 from curate.ingest.formats.json_elements import batches, element_groups
 from curate.ingest.formats.json_fields import as_object, caption_field, text_field
@@ -42,7 +47,7 @@ class Karpathy(Reader):
     image and the index of the sentence in that image, both from 0: `12.3`.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
@@ -82,10 +87,8 @@ class Karpathy(Reader):
             kinds = [row for row in found if isinstance(row, str)]
             left_aside.update(kinds)
             rows += [row for row in found if not isinstance(row, str)]
-        made = batch_of_rows(self, file, rows)
-        failures = [failure._replace(units=0, rows=1) for failure in made.failures]
-        units = len(batch) - left_aside.total()
-        return ReadBatch(made.records, failures, left_aside, units)
+        made = one_unit_each(batch_of_rows(self, file, rows), len(batch) - left_aside.total())
+        return made._replace(left_aside=left_aside)
 
     def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow | str]:
         """Yields one row for each sentence of an image, or the reason why the image is left aside.

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from curate.ingest.captions.records.rows import one_unit_each
 from curate.ingest.conversations import (
     BOX,
     NAME,
@@ -73,7 +74,7 @@ class Llava(Reader):
     If element 12 is an array, its samples have the numbers `12.0`, `12.1`, and so on.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".json", ".jsonl", ".ndjson")
     modality: ClassVar[str] = "chat"
 
@@ -110,7 +111,7 @@ class Llava(Reader):
         for batch in batches(_element_groups(split, context)):
             found = self._read_batch(file, batch, root, context)
             has_arrays = found.records.num_rows + len(found.failures) != len(batch)
-            yield _one_unit_each(found, len(batch)) if has_arrays else found
+            yield one_unit_each(found, len(batch)) if has_arrays else found
 
     def _read_batch(
         self, file: File, batch: list[Element], root: str, context: Context
@@ -129,14 +130,6 @@ class Llava(Reader):
                 row = builder.add(key, origin, meta=chat.meta)
                 add_chat(row, chat.segments, chat.images)
         return ReadBatch(builder.table(), failures)
-
-
-def _one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
-    """Returns the same batch, counted as `elements` units: one for each element of the file, even
-    if an element is an array of several samples. A failed sample counts as one row, but adds no
-    unit."""
-    failures = [failure._replace(units=0, rows=1) for failure in found.failures]
-    return found._replace(failures=failures, units=elements)
 
 
 def _element_groups(split: Split, context: Context) -> Iterator[list[Element]]:

@@ -49,7 +49,7 @@ class MsSwift(Llava):
     Source: ms-swift, documentation of custom data sets, "Grounding".
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     trust: TrustSetting = False
 

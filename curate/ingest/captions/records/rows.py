@@ -135,6 +135,29 @@ def with_lines(reader: Reader, file: File, found: ReadBatch, lines: Lines) -> Re
     return ReadBatch(found.records, failures, left_aside, units)
 
 
+def one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
+    """Returns the batch `found` with its units counted in the `elements` elements of a JSON array
+    of which it was made, because one element may have several rows (`12.0`, `12.1`, ...).
+
+    Each failure counts as one row. An element with a record is a unit of the records; of an element
+    without any, the first failure is the unit, and the others add none.
+    """
+    seen = {_element(origin) for origin in found.records["origin"].to_pylist()}
+    failures = list[Failure]()
+    for failure in found.failures:
+        element = _element(failure.origin)
+        failures.append(failure._replace(units=int(element not in seen), rows=1))
+        seen.add(element)
+    failed = sum(failure.units for failure in failures)
+    return found._replace(failures=failures, units=elements - failed)
+
+
+def _element(origin: str) -> str:
+    """The element of a file to which a row belongs: `a.json#12` for `a.json#12.1`."""
+    file, _, within = origin.rpartition("#")
+    return f"{file}#{within.partition('.')[0]}"
+
+
 def add_caption(row: record.Row, text: str | None, images: Iterable[OpenedImage]) -> None:
     """Adds the images to a record, then the caption, which the model learns to write in
     training."""

@@ -1,15 +1,44 @@
-"""Validators of settings: for numbers, and for groups of settings of which a recipe gives only
-some."""
+"""Validators of settings: for numbers, for sizes in bytes, and for groups of settings of which a
+recipe gives only some."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any, get_args
+import re
+from fractions import Fraction
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, PositiveInt, ValidationInfo
 
 LARGEST = 2**63 - 1
 """The largest whole number that a setting accepts, which is the largest in a column (int64)."""
+
+_SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,19})?)\s*(?:([kmgtpe])(i?))?b?", re.IGNORECASE | re.ASCII)
+
+
+def size_in_bytes(value: Any) -> Any:
+    """Returns a size with a unit as a number of bytes; any other value that is not text unchanged.
+
+    `size_in_bytes("512MB") -> 512_000_000`, `size_in_bytes("64 MiB") -> 67_108_864`
+    """
+    if not isinstance(value, str):
+        return value
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise ValueError(
+            f"{value!r:.80} is not a size; write bytes, or a number with a unit: 512MB, 64MiB"
+        )
+    number, prefix, is_binary = found.groups()
+    power = " kmgtpe".index(prefix.lower()) if prefix else 0
+    size = Fraction(number) * (1024 if is_binary else 1000) ** power
+    if size > LARGEST:
+        raise ValueError(f"the size is over the limit of {LARGEST} bytes; write a smaller one")
+    return int(size)
+
+
+Bytes = Annotated[PositiveInt, BeforeValidator(size_in_bytes, json_schema_input_type=int | str)]
+"""The type of a setting that is a size: bytes, or a number with a unit such as `512MB` or
+`64MiB`."""
 
 
 def plain_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:

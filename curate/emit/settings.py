@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from manifests.setting_values import Bytes
 
 FormatName = Literal["arrow", "jsonl", "webdataset", "keep_list"]
 
@@ -17,7 +19,7 @@ def _each_once(names: list[FormatName]) -> list[FormatName]:
 
 
 class Shards(BaseModel):
-    """Settings of the shards. Sizes are bytes, or strings such as `512MB` or `64MiB`."""
+    """Settings of the shards. Sizes are bytes, or texts such as `512MB` or `64MiB`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -28,9 +30,8 @@ class Shards(BaseModel):
         "fine-tuning, with media in files; webdataset: tars; keep_list: only the "
         "uids of the surviving records",
     )
-    shard_bytes: ByteSize = Field(
-        ByteSize(512 << 20),
-        ge=1,
+    shard_bytes: Bytes = Field(
+        512 << 20,
         le=1 << 30,
         description=(
             "average size of media and text in one shard; a hash assigns rows to "
@@ -38,9 +39,8 @@ class Shards(BaseModel):
         ),
     )
     batch_rows: int = Field(100, ge=1, le=100, description="maximum rows in one Arrow record batch")
-    batch_bytes: ByteSize = Field(
-        ByteSize(64 << 20),
-        ge=1,
+    batch_bytes: Bytes = Field(
+        64 << 20,
         le=1 << 30,
         description="maximum bytes in one Arrow record batch; a larger row is a separate batch",
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from curate import catalog
 from curate.compose.grounding.counting import Counting
 from curate.compose.grounding.grounding_text import GroundingText
+from curate.emit.settings import Shards
 from curate.ingest.grounding.qwen_grounding import QwenGrounding
 from curate.recipe.model import Recipe
 from filters.duplicates.duplicate_images import DuplicateImages
@@ -99,3 +100,27 @@ def test_a_setting_without_an_effect_is_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=fault):
         step.model_validate(settings)
+
+
+SIZES = [(Limits, "max_bytes"), (Limits, "max_sidecar_bytes"), (Limits, "max_row_bytes"),
+         (Shards, "shard_bytes"), (Shards, "batch_bytes")]  # fmt: skip
+
+
+def test_every_setting_in_bytes_is_in_the_list_of_sizes() -> None:
+    models = [*MODELS, Shards]
+    assert [(m, n) for m in models for n in m.model_fields if n.endswith("_bytes")] == SIZES
+
+
+@pytest.mark.parametrize(("model", "name"), SIZES)
+def test_sizes_are_bytes_or_numbers_with_a_unit(model: type[BaseModel], name: str) -> None:
+    def size(value: Any) -> int:
+        made: int = model.model_validate({name: value}).model_dump(mode="json")[name]
+        return made
+
+    given = [1000, "1000", "1000B", "1MB", "1 mb", "64MiB", "1.5k", "0.5GiB", "2Ki"]
+    sizes = [1000, 1000, 1000, 10**6, 10**6, 64 << 20, 1500, 1 << 29, 2048]
+    assert [size(value) for value in given] == sizes
+    for wrong in ("12 parsec", "5Mbit", "-1MB", "MB", "", "1e3", "\u0661MB"):
+        assert "is not a size; write bytes, or a number with a unit" in faults(model, name, wrong)
+    assert "over the limit" in faults(model, name, "99EB")
+    assert "greater than 0" in faults(model, name, "0MB")

@@ -7,19 +7,16 @@ import argparse
 import contextlib
 from typing import Any
 
-import pyarrow.compute as pc
-
 from curate import recipe
 from curate.commands.tables import count, size, table
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
-from curate.engine.run import QUARANTINE_FILE, Run
+from curate.engine.run import QUARANTINE_FILE, Run, transient_count
 from curate.recipe import Loaded
 from manifests import storage
 from manifests.run.counted import Counted
 from manifests.run.ledger import Account
 from manifests.run.manifest import RunManifest
-from manifests.storage import parts
 
 
 def main(options: argparse.Namespace) -> int:
@@ -91,7 +88,7 @@ def summary(made: RunManifest, out: str) -> str:
     quarantined = sum(sum(a.quarantined.values()) for a in made.ledger)
     place = storage.join(out, QUARANTINE_FILE)
     lines.append(f"quarantine  {count(quarantined, 'input')}   {place}")
-    if again := pc.sum(parts.read_columns(place, ("later",))["later"]).as_py():
+    if again := transient_count(out):
         lines.append(f"            {again:,} of them may succeed now: run again with --retry")
     lines.append(f"manifest    {made.digest}   {storage.join(out, 'manifest.json')}")
     lines.append(f"next:       curate show {out}")

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import curate
 from curate.engine.commits import damage
@@ -90,9 +91,9 @@ class Run:
         self._passes = plan(self.loaded)
         for planned in self._passes:
             if not isinstance(planned, ReadPass):
-                self._check_share()  # all sources are read, so the inputs are counted
+                self._check_budget()  # all sources are read, so the inputs are counted
             state = self._run_pass(planned, state)
-        self._check_share()
+        self._check_budget()
         if not storage.exists(storage.join(self.out, manifest.NAME)):  # it, or one before, worked
             storage.clear_unfinished(self.out, below=True)
         files = [self._write_quarantine([])]
@@ -114,7 +115,7 @@ class Run:
                 self._lock.check()
                 commits[commit.part] = commit
                 bar.step(commit.ledger, commit.part in names)
-                self._check_count(planned, place.folder, commits.values())
+                self._check_count(planned, place.folder, state, commits.values())
         made = [commits[name] for task in tasks for name in _parts(commits[task.part])]
         self._finish_pass(planned, place, made)
         return planned.after(run, state, made)
@@ -177,32 +178,39 @@ class Run:
     def accounts(self) -> list[Account]:
         return [account for done in self.finished for account in done.manifest.ledger]
 
-    def _check_count(self, planned: Pass[Any], folder: str, running: Iterable[Commit]) -> None:
+    def _check_count(
+        self, planned: Pass[Any], folder: str, state: State, running: Iterable[Commit]
+    ) -> None:
         """Raise at once if an error budget given as a count is exceeded. `running` has the commits
-        of the current pass."""
+        of the current pass, and `state` is the state before it."""
         limit = self.loaded.recipe.max_quarantined
         if limit < 1:
             return
         spent = self._spent() + sum(planned.errors(commit) for commit in running)
         if spent > limit:
-            found = (planned.quarantined(folder, commit) for commit in running)
-            self._write_quarantine(chain.from_iterable(found))
+            self._write_quarantine(planned.failed(folder, state, running))
             raise self._over_budget(spent, f"max_quarantined: {limit}")
 
-    def _check_share(self) -> None:
-        """Raise if an error budget given as a share of the inputs is exceeded."""
+    def _check_budget(self) -> None:
+        """Raise if the finished passes exceed the error budget, a share of the inputs or a count.
+        Parts of an earlier run count too."""
         limit, inputs = self.loaded.recipe.max_quarantined, self._inputs()
-        spent = self._spent()
-        if limit < 1 and inputs and spent > limit * inputs:
+        spent, is_share = self._spent(), limit < 1
+        if spent > (limit * inputs if is_share else limit) and (inputs or not is_share):
             self._write_quarantine([])
-            raise self._over_budget(spent, f"max_quarantined: {limit} of {inputs}")
+            of = f" of {inputs}" if is_share else ""
+            raise self._over_budget(spent, f"max_quarantined: {limit}{of}")
 
     def _over_budget(self, spent: int, budget: str) -> BudgetError:
+        """Return the error of a run whose list of quarantined inputs is written."""
+        what = "1 input was" if spent == 1 else f"{spent} inputs were"
+        again = transient_count(self.out)
+        retry = f" {again:,} of them may succeed now: run again with --retry." if again else ""
         return BudgetError(
-            f"{spent} inputs were quarantined, more than the error budget of {budget}.",
+            f"{what} quarantined, more than the error budget of {budget}.",
             self.out,
-            f"To see why: curate explain --quarantine {self.out}. Correct the source, or raise "
-            "max_quarantined.",
+            f"To see why: curate explain --quarantine {self.out}.{retry} Correct the source, or "
+            "raise max_quarantined.",
         )
 
     def _inputs(self) -> int:
@@ -244,6 +252,12 @@ class Run:
         )
         manifest.save(made, storage.join(self.out, manifest.NAME))
         return made
+
+
+def transient_count(out: str) -> int:
+    """Return how many of the quarantined inputs of a run have a transient error."""
+    later = parts.read_columns(storage.join(out, QUARANTINE_FILE), ("later",))["later"]
+    return pc.sum(later).as_py() or 0
 
 
 def _parts(commit: Commit) -> list[str]:

@@ -387,9 +387,22 @@ def test_the_error_budget_counts_errors_of_a_costly_step_part_by_part(base: Path
         rows = [json.dumps({"text": f"poison {file} {n}"}) for n in range(20)]
         (base / f"data/{file}.jsonl").write_text("\n".join(rows))
     content = text_recipe(step("AnswersLater", base)) | {"max_quarantined": 5}
-    with pytest.raises(BudgetError, match="20 inputs were quarantined"):
+    with pytest.raises(BudgetError, match="20 inputs were quarantined") as spent:
         run_engine(content, base, base / "out")
     assert log_lines(base).count("ask") == 20
+    listed = parts.read_columns(str(base / "out/quarantine.arrow")).to_pylist()
+    assert {(row["step"], row["error"]) for row in listed} == {("AnswersLater", "TimeoutError")}
+    assert len(listed) == 20
+    assert "20 of them may succeed now: run again with --retry." in str(spent.value)
+
+
+def test_a_lower_error_budget_holds_for_parts_that_are_done(base: Path) -> None:
+    for file in range(2):
+        (base / f"data/{file}.jsonl").write_text('{"text": "poison"}\n{"text": "a text"}\n')
+    content = text_recipe(step("AnswersLater", base))
+    run_engine(content | {"max_quarantined": 2}, base, base / "out")
+    with pytest.raises(BudgetError, match=r"2 inputs were quarantined.* 2 of them may succeed now"):
+        run_engine(content | {"max_quarantined": 1}, base, base / "out")
 
 
 def test_an_image_that_comes_back_is_embedded_by_retry(photos: Path) -> None:

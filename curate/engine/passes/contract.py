@@ -161,6 +161,12 @@ class Pass(ABC, Generic[T]):
             return []
         return [parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED)]
 
+    def failed(self, folder: str, state: State, commits: Iterable[Commit]) -> Iterator[pa.Table]:
+        """Yield the rows that `errors` counts in the parts with these commits, with the columns
+        `QUARANTINED`. `state` is the state before the pass."""
+        for commit in commits:
+            yield from self.quarantined(folder, commit)
+
     def counted(self, folder: str, commits: list[Commit]) -> list[Counted]:
         """Return, for each source, how many units (lines, rows, ...) are on disk, and what became
         of them."""

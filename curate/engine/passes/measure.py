@@ -23,7 +23,7 @@ from curate.engine.fused import joint_batch_rows
 from curate.engine.halving import RaisedRows
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, opened
-from curate.engine.outcomes import Answer, expand
+from curate.engine.outcomes import Answer, expand, failed_rows
 from curate.engine.part_files import BLOBS, PART
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
@@ -107,6 +107,18 @@ class MeasurePass(Pass[MeasureTask]):
 
     def errors(self, commit: Commit) -> int:
         return int(commit.detail["errors"])
+
+    def failed(self, folder: str, state: State, commits: Iterable[Commit]) -> Iterator[pa.Table]:
+        views = {view.name: view for view in state.parts}
+        columns = [f".{name}" for name in ERRORS.names]
+        for commit in commits:
+            if commit.detail["errors"]:
+                sidecar = storage.join(folder, commit.part + PART)
+                view = views[commit.part].with_measures(commit, sidecar)
+                table = view.read_columns(("id", "source", "origin", *columns))
+                rows = table.filter(table[".kind"].is_valid())
+                errors = rows.select(columns).rename_columns(ERRORS.names)
+                yield failed_rows(self.step.name, rows, errors)
 
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
         folder = self.folder(run)

@@ -134,8 +134,8 @@ class Cvat(GroundingReader):
         for at, shape in enumerate(shapes):
             try:
                 parsed.append(self._annotations(shape, (int(width), int(height))))
-            except _TwoReadings:
-                raise
+            except _TwoReadings as error:
+                raise RowError(error.fault, fix=error.fix) from None
             except RowError as error:
                 within = f"{number}.{shape.tag}[{at}]"
                 failed.append(AnnotatedImage(within, RowError(_place(shape, at, error)), units=0))
@@ -179,7 +179,7 @@ class Cvat(GroundingReader):
             )
         if repeated and self.group_id is None:
             label, group = repeated[0]
-            raise _TwoReadings(
+            raise RowError(
                 f"several shapes of {label!r:.80} have the group_id {group}, so they may be "
                 "the parts of one object, or several objects.",
                 fix="Set `group_id` to parts or objects.",
@@ -188,8 +188,8 @@ class Cvat(GroundingReader):
 
 
 class _TwoReadings(RowError):
-    """The error for an image with a shape that can be read in two ways. The complete image fails,
-    because the setting that chooses one of the ways applies to all its shapes."""
+    """The error of a shape that can be read in two ways. The complete image fails with it, as a
+    RowError, because the setting that chooses one of the ways applies to all its shapes."""
 
 
 class _Folder(NamedTuple):

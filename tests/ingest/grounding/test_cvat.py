@@ -140,6 +140,7 @@ def test_what_has_two_readings_is_refused_until_a_setting_chooses(tmp_path: Path
     part = '<box label="dog" xtl="{}" ytl="5" xbr="30" ybr="10" group_id="3"/>'
     parts = part.format(10) + part.format(20)
     refused = read(tmp_path, image(points), image(parts, name="b.jpg")).failures
+    assert {error for error, _ in refused.values()} == {"RowError"}
     assert refused["a.xml#0"][1] == (
         "a <points> shape of 'cat' has 2 points, which may be that many objects, or the "
         "landmarks of one object. Set `points` to objects or landmarks."
@@ -227,7 +228,7 @@ def test_tracks_are_refused_and_all_elements_are_counted(tmp_path: Path) -> None
     cut = text[: text.index("<cuboid")]
     write_files(tmp_path, {"a.xml": cut})
     total, failures = counted(cvat(), tmp_path)
-    assert str(total) == "elements 3 = 1 in 1 records + 2 failed"
+    assert str(total) == "elements 3 = 1 in 1 record + 2 failed"
     assert sorted(failures) == [("FileError", 1, 1), ("RowError", 1, 1)]
 
 

@@ -230,6 +230,9 @@ def _add_show(commands: Commands) -> None:
     )
     show.add_argument("-n", type=int, default=3, help="number of records (default 3)")
     show.add_argument("--source", help="print only records of this source")
+    show.add_argument(
+        "--step", help="--dropped, --quarantined: print only those of the step of this name"
+    )
     _flag(show, "--dropped", "print dropped records with their reasons instead")
     _flag(show, "--quarantined", "print quarantined inputs with their errors instead")
     show.add_argument(

@@ -16,6 +16,7 @@ from curate.inspect.step_events import MAY_SUCCEED
 from manifests import storage
 from manifests.errors import InputError, RecipeError
 from manifests.run import manifest
+from manifests.step.spelling import nearest
 from manifests.storage import parts
 from manifests.storage.digest import stated_file
 
@@ -27,6 +28,7 @@ NOT_STORED = (
 
 
 def main(options: argparse.Namespace) -> int:
+    _check_names(options)
     if options.image and options.quarantined:
         raise RecipeError(
             "--image cannot draw quarantined inputs, because they never became records with images",
@@ -47,6 +49,29 @@ def main(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if faults else 0
+
+
+def _check_names(options: argparse.Namespace) -> None:
+    """Raise RecipeError if the run has no source or step of a name in the options. A run that has
+    stopped has no manifest yet, so its names are not checked."""
+    if options.step is not None and not (options.dropped or options.quarantined):
+        raise RecipeError(
+            "--step selects the records that a step dropped, or what it could not read or judge",
+            "curate show",
+            "Add --dropped or --quarantined.",
+        )
+    if options.quarantined and not storage.exists(storage.join(options.run, manifest.NAME)):
+        return
+    run = manifest.load_run(options.run)
+    known = {
+        "source": [source["name"] for source in run.recipe["sources"]],
+        "step": [account.step for account in run.ledger],
+    }
+    for what, names in known.items():
+        name = getattr(options, what)
+        if name is not None and name not in names:
+            fault = f"the run has no {what} named '{name}'"
+            raise RecipeError(fault, options.run, nearest(name, names))
 
 
 def _choose(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -85,12 +110,13 @@ def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]
 
 def _candidates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the rows that the options select: written, dropped or quarantined rows, of one source
-    or of all sources."""
+    or step, or of all."""
     if options.quarantined:
         rows = _quarantined(options.run)
     else:
         rows = dropped(options.run) if options.dropped else _written(options.run)
-    return (r for r in rows if options.source in (None, r["source"]))
+    rows = (row for row in rows if options.source in (None, row["source"]))
+    return (row for row in rows if options.step is None or row["step"] == options.step)
 
 
 def _quarantined(out: str) -> Iterator[dict[str, Any]]:

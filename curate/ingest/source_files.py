@@ -49,23 +49,36 @@ def sort_files(
     as `.md`, or None if the file is read. `exclude` has the glob patterns of files and folders that
     are left aside too.
     """
-    excluded = excluding(exclude)
     readable, faulty, aside = list[File](), list[File](), Counter[str]()
-    for file in listed:
-        kind = HIDDEN if storage.is_hidden(file.name) else None
-        if kind is None and excluded.fullmatch(file.name):
-            kind = EXCLUDED
-        if kind is None and file.size >= 0:
-            kind = kind_of(file.name)
+    for file, kind in kinds_aside(listed, kind_of, exclude):
         if kind is not None:
             aside[kind] += 1
         else:
             (faulty if file.size < 0 else readable).append(file)
+    return SourceFiles(readable, faulty, _bounded(aside), _unmatched(listed, exclude))
+
+
+def kinds_aside(
+    listed: Sequence[File], kind_of: Callable[[str], str | None], exclude: Sequence[str]
+) -> list[tuple[File, str | None]]:
+    """Returns each listed entry with the kind under which it is left aside; None if it is not left
+    aside. The arguments are those of `sort_files`."""
+    excluded = excluding(exclude)
+
+    def by_name(file: File) -> str | None:
+        if storage.is_hidden(file.name):
+            return HIDDEN
+        if excluded.fullmatch(file.name):
+            return EXCLUDED
+        return kind_of(file.name) if file.size >= 0 else None
+
+    kinds = [(file, by_name(file)) for file in listed]
+    readable = [file for file, kind in kinds if kind is None and file.size >= 0]
     kept = data_files(readable)
-    if len(kept) < len(readable):
-        names = {file.name for file in kept}
-        aside.update(_copy_kind(file) for file in readable if file.name not in names)
-    return SourceFiles(kept, faulty, _bounded(aside), _unmatched(listed, exclude))
+    if len(kept) == len(readable):
+        return kinds
+    copies = {file.name for file in readable} - {file.name for file in kept}
+    return [(f, _copy_kind(f) if k is None and f.name in copies else k) for f, k in kinds]
 
 
 def notes_on(source: str, found: SourceFiles) -> list[str]:

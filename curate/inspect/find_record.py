@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.engine.part_files import DROPPED, PART, QUARANTINE
+from curate.inspect.unread_inputs import outcome_of_input
 from manifests import storage
 from manifests.errors import InputError
 from manifests.run import manifest
@@ -66,7 +67,7 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
         raise InputError(
             f"no record has the id or origin '{wanted}', or an id that starts or an origin "
             "that ends with it", out,
-            "`curate show` prints records with their ids.",
+            outcome_of_input(run, out, wanted) or "`curate show` prints records with their ids.",
         )  # fmt: skip
     records = [m for m in found if m.row.ending == PART]
     if len({(m.id, m.origin) for m in found}) > 1 or len(records) > 1:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.cli import FAILED, OK
+from curate.cli import FAILED, MISTAKE, OK
 from tests.make import write_texts
 from tests.runs import curate, run_recipe, text_source
 
@@ -90,3 +90,66 @@ def test_explain_counts_the_rows_that_a_failure_hides(tmp_path: Path, capsys: Ca
     _, output = answer(tmp_path, capsys, "explain", "out", "--quarantine")
     assert output.split()[:6] == ["origin", "step", "error", "rows", "retry", "message"]
     assert "FileError    40" in output
+
+
+def test_a_step_selects_dropped_and_quarantined_rows(base: Path, capsys: Capture) -> None:
+    code, output = answer(base, capsys, "show", "out", "--dropped", "--step", "words", "--json")
+    assert (code, [row["origin"] for row in json.loads(output)]) == (OK, ["data/000.jsonl#1"])
+    code, output = answer(base, capsys, "show", "out", "--quarantined", "--step", "read more")
+    assert (code, "more/000.jsonl#2" in output) == (OK, True)
+    _, output = answer(base, capsys, "show", "out", "--quarantined", "--step", "read data")
+    assert output == "the run has no such records\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--step", "words"], "curate show: --step selects the records that a step dropped"),
+        (["--dropped", "--step", "wrds"], "no step named 'wrds'. Did you mean 'words'?"),
+        (["--source", "dta"], "out: the run has no source named 'dta'. Did you mean 'data'?"),
+        (["--source", "xyz"], "named 'xyz'. The known names are: data, more."),
+    ],
+)
+def test_unknown_names_are_mistakes(
+    base: Path, capsys: Capture, options: list[str], fault: str
+) -> None:
+    code, output = answer(base, capsys, "show", "out", *options)
+    assert (code, fault in output) == (MISTAKE, True), output
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ("b.tmp.jsonl", "leaves aside the file in/b.tmp.jsonl: the glob '*.tmp.jsonl' of `ex"),
+        ("drafts/c.jsonl#1", "aside the file in/drafts/c.jsonl: the glob 'drafts' of `exclude`"),
+        (".h.jsonl", "aside the file in/.h.jsonl: its name, or that of a folder above it, begins"),
+        ("README.md", "in/README.md: `curate readers table` lists the endings that its reader"),
+        ("in/a.jsonl#2", "has read the file in/a.jsonl: lines 2 = 1 in 1 record + 1 left aside (b"),
+        ("nowhere.jsonl", "`curate show` prints records with their ids."),
+        ("abc", "`curate show` prints records with their ids."),
+    ],
+)
+def test_explain_prints_what_became_of_a_file_without_such_a_record(
+    tmp_path: Path, capsys: Capture, wanted: str, text: str
+) -> None:
+    names = ("a.jsonl", "b.tmp.jsonl", "drafts/c.jsonl", ".h.jsonl", "README.md")
+    for name in names:
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"text": "a text"}\n\n')
+    source = text_source("in", path="in", exclude=["*.tmp.jsonl", "drafts"])
+    run_recipe(tmp_path, source, steps=[])
+    code, output = answer(tmp_path, capsys, "explain", "out", wanted)
+    assert (code, text in output) == (FAILED, True), output
+
+
+def test_files_left_aside_that_cannot_be_listed_are_an_error_of_their_own(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_texts(tmp_path / "data", TEXTS, 1)
+    monkeypatch.setenv("GLOB", "old")
+    run_recipe(tmp_path, text_source(exclude="${GLOB}"), steps=[])
+    monkeypatch.delenv("GLOB")
+    _, output = answer(tmp_path, capsys, "explain", "out", "old/a.jsonl")
+    fault = "Whether a source left aside a file of this name cannot be found: "
+    assert f"{fault}out: the environment variable GLOB is not set" in output

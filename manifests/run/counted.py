@@ -62,7 +62,8 @@ class Counted(BaseModel):
 
     def _terms(self) -> list[str]:
         is_listing = self.unit == FILES and not self.records
-        read = "read" if is_listing else f"in {self.records:,} records"
+        records = "record" if self.records == 1 else "records"
+        read = "read" if is_listing else f"in {self.records:,} {records}"
         terms = [f"{self.used:,} {read}"]
         if self.failed:
             terms.append(f"{self.failed:,} failed")

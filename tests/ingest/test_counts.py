@@ -79,7 +79,7 @@ def test_a_file_for_each_image_is_a_record_or_a_failure(
     write_files(tmp_path / "own", files)
     write_files(tmp_path, {"classes.txt": "dog"})
     total, failures = counted(reader(name="own", path="own"), tmp_path)
-    assert str(total) == "files 2 = 1 in 1 records + 1 failed"
+    assert str(total) == "files 2 = 1 in 1 record + 1 failed"
     assert [units for _, units, _ in failures] == [1]
 
 
@@ -140,7 +140,7 @@ def test_a_ref_is_in_a_record_or_failed_or_of_another_split(tmp_path: Path) -> N
     write_files(tmp_path, {"refs.p": pickle.dumps(refs)})
     total, failures = counted(RefCoco(name="own", path="refs.p", split=("train",)), tmp_path)
     assert str(total) == (
-        "elements 6 = 2 in 1 records + 3 failed + 1 left aside (ref of another split 1)"
+        "elements 6 = 2 in 1 record + 3 failed + 1 left aside (ref of another split 1)"
     )
     assert sorted(units for _, units, _ in failures) == [0, 0, 1, 1, 1]
 
@@ -151,7 +151,7 @@ def test_an_image_with_its_regions_is_one_element(tmp_path: Path) -> None:
     images = [{"id": 1, "regions": regions}, {"id": 2, "regions": regions}, 3]
     write_files(tmp_path, {"a.json": json.dumps(images), "1.jpg": PHOTO})
     total, failures = counted(VisualGenome(name="own", path="a.json"), tmp_path)
-    assert str(total) == "elements 3 = 1 in 1 records + 2 failed"
+    assert str(total) == "elements 3 = 1 in 1 record + 2 failed"
     assert sorted(units for _, units, _ in failures) == [0, 0, 1, 1]
 
 

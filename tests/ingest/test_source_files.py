@@ -118,7 +118,7 @@ def test_a_changed_exclude_reads_no_file_again(tmp_path: Path) -> None:
     parts = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "steps").glob("*/part-*.arrow")}
     made = run_recipe(tmp_path, text_source(exclude="b.*"))
     assert [str(entry) for entry in made.manifest.counted] == [
-        "files 2 = 1 read + 1 left aside (excluded 1)", "lines 1 = 1 in 1 records",
+        "files 2 = 1 read + 1 left aside (excluded 1)", "lines 1 = 1 in 1 record",
     ]  # fmt: skip
     after = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "steps").glob("*/part-*.arrow")}
     assert after.items() <= parts.items()
@@ -137,7 +137,7 @@ def test_two_sources_over_one_file_count_each_on_their_own(tmp_path: Path) -> No
         ("english", "files 2 = 2 read"),
         ("english", "lines 3 = 2 in 2 records + 1 failed"),
         ("german", "files 2 = 1 read + 1 left aside (excluded 1)"),
-        ("german", "lines 2 = 1 in 1 records + 1 failed"),
+        ("german", "lines 2 = 1 in 1 record + 1 failed"),
     ]
     places = [("english", "a.jsonl#1"), ("english", "b.jsonl#1"), ("german", "a.jsonl#1")]
     assert {row["id"] for row in made.rows} == {record_id(*place) for place in places}

@@ -49,7 +49,7 @@ def test_all_members_are_counted(tmp_path: Path) -> None:
     read = CountedRead(reader, Split((file,)), context)
     assert [f.key for batch in read for f in batch.failures] == ["a.tar#d"]
     assert str(read.counted) == (
-        "members 8 = 2 in 1 records + 1 failed + 5 left aside "
+        "members 8 = 2 in 1 record + 1 failed + 5 left aside "
         "(.cls 1, FIFO 1, folder 1, hidden 1, name without a dot 1)"
     )
     assert reader.count(Split((file,)), context) == Count("members", 8, {"FIFO": 1, "folder": 1})

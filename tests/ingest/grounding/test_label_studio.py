@@ -254,7 +254,7 @@ def test_tasks_that_nobody_annotated_are_left_aside_and_all_are_counted(tmp_path
     write_files(tmp_path, {"a.jpg": PHOTO})
     total, failures = counted(reader(), tmp_path)
     assert str(total) == (
-        "elements 6 = 1 in 1 records + 3 failed + 2 left aside "
+        "elements 6 = 1 in 1 record + 3 failed + 2 left aside "
         "(skipped task 1, task without annotation 1)"
     )
     assert [units for _, units, _ in failures] == [1, 1, 1]

@@ -160,6 +160,13 @@ def _add_running(commands: Commands) -> None:
 
 
 def _add_inspection(commands: Commands) -> None:
+    _add_explain(commands)
+    _add_show(commands)
+    _add_duplicates(commands)
+    _add_distinct(commands)
+
+
+def _add_explain(commands: Commands) -> None:
     explain = commands.add_parser("explain", help="show what happened to one record, step by step")
     _run_folder(explain)
     explain.add_argument(
@@ -177,8 +184,8 @@ def _add_inspection(commands: Commands) -> None:
     )
     _json(explain)
 
-    _add_show(commands)
 
+def _add_duplicates(commands: Commands) -> None:
     duplicates = commands.add_parser(
         "duplicates",
         help="list the largest families, which are groups of records that duplicate each other",
@@ -207,6 +214,8 @@ def _add_inspection(commands: Commands) -> None:
     duplicates.add_argument("--step", help="list only families that the step of this name found")
     _json(duplicates)
 
+
+def _add_distinct(commands: Commands) -> None:
     distinct = commands.add_parser(
         "distinct",
         help="estimate the number of different texts, images and n-grams that a run read and wrote",
@@ -331,7 +340,7 @@ def _out(command: argparse.ArgumentParser, required: bool = True) -> None:
 
 
 def _executor(command: argparse.ArgumentParser) -> None:
-    _flag(command, "--inline", "run in this process, without Ray")
+    _flag(command, "--inline", "run in one process, without Ray")
     command.add_argument(
         "--workers",
         type=int,

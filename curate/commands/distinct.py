@@ -12,7 +12,6 @@ from curate.cli import OK
 from curate.commands.run import executor
 from curate.commands.tables import table
 from curate.engine.fused import BATCH_ROWS
-from curate.engine.part_files import PART
 from curate.engine.progress import Progress
 from curate.inspect.distinct import (
     STANDARD_ERROR,
@@ -26,6 +25,7 @@ from curate.inspect.distinct import (
 from manifests import storage
 from manifests.errors import RecipeError
 from manifests.run import manifest
+from manifests.run.file_names import PART
 from manifests.step import Executor
 from manifests.storage import parts
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from curate.inspect.image_pairs import ImagePairs
 
 _WIDTH = 72
+"""The number of characters of a text that are printed (our choice)."""
 
 
 def main(options: argparse.Namespace) -> int:

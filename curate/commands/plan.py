@@ -13,13 +13,13 @@ from curate.commands.tables import table
 from curate.engine import plan as planning
 from curate.engine.files_counted import listed
 from curate.engine.passes import Pass
-from curate.engine.run import STEPS
 from curate.ingest.reader import Reader
 from curate.ingest.source_files import SourceFiles, notes_on
 from manifests import storage
 from manifests.errors import CurateError
 from manifests.run import manifest
 from manifests.run.counted import Counted
+from manifests.run.file_names import STEPS
 from manifests.run.manifest import PassManifest
 
 

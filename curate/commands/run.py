@@ -11,10 +11,11 @@ from curate import recipe
 from curate.commands.tables import count, size, table
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
-from curate.engine.run import QUARANTINE_FILE, Run, transient_count
+from curate.engine.run import Run, transient_count
 from curate.recipe import Loaded
 from manifests import storage
 from manifests.run.counted import Counted
+from manifests.run.file_names import RUN_QUARANTINE
 from manifests.run.ledger import Account
 from manifests.run.manifest import RunManifest
 
@@ -86,7 +87,7 @@ def summary(made: RunManifest, out: str) -> str:
         folder = storage.join(out, entry.folder)
         lines.append(f"{name:<11} {counts}, {size(entry.size_bytes)}   {folder}")
     quarantined = sum(sum(a.quarantined.values()) for a in made.ledger)
-    place = storage.join(out, QUARANTINE_FILE)
+    place = storage.join(out, RUN_QUARANTINE)
     lines.append(f"quarantine  {count(quarantined, 'input')}   {place}")
     if again := transient_count(out):
         lines.append(f"            {again:,} of them may succeed now: run again with --retry")

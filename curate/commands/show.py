@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from curate.commands.tables import without_bytes
-from curate.engine.part_files import PART
 from curate.inspect.dropped_content import dropped
 from curate.inspect.quarantine import quarantined
 from curate.inspect.step_events import MAY_SUCCEED
@@ -17,6 +16,7 @@ from manifests import storage
 from manifests.errors import InputError, RecipeError
 from manifests.run import manifest
 from manifests.step.spelling import nearest
+from manifests.run.file_names import PART
 from manifests.storage import parts
 from manifests.storage.digest import stated_file
 

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from curate.engine.commits import unchanged
-from curate.engine.part_files import BLOBS, PART, blobs_uri
+from curate.engine.part_files import blobs_uri
 from manifests import storage
 from manifests.errors import ManifestError
 from manifests.media.blobs import BlobFile
 from manifests.run import manifest
+from manifests.run.file_names import BLOBS, PART
 from manifests.run.manifest import Commit
 from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry

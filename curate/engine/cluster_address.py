@@ -11,7 +11,7 @@ from manifests.storage.reachable import first_answer
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 """The preface of HTTP/2 and empty settings (RFC 9113, 3.4): a gRPC server answers with its own
 settings."""
-_SETTINGS = 4
+_SETTINGS = 4  # the type of a frame with settings (RFC 9113, 6.5)
 FIX = (
     "Name the head node of a running cluster, as in --address 10.0.0.1:6379, check that it has "
     "this version of Ray, or leave out the address for a local Ray."

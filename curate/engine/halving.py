@@ -48,13 +48,9 @@ def halving(
         start, rows = waiting.pop()
         try:
             results.append(limit.call(planned.name, start, rows, partial(call, start, rows)))
-            continue
-        except MemoryError:
-            raise
         except SystemExit as error:
-            raise StepError(
-                "the step tried to end the process (it raised SystemExit)", f"step {planned.name}"
-            ) from error
+            fault = "the step tried to end the process (it raised SystemExit)"
+            raise StepError(fault, f"step {planned.name}") from error
         except Exception as error:  # any error that a single row causes in a step
             _reraise_unless_row(error)
             if rows == 0:
@@ -64,19 +60,19 @@ def halving(
                 if raised.count > MAX_FAILED_ROWS:
                     raise _broken_step(planned, batch, start, error) from error
                 results.append(failed(start, error))
-                continue
-            if isinstance(error, TimeLimitError):
+            elif isinstance(error, TimeLimitError):
                 waiting += limit.blocks(planned.name, start, rows)
-                continue
-        half = rows // 2
-        waiting += [(start + half, rows - half), (start, half)]
+            else:
+                half = rows // 2
+                waiting += [(start + half, rows - half), (start, half)]
     return results
 
 
 def _reraise_unless_row(error: Exception) -> None:
-    """Raise the error again if it was not caused by a single row but, for example, by a full disk
-    or by a step that returns columns which it does not declare."""
-    if isinstance(error, CurateError) and not isinstance(error, RowError):
+    """Raise the error again if it was not caused by a single row but, for example, by a full disk,
+    too little memory, or a step that returns columns which it does not declare."""
+    is_ours = isinstance(error, CurateError) and not isinstance(error, RowError)
+    if is_ours or isinstance(error, MemoryError):
         raise error
 
 

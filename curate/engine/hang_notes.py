@@ -16,6 +16,7 @@ from manifests import storage
 from manifests.run.fingerprint import fingerprint
 
 _NOTE_BYTES = 4096
+"""The bytes for the name of the rows; the traceback follows them (our choice: one page)."""
 _LIST = "s"
 """The name ending of a file that lists all blocks of rows during which the process was ended
 because it hung."""

@@ -19,14 +19,11 @@ from manifests.media import KEPT
 from manifests.media.blobs import BlobFile
 from manifests.run import manifest
 from manifests.run.counted import Counted
+from manifests.run.file_names import BLOBS, COMMIT, DROPPED, PART, QUARANTINE
 from manifests.run.ledger import Account, check, total
 from manifests.run.manifest import Commit
 from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
-
-PART, DROPPED, QUARANTINE, BLOBS = ".arrow", ".dropped.arrow", ".quarantined.arrow", ".media"
-"""File name endings: the name of each file of a part is the part's name and one of these."""
-
 
 REMOVED_ROWS, REMOVED_BYTES = 8192, 8 << 20
 """How many removed rows, and how many bytes of them, are held in memory at most before they are
@@ -191,7 +188,7 @@ def blob_entries(name: str, blobs: BlobFile) -> list[FileEntry]:
 
 
 def commit_uri(folder: str, part: str) -> str:
-    return storage.join(folder, f"{part}.json")
+    return storage.join(folder, part + COMMIT)
 
 
 def load_commit(folder: str, part: str) -> Commit | None:

@@ -3,7 +3,7 @@ is a file beside a part with new columns for its rows, and marks for rows that a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -78,17 +78,24 @@ class PartView(NamedTuple):
             shown = [name for name in table.column_names if not name.startswith(".")]
             yield table.select(shown if columns is None else list(columns))
 
-    def read_columns(self, columns: tuple[str, ...]) -> pa.Table:
-        """Read some columns of the remaining rows; no other column of the part is read."""
-        sidecars, own = self._opened(columns)
-        return _apply_all(sidecars, parts.read_columns(self.uri, own)).select(list(columns))
+    def read_columns(
+        self,
+        columns: tuple[str, ...],
+        read: Callable[[str, tuple[str, ...] | None], pa.Table] = parts.read_columns,
+    ) -> pa.Table:
+        """Read some columns of the remaining rows; no other column of the part is read. `read`
+        reads a file: `parts.read_checked` for files that an earlier process wrote."""
+        sidecars, own = self._opened(columns, read)
+        return _apply_all(sidecars, read(self.uri, own)).select(list(columns))
 
     def _opened(
-        self, columns: tuple[str, ...] | None
+        self,
+        columns: tuple[str, ...] | None,
+        read: Callable[[str, tuple[str, ...] | None], pa.Table] = parts.read_columns,
     ) -> tuple[list[_Sidecar], tuple[str, ...] | None]:
         """Open the sidecar files for reading these columns (None: all). Also return the names of
         those columns that are in the part file itself."""
-        tables = [parts.read_columns(uri) for uri in self.sidecars]
+        tables = [read(uri, None) for uri in self.sidecars]
         if columns is None:
             return [_Sidecar(table) for table in tables], None
         added = {name for table in tables for name in table.column_names}

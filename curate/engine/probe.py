@@ -31,6 +31,7 @@ _SPLITS = 16
 """The maximum number of splits, evenly spread, from which a sample of a source is read (our
 choice)."""
 _BINS = 12
+"""The number of bins of a histogram, about as many lines as a terminal shows (our choice)."""
 _QUANTILES = {"min": 0.0, "p1": 0.01, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 

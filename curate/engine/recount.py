@@ -133,19 +133,9 @@ def _group(
     If the files have the sizes and times that they had in the run, only the number of units can
     differ. Otherwise, the difference is that a file is new or has changed.
     """
-    first = group[0].uri
     is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0
     if then is not None and is_same:
-        if NOT_COUNTED not in then and now != then:
-            more = (
-                f" (or of one of {len(group) - 1} other files of its part)"
-                if len(group) > 1
-                else ""
-            )
-            units = _compared(then, now)
-            yield Fault(
-                first, f"the content of the file{more} is not what the run read: {units}. {_EDITED}"
-            )
+        yield from _edited(group, then, now)
         return
     for file in group:
         before = saved.files.get(file.uri)
@@ -154,6 +144,16 @@ def _group(
         elif before != file:
             units = f": {_compared(then, now)}" if then and len(group) == 1 else ""
             yield Fault(file.uri, f"{_CHANGED}{units}. {_READ_AGAIN}")
+
+
+def _edited(group: list[File], then: Units, now: Units | str) -> Iterator[Fault]:
+    """Yields a fault if a group, whose files have the sizes and times that they had in the run, has
+    another number of units now."""
+    if NOT_COUNTED in then or now == then:
+        return
+    others = f" (or of one of {len(group) - 1} other files of its part)" if len(group) > 1 else ""
+    fault = f"the content of the file{others} is not what the run read: {_compared(then, now)}."
+    yield Fault(group[0].uri, f"{fault} {_EDITED}")
 
 
 def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:

@@ -15,7 +15,6 @@ import curate
 from curate.engine.commits import damage
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import QUARANTINED
-from curate.engine.part_files import BLOBS, PART
 from curate.engine.pass_folder import PassFolder
 from curate.engine.passes import Pass, ReadPass, RunContext, State
 from curate.engine.plan import notes, plan
@@ -24,6 +23,7 @@ from curate.recipe import Loaded
 from manifests import storage
 from manifests.errors import BudgetError
 from manifests.run import ledger, manifest
+from manifests.run.file_names import BLOBS, PART, RUN_QUARANTINE, STEPS
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.lock import holding
@@ -37,8 +37,6 @@ from manifests.run.manifest import (
 from manifests.step import Executor
 from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
-
-STEPS, QUARANTINE_FILE = "steps", "quarantine.arrow"
 
 
 class FinishedPass(NamedTuple):
@@ -229,7 +227,7 @@ class Run:
             for commit in done.manifest.parts
             for table in done.planned.quarantined(done.folder, commit)
         )
-        uri = storage.join(self.out, QUARANTINE_FILE)
+        uri = storage.join(self.out, RUN_QUARANTINE)
         return parts.write(uri, QUARANTINED, chain(tables, running))
 
     def _finish(
@@ -256,7 +254,7 @@ class Run:
 
 def transient_count(out: str) -> int:
     """Return how many of the quarantined inputs of a run have a transient error."""
-    later = parts.read_columns(storage.join(out, QUARANTINE_FILE), ("later",))["later"]
+    later = parts.read_columns(storage.join(out, RUN_QUARANTINE), ("later",))["later"]
     return pc.sum(later).as_py() or 0
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from curate.engine.outcomes import Answer, StepResult, apply_answer, dropped_schema
-from curate.engine.part_files import BLOBS, DROPPED, PART, QUARANTINE, blob_entries, save_commit
+from curate.engine.part_files import blob_entries, save_commit
 from curate.engine.part_view import DROP, ERROR, PartView
 from curate.engine.planned import PlannedStep, part_schema
 from manifests import storage
 from manifests.media.blobs import BlobFile
+from manifests.run.file_names import BLOBS, DROPPED, PART, QUARANTINE
 from manifests.run.ledger import check
 from manifests.run.manifest import Commit
 from manifests.storage import parts

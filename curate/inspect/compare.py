@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine.part_files import DROPPED, PART, QUARANTINE
 from manifests import storage
 from manifests.run import manifest
+from manifests.run.file_names import DROPPED, PART, QUARANTINE
 from manifests.run.manifest import PassEntry, PassManifest, RunManifest
 from manifests.run.verify import damaged_files
 from manifests.storage import parts
 from manifests.storage.digest import stated_file
 
 _EXAMPLES = 5
+"""How many records that differ are listed (our choice)."""
 _IN_RECIPE = ("name", "parameters", "only", "seed")
 """Fields of a step, in the manifest of a pass, that are not compared: they repeat the recipe, which
 is compared itself."""

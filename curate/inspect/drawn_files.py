@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from curate.engine.run import STEPS
 from curate.inspect.drawing.record_images import annotated_image, image_numbers
 from manifests import storage
 from manifests.errors import MediaError, RecipeError
 from manifests.media import Limits, Media
 from manifests.run import manifest
+from manifests.run.file_names import STEPS
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 """A path with one of these endings is a file; any other path is a folder."""

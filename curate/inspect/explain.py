@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.emit.order import shard_of
-from curate.engine.part_files import DROPPED, PART, QUARANTINE
 from curate.engine.part_view import DROP, ERROR, with_columns
 from curate.engine.passes import shards
 from curate.inspect import families, step_events
@@ -23,6 +22,7 @@ from curate.inspect.find_record import (
 from curate.inspect.step_events import Event
 from manifests import storage
 from manifests.run import manifest
+from manifests.run.file_names import DROPPED, PART, QUARANTINE
 from manifests.run.manifest import PassEntry, PassManifest, RunManifest
 from manifests.storage import parts
 from manifests.storage.digest import stated_file

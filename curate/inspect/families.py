@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine.part_files import DROPPED, PART
 from manifests import record, storage
 from manifests.run import manifest
+from manifests.run.file_names import DROPPED, PART
 from manifests.run.manifest import PassEntry, RunManifest
 from manifests.storage import parts
 from manifests.storage.digest import stated_file

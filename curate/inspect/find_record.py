@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine.part_files import DROPPED, PART, QUARANTINE
 from curate.inspect.unread_inputs import outcome_of_input
 from manifests import storage
 from manifests.errors import InputError
 from manifests.run import manifest
+from manifests.run.file_names import DROPPED, PART, QUARANTINE
 from manifests.run.manifest import Commit, PassManifest, RunManifest
 from manifests.storage import parts
 from manifests.storage.digest import stated_file

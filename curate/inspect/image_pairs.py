@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.engine.part_files import DROPPED, PART
 from filters.duplicates.duplicate_images import DuplicateImages
 from filters.duplicates.duplicates import Duplicates
 from filters.duplicates.kinds.perceptual import BYTES
@@ -20,6 +19,7 @@ from manifests.errors import InputError
 from manifests.kernels.splitmix64 import splitmix64
 from manifests.record import media_lists
 from manifests.run import manifest
+from manifests.run.file_names import DROPPED, PART
 from manifests.run.manifest import PassManifest, RunManifest
 from manifests.step import Step
 from manifests.storage import parts
@@ -96,20 +96,17 @@ def image_pairs(out: str, each: int, step: str | None) -> ImagePairs:
     ends = np.concatenate([np.empty((0, 2), np.int64), *found.sampled])
     levels = colour_differences(images, ends[:, 0], ends[:, 1])
     bits = np.repeat(np.arange(MAX_BITS + 1), [len(some) for some in found.sampled])
-    rows = compared.take(pa.array(distinct[ends.ravel()]))
-    shown = [ImageOfRecord(*values) for values in _described(rows)]
     return ImagePairs(
-        compared.num_rows,
-        known,
-        without,
-        compared.num_rows - len(distinct),
-        distance,
-        colour_distance,
-        found.pairs.tolist(),
-        found.alike.tolist(),
-        [ImagePair(*pair) for pair in zip(bits.tolist(), levels.tolist(), shown[::2], shown[1::2],
-                                          strict=True)],
-    )  # fmt: skip
+        images=compared.num_rows,
+        known=known,
+        without=without,
+        equal=compared.num_rows - len(distinct),
+        distance=distance,
+        colour_distance=colour_distance,
+        pairs=found.pairs.tolist(),
+        alike=found.alike.tolist(),
+        sampled=_sampled(compared.take(pa.array(distinct[ends.ravel()])), bits, levels),
+    )
 
 
 def _hashed(run: RunManifest, out: str) -> tuple[str, PassManifest, str]:
@@ -232,6 +229,10 @@ def _distinct(words: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return np.sort(first)
 
 
-def _described(rows: pa.Table) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _sampled(rows: pa.Table, bits: np.ndarray, levels: np.ndarray) -> list[ImagePair]:
+    """Return the sampled pairs. `rows` has the two images of each pair, one after the other, and
+    `bits` and `levels` have the two distances of each pair."""
     columns = (rows[name].to_pylist() for name in ("id", "origin", "media"))
-    return zip(*columns, strict=True)
+    shown = [ImageOfRecord(*values) for values in zip(*columns, strict=True)]
+    pairs = zip(bits.tolist(), levels.tolist(), shown[::2], shown[1::2], strict=True)
+    return [ImagePair(*pair) for pair in pairs]

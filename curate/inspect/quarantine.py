@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 
 from curate.engine.outcomes import QUARANTINED
-from curate.engine.run import QUARANTINE_FILE
 from manifests import storage
 from manifests.errors import ManifestError
 from manifests.run import manifest
+from manifests.run.file_names import RUN_QUARANTINE
 from manifests.storage import parts
 from manifests.storage.digest import fault_of
 
@@ -19,10 +19,10 @@ def quarantined(out: str) -> pa.Table:
     Raises ManifestError if the file is not the one that the run wrote. A run that has stopped has
     no manifest yet, so its file is only checked to be of the right kind.
     """
-    uri = storage.join(out, QUARANTINE_FILE)
+    uri = storage.join(out, RUN_QUARANTINE)
     if storage.exists(storage.join(out, manifest.NAME)):
         for entry in manifest.load_run(out).files:
-            if entry.name == QUARANTINE_FILE and (fault := fault_of(uri, entry)):
+            if entry.name == RUN_QUARANTINE and (fault := fault_of(uri, entry)):
                 again = "Run the recipe again, with the same output folder."
                 raise ManifestError(fault, uri, again)
     return parts.read_checked(uri, tuple(QUARANTINED.names))

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from curate.engine.part_files import PART
 from curate.engine.planned import selected
 from curate.inspect.find_record import StoredRow
+from manifests.run.file_names import PART
 
 PASSED_OVER = "passed over"
 MAY_SUCCEED = "may succeed (the error is transient)"

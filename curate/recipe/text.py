@@ -42,6 +42,7 @@ class Text(NamedTuple):
 
 
 _SECRET_LENGTH = 6
+"""The length from which on the value of an environment variable is hidden (our choice)."""
 
 
 def read(uri: str, seen: tuple[str, ...] = (), place: str = "") -> tuple[dict[str, Any], Text]:

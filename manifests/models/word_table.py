@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_FNV_BASIS, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
+_FNV_BASIS, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)  # FNV-1a of 32 bits (published)
 
 
 class WordTable(NamedTuple):

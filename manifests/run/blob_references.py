@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 
 from manifests import storage
 from manifests.media import KEPT
+from manifests.run.file_names import BLOBS
 from manifests.run.manifest import Commit
 from manifests.storage import parts
-
-_ENDING = ".media"
 
 
 def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
@@ -24,7 +23,7 @@ def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
         for folder, commits in passes
         for commit in commits
         for file in commit.files
-        if file.name.endswith(_ENDING)
+        if file.name.endswith(BLOBS)
     }
 
 

@@ -18,6 +18,7 @@ from manifests import storage
 from manifests.errors import CurateError, ManifestError
 from manifests.run import ledger, manifest, saved_splits
 from manifests.run.blob_references import blobs_of, broken_references
+from manifests.run.file_names import COMMIT, DROPPED, PART, RUN_QUARANTINE
 from manifests.run.manifest import Commit, PassEntry, PassManifest, RunManifest
 from manifests.storage import parts
 from manifests.storage.digest import fault_of
@@ -26,7 +27,6 @@ from manifests.storage.file_entry import FileEntry
 _THREADS = 8
 """Threads that check files at once (our choice). Reading and hashing release the interpreter's
 lock."""
-_QUARANTINE = "quarantine.arrow"
 _ROWS_OF_PART = {"read", "rows", "order"}
 """Kinds of passes that write the rows of their parts; other passes write columns for these rows, or
 shards."""
@@ -77,7 +77,7 @@ def verify(folder: str) -> Verified:
     wrong = _wrong(folder, files)
     faults += wrong.values()
     faults += [*_ledgers(run, folder, passes), *_rows(folder, passes, wrong)]
-    if storage.join(folder, _QUARANTINE) not in wrong:
+    if storage.join(folder, RUN_QUARANTINE) not in wrong:
         faults += _quarantine(run, folder)
     covered = {name for name, _ in files}
     for one in passes:
@@ -147,7 +147,7 @@ def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
     """
     covered.add(f"{known.commits}/{manifest.NAME}")
     for commit in known.manifest.parts:
-        name = f"{known.commits}/{commit.part}.json"
+        name = f"{known.commits}/{commit.part}{COMMIT}"
         covered.add(name)
         place = storage.join(folder, name)
         if storage.size_and_stamp(place) is None:
@@ -206,7 +206,7 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
 
 def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
     counted = sum(sum(account.quarantined.values()) for account in run.ledger)
-    place = storage.join(folder, _QUARANTINE)
+    place = storage.join(folder, RUN_QUARANTINE)
     try:
         listed = pc.sum(parts.read_columns(place, ("rows",))["rows"]).as_py() or 0
     except CurateError as error:
@@ -231,11 +231,11 @@ def _rows(folder: str, passes: list[_Pass], wrong: dict[str, Fault]) -> Iterator
 def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
     """Returns the number of rows that each Arrow file of a part must have, according to the part's
     commit. `kind` is the kind of the pass."""
-    stated = {file.name: file.rows for file in commit.files if file.name.endswith(".arrow")}
+    stated = {file.name: file.rows for file in commit.files if file.name.endswith(PART)}
     if kind in _ROWS_OF_PART:
-        stated[f"{commit.part}.arrow"] = commit.rows
+        stated[commit.part + PART] = commit.rows
     if dropped := sum(sum(account.dropped.values()) for account in commit.ledger):
-        stated[f"{commit.part}.dropped.arrow"] = dropped
+        stated[commit.part + DROPPED] = dropped
     return stated
 
 
@@ -252,6 +252,6 @@ def _references(folder: str, passes: list[_Pass]) -> Iterator[Fault]:
     blobs = blobs_of((known.files, known.manifest.parts) for known in passes)
     for known in (one for one in passes if one.entry.kind in _ROWS_OF_PART):
         for commit in known.manifest.parts:
-            place = storage.join(folder, known.files, f"{commit.part}.arrow")
+            place = storage.join(folder, known.files, commit.part + PART)
             for fault in broken_references(place, blobs):
                 yield Fault(place, fault)

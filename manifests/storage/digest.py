@@ -10,6 +10,7 @@ from manifests.storage.files import open_input, size_and_stamp, storage_errors
 from manifests.storage.paths import is_remote, join
 
 _CHUNK_BYTES = 1 << 22
+"""Bytes of a file that are in memory while its digest is computed (our choice)."""
 
 
 def bytes_digest(data: bytes | memoryview) -> str:

@@ -14,6 +14,7 @@ from manifests.errors import CurateError, ManifestError, foreign_message
 from manifests.storage.file_entry import FileEntry
 
 _BUFFER_BYTES = 1 << 16
+"""Bytes that are collected before they are written to a file (our choice)."""
 _VERIFY = (
     "Run `curate verify` to see which files of the run are damaged. Running the recipe again, with "
     "the same output folder, makes them again."

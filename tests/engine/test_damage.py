@@ -216,16 +216,17 @@ def test_a_random_byte_of_a_random_file_is_refused_or_made_again(
     assert path.name in refused if refused else contents(out) == contents(base / "sound")
 
 
-def test_parts_made_from_a_damaged_part_are_made_again(
-    base: Path, out: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("harm", "remade"), [(flip, 1), (Path.unlink, 0)])
+def test_parts_made_from_a_damaged_part_are_made_again_and_none_from_a_missing_one(
+    base: Path, out: Path, harm: Callable[[Path], None], remade: int
 ) -> None:
-    """The part is damaged before a run that does not look at it wrote what follows from it."""
+    """A missing part cannot have been read, so what follows from it is right."""
     part = sorted(out.glob("steps/01-words-*/part-*[0-9a-f].arrow"))[0]
-    flip(part)
+    harm(part)
     made = sorted(out.glob("steps/*-measures-*/part-*.arrow"))
     times = {path: path.stat().st_mtime_ns for path in made}
     run_engine(recipe(), base, out)
-    assert [p.name for p in made if p.stat().st_mtime_ns != times[p]] == [part.name]
+    assert [p.name for p in made if p.stat().st_mtime_ns != times[p]] == [part.name] * remade
 
 
 def test_unfinished_files_of_a_killed_run_are_deleted_wherever_they_are(

@@ -7,12 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from curate import recipe
 from curate.engine.probe import Probed, probe
 from manifests.step import Columns, Context, RowStep
-from tests.make import write_captions
-from tests.runs import caption_recipe
+from tests.make import write_captions, write_texts
+from tests.runs import caption_recipe, text_recipe
 
 
 def probed(base: Path, content: dict[str, Any], rows: int = 1000) -> Probed:
@@ -109,3 +110,13 @@ def test_lists_are_counted_by_length_and_other_nested_values_by_their_text(tmp_p
         "Nested.vector": {"2 .. 3": 40}, "Nested.large": {"1 .. 2": 40},
         "Nested.pair": {"{'a': 1}": 40},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "too_slow"), [(0, {}), (0.1, {"TimeLimitError": 1})])
+def test_the_time_of_a_record_is_limited_as_in_a_run(
+    tmp_path: Path, seconds: float, too_slow: dict[str, int]
+) -> None:
+    write_texts(tmp_path / "data", ["a text", "poison"], 1)
+    slow = {"tests.engine.hanging:Hangs": {"how": "slow"}}
+    found = probed(tmp_path, text_recipe(slow) | {"max_cpu_seconds": seconds})
+    assert [account.quarantined for account in found.accounts] == [too_slow]

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.cli import FAILED, MISTAKE, OK
-from tests.make import write_texts
-from tests.runs import curate, run_recipe, text_source
+from tests.make import write_captions, write_texts
+from tests.runs import caption_recipe, curate, run_engine, run_recipe, text_source
 
 Capture = pytest.CaptureFixture[str]
 PIECES = "tests.engine.pieces:"
@@ -59,6 +59,15 @@ def test_a_record_that_one_pass_made_and_dropped_is_shown_without_a_text(
     run_recipe(base, text_source(), out="pieces", steps=steps)
     _, output = answer(base, capsys, "show", "pieces", "--dropped", "-n", "99")
     assert "(its content is not stored, because one pass made this record from another" in output
+
+
+def test_content_is_shown_as_earlier_passes_left_it(tmp_path: Path, capsys: Capture) -> None:
+    write_captions(tmp_path / "data", files=1, rows=3)
+    model = {PIECES + "SlowModel": {"milliseconds": 0, "min": 1000}}
+    run_engine(caption_recipe(steps=["media_digest", model]), tmp_path, tmp_path / "out")
+    _, output = answer(tmp_path, capsys, "show", "out", "--dropped", "--json")
+    media = [row["media"][0] for row in json.loads(output)]
+    assert [(one["mime"], one["digest"][:6]) for one in media] == [("image/png", "xxh128")] * 3
 
 
 @pytest.mark.parametrize("end", ["data/000.jsonl#3", "000.jsonl#3", "ata/000.jsonl#3", ".jsonl#3"])

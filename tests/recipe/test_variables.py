@@ -126,6 +126,15 @@ def test_a_wrong_value_of_a_variable_is_not_printed(
     assert "(not ${LEAST})" in str(caught.value)
 
 
+def test_a_message_that_quotes_the_value_of_a_variable_has_its_name_instead(folder: Path) -> None:
+    source = '{name: a, reader: boxes_table, path: in, boxes: b, space: "${TOKEN}"}'
+    (folder / "space.yaml").write_text(f"name: t\nsources: [{source}]\n")
+    with pytest.raises(RecipeError) as caught:
+        recipe.load("space.yaml")
+    assert SECRET not in str(caught.value)
+    assert "'${TOKEN}'" in str(caught.value)
+
+
 @pytest.mark.parametrize("value", ["[", "*x", "!!int a", "[" * 3000])
 def test_a_value_that_breaks_the_yaml_is_refused_by_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, value: str

@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import QUARANTINED
-from curate.engine.part_files import QUARANTINE
 from curate.engine.part_view import PartView
 from curate.engine.planned import PlannedStep
 from curate.engine.progress import Progress
 from manifests import storage
 from manifests.run.counted import Counted, total_counted
+from manifests.run.file_names import QUARANTINE
 from manifests.run.manifest import Commit, ShardsEntry
 from manifests.step import Executor
 from manifests.storage import parts

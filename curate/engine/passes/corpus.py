@@ -16,7 +16,6 @@ from curate.engine import part_files, workspace
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, opened
 from curate.engine.outcomes import Answer, expand, no_errors
-from curate.engine.part_files import PART
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.planned import PlannedStep
@@ -25,6 +24,7 @@ from curate.engine.step_errors import naming
 from curate.engine.workspace import Workspace
 from manifests import storage
 from manifests.errors import StepError
+from manifests.run.file_names import PART
 from manifests.run.fingerprint import fingerprint
 from manifests.run.manifest import Commit
 from manifests.step import CorpusStep, Outcome, Part

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 from curate.engine import time_limit
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import Answer
-from curate.engine.part_files import PART
 from curate.engine.passes.contract import PartTask, Pass, RunContext, State
 from curate.engine.passes.measure import PASSED_OVER
 from curate.engine.planned import PlannedStep
 from curate.engine.sidecars import write_sidecar
 from curate.engine.steps import decide
 from manifests import storage
+from manifests.run.file_names import PART
 from manifests.run.manifest import Commit
 from manifests.step.outcome import ERRORS
 

@@ -24,7 +24,6 @@ from curate.engine.halving import RaisedRows
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, opened
 from curate.engine.outcomes import Answer, expand, failed_rows
-from curate.engine.part_files import BLOBS, PART
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.planned import PlannedStep
@@ -32,6 +31,7 @@ from curate.engine.steps import measure
 from manifests import record, storage
 from manifests.errors import StepError
 from manifests.media import Media
+from manifests.run.file_names import BLOBS, PART
 from manifests.run.fingerprint import fingerprint
 from manifests.run.manifest import Commit
 from manifests.step import Columns, Context

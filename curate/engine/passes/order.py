@@ -11,16 +11,17 @@ import pyarrow as pa
 from curate.emit import order
 from curate.emit.settings import Shards
 from curate.engine import part_files
-from curate.engine.part_files import PART
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, SortedParts, State
 from curate.engine.planned import PlannedStep, part_schema
 from manifests import storage
+from manifests.run.file_names import PART
 from manifests.run.fingerprint import fingerprint
 from manifests.run.manifest import Commit
 from manifests.storage import parts
 
 BATCH_ROWS = 1 << 16
+"""Rows that are read at once (our choice)."""
 
 
 class OrderTask(NamedTuple):

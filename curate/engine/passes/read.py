@@ -17,7 +17,7 @@ from curate.engine.files_counted import with_files
 from curate.engine.garbage import only_new_objects
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import quarantine_rows
-from curate.engine.part_files import PART, PartFiles
+from curate.engine.part_files import PartFiles
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
 from curate.ingest import evidence
@@ -26,6 +26,7 @@ from manifests import record, storage
 from manifests.errors import StepError
 from manifests.media.blobs import BlobFile
 from manifests.run.counted import Counted
+from manifests.run.file_names import PART
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.manifest import Commit

@@ -16,9 +16,9 @@ from curate.emit.shard import Job, ShardCommit
 from curate.engine import part_files
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import QUARANTINED
-from curate.engine.part_files import PART
 from curate.engine.passes.contract import Pass, RunContext, State
 from manifests import storage
+from manifests.run.file_names import PART
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account, check
 from manifests.run.manifest import Commit, ShardsEntry

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 MIN_SIDE, MAX_SIDE = 480, 4096
 """Limits in pixels for drawing: a small image is enlarged until its shorter side is MIN_SIDE, or
-until its longer side is MAX_SIDE."""
+until its longer side is MAX_SIDE (our choice)."""
 MAX_LABELLED = 40
 """If an image has at most this many objects, each object is labelled. If it has more, each label is
-drawn only once, at the first object that has it."""
+drawn only once, at the first object that has it (our choice)."""
 COLOURS: tuple[Colour, ...] = (
     (240, 50, 70), (60, 190, 75), (255, 225, 25), (40, 140, 255), (250, 130, 40), (190, 80, 240),
     (70, 240, 240), (250, 50, 220), (200, 250, 50), (255, 190, 210), (0, 190, 160),

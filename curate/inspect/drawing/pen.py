@@ -13,12 +13,12 @@ Point = tuple[float, float]
 """A point x, y in pixels."""
 
 MAX_LABEL_CHARACTERS = 40
-"""A longer label is shortened to this many characters."""
+"""A longer label is shortened to this many characters (our choice)."""
 SHADE, FAINT = 70, 130
-"""The opacity of a shaded area and of a faint line, from 0 to 255."""
+"""The opacity of a shaded area and of a faint line, from 0 to 255 (our choice)."""
 MARGIN = 4
-"""The distance from the image beyond which a line is not drawn, as a multiple of the image's size.
-An edge of a 3D box near the camera can end millions of pixels away."""
+"""The distance from the image beyond which a line is not drawn, as a multiple of the image's size
+(our choice). An edge of a 3D box near the camera can end millions of pixels away."""
 
 
 class _Label(NamedTuple):

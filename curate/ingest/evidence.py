@@ -86,9 +86,7 @@ class _QuestionSum:
             kept = self._examples.setdefault(kind, [])
             kept += some[: MAX_EXAMPLES - len(kept)]
         self._sample.update(evidence.sample)
-        if (
-            len(self._sample) > 2 * MAX_SAMPLE
-        ):  # at double the size, so that adding takes linear time
+        if len(self._sample) > 2 * MAX_SAMPLE:  # not at once, so that adding takes linear time
             self._sample = set(sorted(self._sample)[:MAX_SAMPLE])
 
     @property

@@ -21,6 +21,7 @@ from manifests.media.header import is_image, probe
 from manifests.storage import File
 
 HEAD_BYTES = 1 << 20
+"""Number of bytes at the start of a file by which its format is detected (our choice)."""
 MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -48,6 +49,7 @@ _BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a]")
 _BROKEN = "a broken "
 _MAX_NAMES = 8
+"""Largest number of names that a message lists (our choice)."""
 
 
 def head(file: File, base: str) -> Head:

@@ -26,13 +26,17 @@ from tests.hunt.seen import Seen, seen
 from tests.hunt.words import names_by_digest, write_photos
 from tests.make import keeping
 
+NAMED = ("id", "modality", "source", "origin", "language", "meta")
+
 
 class Observed(NamedTuple):
     """What a reader made of a source: its records, failures and counts, the error that refused it,
-    and every text that goes into files with a digest."""
+    and every text that goes into files with a digest. `named` has what the records show beside
+    their content: the columns in NAMED."""
 
     records: Counter[Seen]
     ids: list[str]
+    named: Counter[tuple[str | None, ...]]
     failures: list[Failure]
     counted: list[Counted]
     refused: str | None
@@ -104,4 +108,5 @@ class _Reading:
         digested = json.dumps([self.rows, self.failures], ensure_ascii=False)
         ids = [row["id"] for row in self.rows]
         counted = total_counted(self.counted)
-        return Observed(self.records, ids, self.failures, counted, refused, digested)
+        named = Counter(tuple(row[name] for name in NAMED) for row in self.rows)
+        return Observed(self.records, ids, named, self.failures, counted, refused, digested)

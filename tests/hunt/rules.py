@@ -33,6 +33,13 @@ def faults_of_sound(made: Made, found: Observed, base: Path) -> Iterator[str]:
     yield from _faults_of_any(found, base)
 
 
+def faults_of_cut(cut: Observed, whole: Observed) -> Iterator[str]:
+    """What differs if a sound source is read in several splits and batches (`cut`), and in as few
+    as possible (`whole`)."""
+    yield from (f"only if it is cut: {one}" for one in cut.named - whole.named)
+    yield from (f"only if it is whole: {one}" for one in whole.named - cut.named)
+
+
 def faults_of_damaged(
     made: Made, sound: Observed, damaged: Damaged, found: Observed, base: Path
 ) -> Iterator[str]:

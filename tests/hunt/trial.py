@@ -13,9 +13,9 @@ from types import FrameType
 from typing import NamedTuple
 
 from tests.hunt.cutting import cut_small
-from tests.hunt.made import Generator
-from tests.hunt.observe import observe, write_source
-from tests.hunt.rules import faults_of_damaged, faults_of_sound
+from tests.hunt.made import Generator, Made
+from tests.hunt.observe import Observed, observe, write_source
+from tests.hunt.rules import faults_of_cut, faults_of_damaged, faults_of_sound
 
 MAX_SECONDS = 60
 """Wall time after which a read counts as a hang: thousands of times what one takes."""
@@ -39,28 +39,34 @@ class Finding(NamedTuple):
 def findings(generator: Generator, seed: int, base: Path) -> Iterator[Finding]:
     """What is wrong in the trial of a seed. The folder `base` then has the last source."""
     draw, damage = Random(f"{generator.reader} {seed}"), "sound"
+    is_cut = draw.random() < 0.4
     try:
-        with (
-            warnings.catch_warnings(action="error", category=RuntimeWarning),
-            _no_hang(),
-            cut_small() if draw.random() < 0.4 else nullcontext(),
-        ):
+        with warnings.catch_warnings(action="error", category=RuntimeWarning), _no_hang():
             made = generator.make(draw)
             write_source(base, made.files)
-            sound = observe(generator.reader, made.settings, base)
+            sound = _read(generator, made, base, is_cut)
             for fault in faults_of_sound(made, sound, base):
                 yield Finding(generator.reader, seed, damage, fault)
-            if not draw.randrange(20) and sound != observe(generator.reader, made.settings, base):
+            if is_cut:
+                for fault in faults_of_cut(sound, _read(generator, made, base, False)):
+                    yield Finding(generator.reader, seed, damage, fault)
+            if not draw.randrange(20) and sound != _read(generator, made, base, is_cut):
                 yield Finding(generator.reader, seed, damage, "read again, it gives something else")
             for _ in range(DAMAGES):
                 damaged = made.damage(draw)
                 damage = damaged.name
                 write_source(base, damaged.files)
-                found = observe(generator.reader, made.settings, base)
+                found = _read(generator, made, base, is_cut)
                 for fault in faults_of_damaged(made, sound, damaged, found, base):
                     yield Finding(generator.reader, seed, damage, fault)
     except Exception:  # what a reader raises is what is looked for
         yield Finding(generator.reader, seed, damage, traceback.format_exc())
+
+
+def _read(generator: Generator, made: Made, base: Path, is_cut: bool) -> Observed:
+    """Reads the source in the folder `base`; `is_cut`: in several splits and batches."""
+    with cut_small() if is_cut else nullcontext():
+        return observe(generator.reader, made.settings, base)
 
 
 @contextmanager

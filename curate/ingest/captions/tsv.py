@@ -15,14 +15,12 @@ from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import has_text, require_columns
 from curate.ingest.evidence import Findings
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
-from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import with_compressed
-from curate.ingest.formats.csv_rows import csv_rows, size_of_rows
+from curate.ingest.formats.csv_rows import csv_batches
 from curate.ingest.formats.lines import (
     count_lines,
     decoded,
     line_batches,
-    line_blocks,
     line_splits,
     lines,
 )
@@ -37,6 +35,8 @@ from manifests.media.header import SUFFIXES
 from manifests.storage import File
 
 _SNIFFED_LINES = 100
+"""Number of lines at the start of a file by which its format and its columns are detected (our
+choice)."""
 _URL_OR_PATH = re.compile(rf"\w+://\S+|[^\t]+\.({'|'.join(sorted(SUFFIXES))})", re.IGNORECASE)
 _URL_NAMES = {"url", "image_url", "image", "file", "path"}
 _TEXT_NAMES = {"caption", "text", "title", "alt", "alt_text"}
@@ -252,7 +252,8 @@ def _cut(number: int, line: bytes, position: _Position) -> tuple[str, str] | Row
     except RowError as error:
         return error
     if "\t" not in row:
-        return RowError(f"line {number} has no tab: it has one column instead of two")
+        fault = f"line {number} has no tab: it has one column instead of two."
+        return RowError(fault, fix="Separate the url and the caption by a tab.")
     if position == "first":
         url, _, text = row.partition("\t")
     else:
@@ -261,9 +262,7 @@ def _cut(number: int, line: bytes, position: _Position) -> tuple[str, str] | Row
 
 
 def _quoted_rows(split: Split, context: Context, position: _Position) -> Iterator[list[_Row]]:
-    blocks = line_blocks(split, context, keep_ends=True)
-    rows = csv_rows(blocks, "\t", 2, context.limits.max_row_bytes)
-    for batch in in_batches(rows, size_of_rows):
+    for batch in csv_batches(split, context, "\t", 2):
         yield [(number, _ordered(fields, position), lines) for number, fields, lines in batch]
 
 

@@ -46,13 +46,14 @@ class UrlTable(Reader):
         f3b2    http://a.b/c/cat.jpg     A cat.
 
     Nothing is downloaded: a row's image is the file below `media_root` that `file` names. If `file`
-    is not set, these names are tried in order: `{uid}`, `{key}`, `{key[0:5]}/{key}` (img2dataset's
-    folders), `{url_sha256}`, `{url_md5}`, and `{url_name}`, the last part of the url. If several
-    urls of a file have the same last part, nothing shows from which of these urls an image with
-    this name was downloaded, so a row whose image is found by this name is quarantined. A suffix
-    such as .jpg may be left out. A row whose image is not found is quarantined with the names that
-    were tried. Width and height come from the image file. All other columns, including `uid`, go to
-    `meta`. A record's key is the file's name and the number of the row, from 0.
+    is not set, these names are tried in order: `{url_path}` (the column of urls itself, if it has
+    paths), `{uid}`, `{key}`, `{key[0:5]}/{key}` (img2dataset's folders), `{url_sha256}`,
+    `{url_md5}`, and `{url_name}`, the last part of the url. If several urls of a file have the same
+    last part, nothing shows from which of these urls an image with this name was downloaded, so a
+    row whose image is found by this name is quarantined. A suffix such as .jpg may be left out. A
+    row whose image is not found is quarantined with the names that were tried. Width and height
+    come from the image file. All other columns, including `uid`, go to `meta`. A record's key is
+    the file's name and the number of the row, from 0.
     """
 
     version: ClassVar[int] = 3

@@ -11,6 +11,7 @@ from manifests import storage
 from manifests.errors import FileError
 
 CHUNK_BYTES = 1 << 20
+"""Largest size of a chunk in bytes (our choice)."""
 _PIECE_BYTES = 1 << 14
 """Size of one read of decompressed bytes (our choice). If the file is broken, all bytes of the read
 with the fault are lost."""

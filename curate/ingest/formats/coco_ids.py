@@ -93,6 +93,8 @@ _RAW_ID = re.compile(rb'"id"\s*:\s*("[^"]*"|[^\s,}\]"]*)')
 _PLAIN = re.compile(rb"0|-?[1-9]\d*|\"[^\\]*\"")
 _ESCAPED_KEY = re.compile(rb'"(?:i|\\u0069)(?:d|\\u0064)"', re.IGNORECASE)
 _MAX_ID_BYTES = 1 << 20
+"""If the last key `id` is further than this from the end of a chunk, its value is complete (our
+choice: an id has a few bytes)."""
 
 
 def _tokens(data: bytes) -> list[str | None]:

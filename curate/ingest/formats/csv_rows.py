@@ -12,15 +12,26 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, cast
 
-from curate.ingest.formats.lines import Block, LongLine
+from curate.ingest.formats.batching import in_batches
+from curate.ingest.formats.lines import Block, LongLine, line_blocks
+from curate.ingest.reader import Context, Split
 from manifests.errors import RowError
 
 _QUOTES = "Close each quoted field with a quote, and double the quotes within it."
 
-
 CsvRow = tuple[int, tuple[str, ...] | RowError, int]
 """A row as (number of its first line, its fields or its error, number of its lines). It is a plain
 tuple, because Python's garbage collector spends less time on tuples than on objects of a class."""
+
+
+def csv_batches(
+    split: Split, context: Context, delimiter: str, width: int
+) -> Iterator[list[CsvRow]]:
+    """Yields the rows of a split in batches of limited size; see `csv_rows`."""
+    blocks = line_blocks(split, context, keep_ends=True)
+    return in_batches(
+        csv_rows(blocks, delimiter, width, context.limits.max_row_bytes), _size_of_rows
+    )
 
 
 def csv_rows(
@@ -74,7 +85,7 @@ def csv_rows(
         yield [(held[0][0], content, len(held))]
 
 
-def size_of_rows(rows: list[CsvRow]) -> int:
+def _size_of_rows(rows: list[CsvRow]) -> int:
     """The number of characters in the fields of several rows."""
     sound = (fields for _, fields, _ in rows if isinstance(fields, tuple))
     return sum(map(len, chain.from_iterable(sound)))

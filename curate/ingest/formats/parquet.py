@@ -27,6 +27,7 @@ BATCH_BYTES = 32 << 20
 """Size of one batch in bytes (our choice): rows may have images, and a nested Arrow array can be at
 most 2 GiB."""
 _BUFFER_BYTES = 1 << 20
+"""Size of one read from the file in bytes (our choice)."""
 _FIX = (
     "Download or write the file again, or change the source's path so that it does not "
     "include the file."

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 BLOCK = 512
+"""Size in bytes of a header and of a block of data (POSIX ustar)."""
 
 
 class BrokenError(Exception):

@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
-from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import is_compressed, read_chunks, with_compressed
 from curate.ingest.formats.column_names import check_header, named
-from curate.ingest.formats.csv_rows import CsvRow, csv_rows, size_of_rows
+from curate.ingest.formats.csv_rows import CsvRow, csv_batches
 from curate.ingest.formats.json_elements import batches, count_elements, element_groups, is_array
 from curate.ingest.formats.json_fields import as_objects
 from curate.ingest.formats.json_heads import FIRST_LINES
@@ -22,7 +21,6 @@ from curate.ingest.formats.lines import (
     count_lines,
     decoded,
     line_batches,
-    line_blocks,
     line_splits,
     lines,
 )
@@ -205,10 +203,7 @@ def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[Rows]:
             values = zip(found, as_objects(found), strict=True)
             yield _separated([(element.number, row, 1) for element, row in values])
     elif layout.has_newlines:
-        blocks = line_blocks(split, context, keep_ends=True)
-        limit = context.limits.max_row_bytes
-        rows = csv_rows(blocks, layout.delimiter, len(layout.header), limit)
-        for quoted in in_batches(rows, size_of_rows):
+        for quoted in csv_batches(split, context, layout.delimiter, len(layout.header)):
             yield _separated(list(_by_header(quoted, layout)))
     else:
         for batch in line_batches(split, context):

@@ -13,7 +13,8 @@ from manifests.errors import FileError
 MAX_DEPTH = 64
 """Largest nesting depth of elements (our choice): annotations have about five levels."""
 _MAX_DIGITS = 15
-"""Largest number of digits in an integer that every JSON parser reads exactly."""
+"""Largest number of digits in an integer that every JSON parser reads exactly (RFC 8259: up to
+2^53 - 1, which has 16)."""
 
 
 class _Refused(Exception):
@@ -85,7 +86,9 @@ class _Parser:
 
     def _begin(self, tag: str, attributes: dict[str, str]) -> None:
         if self._open == 0 and self._root and tag != self._root:
-            raise FileError(f"the root element is <{tag}>, not <{self._root}>.", self._place)
+            fault = f"the root element is <{tag}>, not <{self._root}>."
+            fix = "Use the reader of this format: `curate readers` lists all readers."
+            raise FileError(fault, self._place, fix)
         if self._open == self._depth:
             self._start = self._expat.CurrentByteIndex
         self._open += 1

@@ -13,7 +13,7 @@ MAX_TAG_BYTES = 1 << 20
 """Largest size of a tag whose attributes are found (our choice): a tag has some 200 bytes."""
 _KEEP = 16
 """Number of bytes at the end of a chunk that are searched again with the next chunk, because the
-name of a tag may begin in them."""
+name of a tag may begin in them (our choice: more than the longest name, `<![CDATA[`)."""
 
 
 class Tag(NamedTuple):
@@ -61,7 +61,7 @@ def tags(chunks: Iterable[bytes], names: Collection[str]) -> Iterator[Tag]:
             yield _tag(tag["name"], tag["rest"])
             at = tag.end()
         text = text[at:]
-    rest = None if until else mark.search(text)
+    rest = mark.search(text)
     if rest is not None and rest.group() not in _SKIPPED:
         yield _tag(rest.group()[1:], b"")
 

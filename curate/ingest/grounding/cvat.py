@@ -138,19 +138,24 @@ class Cvat(GroundingReader):
                 raise RowError(error.fault, fix=error.fix) from None
             except RowError as error:
                 within = f"{number}.{shape.tag}[{at}]"
-                failed.append(AnnotatedImage(within, RowError(_place(shape, at, error)), units=0))
+                fault = f"shape {at}, a <{shape.tag}>: {error.fault}"
+                failed.append(AnnotatedImage(within, RowError(fault, fix=error.fix), units=0))
         objects = self._grouped(parsed)
         meta = _meta(element)
         return [AnnotatedImage(number, image, objects, size, meta=meta, lost=len(failed)), *failed]
 
     def _annotations(self, shape: Element, size: tuple[int, int]) -> list[Annotation]:
         if "label" not in shape.attrib:
-            raise RowError(f"the <{shape.tag}> has no attribute `label`")
+            fault = f"the <{shape.tag}> has no attribute `label`."
+            raise RowError(fault, fix="Write the label of the shape.")
         read = _SHAPES.get(shape.tag)
         if shape.tag == "points":
             return self._points(shape)
         if read is None:
-            raise RowError("a shape of this kind is not supported")
+            raise RowError(
+                "a shape of this kind is not supported.",
+                fix="Draw a box, a polygon or a mask, or leave the shape in quarantine.",
+            )
         return [read(shape, size)]
 
     def _points(self, shape: Element) -> list[Annotation]:
@@ -218,7 +223,9 @@ class _Folder(NamedTuple):
         below `root` itself."""
         path = _path(image.attrib)
         if not path:
-            raise RowError("the <image> has no name")
+            raise RowError(
+                "the <image> has no attribute `name`.", fix="Write the path of the image there."
+            )
         if path in self.repeated:
             raise RowError(
                 f"several images have the name {path!r:.200}, so it is not known which of the "
@@ -257,10 +264,6 @@ def _meta(image: Element) -> dict[str, Any]:
     tagged = [_attributes(child) for child in image if child.tag == "tag"]
     plain = {name: plain_value(value) for name, value in image.attrib.items()}
     return without(plain, "width", "height") | ({"tags": tagged} if tagged else {})
-
-
-def _place(shape: Element, at: int, error: RowError) -> str:
-    return f"shape {at}, a <{shape.tag}>: {error.fault}"
 
 
 def _group(annotation: Annotation) -> tuple[str | None, Any] | None:
@@ -321,7 +324,11 @@ def _mask(shape: Element, size: tuple[int, int]) -> Annotation:
     counts = [int(word) for word in words]
     if min(width, height) <= 0:
         raise RowError(f"the mask is {width} x {height} pixels, which must be positive")
-    if sum(counts) != width * height or width * height > size[0] * size[1]:
+    if width > size[0] or height > size[1]:
+        raise RowError(
+            f"the mask is {width} x {height} pixels, but the image is {size[0]} x {size[1]}"
+        )
+    if sum(counts) != width * height:
         raise RowError(f"'rle' has {sum(counts)} pixels, but the mask is {width} x {height}")
     inside = np.arange(len(counts)) % 2 == 1
     mask = np.repeat(inside, counts).reshape(height, width)

@@ -153,7 +153,11 @@ class LabelStudio(AnnotatedTable):
                 objects.append(region(group, lambda: self._size(sizes, folder.context)))
             except RowError as error:
                 fault = f"region {at}, a {group[0]['type']!r:.40}: {error.fault}"
-                failed.append(AnnotatedImage(f"{number}.region[{at}]", RowError(fault), units=0))
+                failed.append(
+                    AnnotatedImage(
+                        f"{number}.region[{at}]", RowError(fault, fix=error.fix), units=0
+                    )
+                )
         meta = without(task, *_NOT_READ)
         results = values_by_name(one for group in groups if is_plain(group) for one in group)
         meta |= {"results": results} if results else {}
@@ -194,16 +198,20 @@ class LabelStudio(AnnotatedTable):
         if not sizes:
             raise RowError(
                 "the size of its image is needed, but original_width and original_height are "
-                "missing"
+                "missing.",
+                fix="Export the project again as `JSON`, which states them.",
             )
         if self.turned_sizes:
             raise RowError(
-                "the size of its image is needed, but is not certain, because `turned_sizes` is set"
+                "the size of its image is needed, but is not certain, because `turned_sizes` is "
+                "set.",
+                fix="Remove `turned_sizes`, or leave the region in quarantine.",
             )
         if sizes[0].width * sizes[0].height > context.limits.max_pixels:
             raise RowError(
                 f"its image of {sizes[0].width:g} x {sizes[0].height:g} pixels is over the limit "
-                f"media.max_pixels of {context.limits.max_pixels}"
+                f"of {context.limits.max_pixels}.",
+                fix="Raise media.max_pixels, or leave the region in quarantine.",
             )
         return sizes[0]
 
@@ -279,7 +287,8 @@ def _plain_path(url: str) -> str:
     if url.startswith("data:"):
         raise RowError(
             "the image is stored inside the task as a `data:` url, but this reader "
-            "reads only image files"
+            "reads only image files.",
+            fix="Write the image to a file below media_root, and its path into the task.",
         )
     parts = urlsplit(url)
     local = parse_qs(parts.query).get("d")

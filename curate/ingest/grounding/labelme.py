@@ -29,6 +29,7 @@ QUADS = ("rectangle", "rotation", "oriented_rectangle", "quadrilateral")
 LabelMe's rotated box."""
 _HEADER_CHARACTERS = 64
 """Number of characters of base64 in which a PNG states its size (its first 24 bytes)."""
+_FIX = "If it is not a file of LabelMe, remove it from the source."
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 
@@ -75,7 +76,8 @@ class LabelMe(FilePerImage):
         content = _parse_json(data, file)
         shapes = content.get("shapes")
         if not isinstance(shapes, list):
-            raise FileError(f"the field 'shapes' is {shapes!r:.80}, not a list.", file.uri)
+            fault = f"the field 'shapes' is {shapes!r:.80}, not a list."
+            raise FileError(fault, file.uri, _FIX)
         annotations = join_parts(one for n, shape in enumerate(shapes) for one in _parts(shape, n))
         size = size_in(content, "imageWidth", "imageHeight")
         image = self._image(content, file, cache)
@@ -102,7 +104,7 @@ def _parse_json(data: bytes, file: File) -> dict[str, Any]:
     except RowError as error:
         raise FileError(error.fault, file.uri, error.fix) from None
     if not isinstance(content, dict):
-        raise FileError(f"the file contains {content!r:.80}, not a JSON object.", file.uri)
+        raise FileError(f"the file contains {content!r:.80}, not a JSON object.", file.uri, _FIX)
     return content
 
 

@@ -136,7 +136,10 @@ class _Targets(NamedTuple):
 def _load_refs(split: Split, context: Context) -> list[Any]:
     value = loads(storage.read_bytes(context.media.resolve(split.files[0].uri)))
     if not isinstance(value, list):
-        raise FileError(f"the pickle contains a {type(value).__name__}, not a list of refs.")
+        raise FileError(
+            f"the pickle contains a {type(value).__name__}, not a list of refs.",
+            fix="Remove the file from the source, or download it again.",
+        )
     return value
 
 

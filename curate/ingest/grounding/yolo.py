@@ -89,7 +89,8 @@ class Yolo(FilePerImage):
         try:
             lines = data.decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise FileError(f"byte {error.start} of the file is not UTF-8.", file.uri) from None
+            fault = f"byte {error.start} of the file is not UTF-8."
+            raise FileError(fault, file.uri, "Convert the file to UTF-8.") from None
         numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         annotations = [_annotation(line, number, names, self.tracks) for number, line in numbered]
         return AnnotatedImage("", self.find_image(file, None, cache), annotations)

@@ -41,6 +41,7 @@ MAX_COMPARED = 4096
 choice): 100,000 images of one family take a minute. Only families of images that have near hashes
 but do not look the same need so many comparisons."""
 _BLOCK_PAIRS = 1 << 20
+"""The number of pairs that are compared at once (our choice)."""
 _RECORDS = pa.schema([("record", pa.uint32())])
 
 

@@ -43,7 +43,9 @@ MAX_COMPARED_ENTRIES = 1 << 17
 """The largest number of entries of one key that one task compares with each other (our choice).
 This takes about ten seconds."""
 _EQUAL_BYTES = 20
-_NEAR_BYTES = 20  # bytes of key, mark and unit, without the payload
+"""The size in bytes of an entry of equal units."""
+_NEAR_BYTES = 20
+"""The size in bytes of an entry of near units (key, mark and unit), without its payload."""
 
 
 class Found(NamedTuple):

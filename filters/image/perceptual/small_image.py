@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 COLOURS_SIDE = 8
 COLOURS_BYTES = COLOURS_SIDE * COLOURS_SIDE * 3
+"""The side in pixels and the size in bytes of the square of colours (our choice). The kernel
+`look_alike` compares squares of this size."""
 _COPIED_PIXELS = 4 << 20
 """The number of pixels of a large image that are copied and reduced at once (our choice: 16 MB)."""
 _REDUCED_FIRST = 1.5

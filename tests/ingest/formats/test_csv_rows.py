@@ -122,6 +122,12 @@ def test_a_quote_that_is_never_closed_costs_its_own_line() -> None:
     assert outcome('1,"open\n2,two\n3,three\n', 2) == [(1, 1), ["2", "two"], ["3", "three"]]
 
 
+def test_a_quote_after_a_row_of_uncertain_end_is_not_read_as_text() -> None:
+    text = '1,"open\nmiddle\nend" x\n2,c "d"\n3,last\n'
+    assert outcome(text, 2) == [(1, 3), (4, 4), ["3", "last"]]
+    assert outcome('2,c "d"\n', 2) == [["2", 'c "d"']]
+
+
 def test_reading_never_goes_on_in_the_middle_of_a_field() -> None:
     text = '1,"para one, x, y\npara two, a, b\nend" oops,z\n5,6,7\n'
     assert outcome(text, 3) == [(1, 3), ["5", "6", "7"]]

@@ -122,9 +122,11 @@ def test_tags_are_kept_and_each_shape_that_fails_marks_its_image(tmp_path: Path)
     assert row["meta"]["curate.lost"] == {"annotations": 9}
     assert len(row["objects"]) == 1
     assert {key: message for key, (_, message) in found.failures.items()} == {
-        "a.xml#0.cuboid[1]": "shape 1, a <cuboid>: a shape of this kind is not supported",
+        "a.xml#0.cuboid[1]": "shape 1, a <cuboid>: a shape of this kind is not supported. Draw a "
+        "box, a polygon or a mask, or leave the shape in quarantine.",
         "a.xml#0.box[2]": "shape 2, a <box>: 'xbr' is 'x', not a number",
-        "a.xml#0.polygon[3]": "shape 3, a <polygon>: the <polygon> has no attribute `label`",
+        "a.xml#0.polygon[3]": "shape 3, a <polygon>: the <polygon> has no attribute `label`. "
+        "Write the label of the shape.",
         "a.xml#0.polygon[4]": "shape 4, a <polygon>: it has 1 points, not 3 or more",
         "a.xml#0.polygon[5]": "shape 5, a <polygon>: 'points' is '1,2,3', not x,y;x,y;...",
         "a.xml#0.mask[6]": "shape 6, a <mask>: 'rle' has 3 pixels, but the mask is 2 x 2",

@@ -15,7 +15,9 @@ FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
 """Files of class names that are written by Label Studio and LabelImg, by darknet, and by
 Ultralytics (the last two)."""
 _MAX_BYTES = 16 << 20
+"""Largest size of a file of class names (our choice)."""
 _MAX_DIGITS = 9
+"""Largest number of digits of a class number (our choice)."""
 
 
 def _as_tuple(value: object) -> object:
@@ -60,15 +62,15 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
         raise InputError("there is no such file.", uri, "Check the setting 'names'.")
     if found[0] > _MAX_BYTES:
         raise InputError(
-            f"the file has {found[0]} bytes, over the limit of {_MAX_BYTES} bytes "
-            "for class names. Check the setting 'names'.",
+            f"the file has {found[0]} bytes, over the limit of {_MAX_BYTES} bytes for class names.",
             uri,
+            "Check the setting 'names'.",
         )
     try:
         text = storage.read_bytes(place).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"byte {error.start} of the file is not UTF-8. Convert the file to UTF-8.", uri
+            f"byte {error.start} of the file is not UTF-8.", uri, "Convert the file to UTF-8."
         ) from None
     if uri.lower().endswith((".yaml", ".yml")):
         return _from_yaml(text, uri)
@@ -80,7 +82,8 @@ def class_name(names: dict[int, str], number: str) -> str:
     RowError if `names` does not have the number."""
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) not in names:
-        raise RowError(f"class {number!r:.40} has no name: only {len(names)} class names are known")
+        fault = f"class {number!r:.40} has no name: only {len(names)} class names are known."
+        raise RowError(fault, fix="Add the name to `names`, or to the file of class names.")
     return names[int(number)]
 
 

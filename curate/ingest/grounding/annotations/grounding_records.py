@@ -42,7 +42,8 @@ image (our choice: the sides of a thumbnail are rounded). With a larger differen
 are not those of this image."""
 MIN_IMAGES = {"boxes": 1, "points": 1, "vertices": MIN_BOXES}
 """For each kind of coordinates, the smallest number of images that can prove a declared space
-wrong. It is larger for polygon vertices, because one annotation may have many of them."""
+wrong (our choice). It is larger for polygon vertices, because one annotation may have many of
+them."""
 
 
 def grounding_records(

@@ -68,15 +68,20 @@ def region(results: Sequence[Result], size: GetSize) -> Annotation:
     others = [one["type"] for one in results if one not in shapes]
     unknown = [kind for kind in others if kind not in (*PLAIN, "labels")]
     if len(shapes) > 1:
-        raise RowError(f"{len(shapes)} shapes have the id {shapes[0].get('id')!r:.80}")
+        fault = f"{len(shapes)} shapes have the id {shapes[0].get('id')!r:.80}."
+        raise RowError(fault, fix="Give each region its own id.")
     if unknown or not shapes:
         kinds = ", ".join(unknown or [one["type"] for one in results])
-        raise RowError(f"a region of the type {kinds} is not supported")
+        raise RowError(
+            f"a region of the type {kinds} is not supported.",
+            fix=f"Draw it as one of {', '.join(_SHAPES)}, or leave it in quarantine.",
+        )
     [shape] = shapes
     if shape.get("image_rotation"):
         raise RowError(
             f"the region was drawn on the image rotated by {shape['image_rotation']} degrees, "
-            "which is not supported"
+            "which is not supported.",
+            fix="Rotate the image file, and annotate it again.",
         )
     kind, value = shape["type"].removesuffix("labels"), _value(shape)
     drawn = _SHAPES[kind](value, size)
@@ -153,7 +158,8 @@ def _label(results: Sequence[Result]) -> str | None:
         raise RowError(f"its labels are {labels!r:.80}, not texts")
     if len(set(labels)) > 1:
         raise RowError(
-            f"it has the labels {', '.join(map(repr, labels))}, but an object can have only one"
+            f"it has the labels {', '.join(map(repr, labels))}, but an object can have only one.",
+            fix="Choose one of them.",
         )
     return labels[0] if labels else None
 

@@ -16,18 +16,20 @@ from manifests.geometry.space import UNITS, Form, Space, Unit, boxes_to_units, p
 
 SLACK = 10.0
 """Largest distance in thousandths of the image's side by which a box may extend beyond its image,
-or by which its corners may be in reverse order, without being wrong, because annotators round."""
+or by which its corners may be in reverse order, without being wrong, because annotators round (our
+choice)."""
 MAX_WRONG_SHARE = 0.25
 """If more than this share of the boxes is wrong, the declared coordinate space is wrong; otherwise,
-only these boxes are wrong."""
+only these boxes are wrong (our choice)."""
 MAX_FITTING_SHARE = 0.01
-"""A coordinate space fits if at most this share of boxes is wrong in it."""
+"""A coordinate space fits if at most this share of boxes is wrong in it (our choice)."""
 MIN_BOXES = 3
-"""Inverted boxes are evidence against the space only if there are at least this many boxes."""
+"""Inverted boxes are evidence against the space only if there are at least this many boxes (our
+choice)."""
 CORNER, MIN_IN_CORNER, LARGE_SIDE = 250.0, 50, 400
 """If there are at least MIN_IN_CORNER boxes on large images (shorter side of LARGE_SIDE pixels or
 more), and all of them are within CORNER units of the upper left corner, then the coordinates are in
-a smaller unit than declared."""
+a smaller unit than declared (all three are our choice)."""
 
 ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,12 @@ from manifests.run.manifest import PassEntry, RunManifest, load_run
 from manifests.run.verify import verify
 from manifests.step import Executor
 from manifests.storage import parts
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment variables of a process that can import the modules of the tests."""
+    root = Path(__file__).resolve().parents[1]
+    return {**os.environ, "PYTHONPATH": str(root), **changes}
 
 
 def write_recipe(base: Path, *sources: dict[str, Any], **settings: Any) -> Path:

@@ -18,9 +18,11 @@ import pytest
 
 from curate import cli
 from curate.terminal import Screen
+from tests.runs import environment
 
 Capture = pytest.CaptureFixture[str]
 
+HOME = environment()["PYTHONPATH"]
 TEXT = "a \x1b]0;owned\x07 \x1b[2J \u202e\x9b car"
 RECIPE = """\
 name: x
@@ -44,6 +46,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def curate(folder: Path, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "curate", *arguments]
+    more = {"env": environment(), **more}
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, **more)
 
 
@@ -163,10 +166,10 @@ def test_an_interrupted_run_ends_with_one_line(tmp_path: Path) -> None:
         "        open('started', 'w').close()\n        time.sleep(60)\n"
         "    def decide(self, measured): return None\n"
     )
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    variables = environment(PYTHONPATH=f"{tmp_path}:{HOME}")
     command = [sys.executable, "-m", "curate", "run", "r.yaml", "-o", "out", "--inline", "-q"]
     running = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True
     )
     while not (tmp_path / "started").exists() and running.poll() is None:
         time.sleep(0.05)
@@ -181,8 +184,7 @@ def test_nothing_is_imported_from_the_current_folder_unless_it_is_named(tmp_path
     (tmp_path / "mine.py").write_text("raise SystemExit('imported')")
     steps = "steps: [{'mine:Step': {}}]\n"
     (tmp_path / "r.yaml").write_text(RECIPE[: RECIPE.index("steps")] + steps)
-    home = str(Path(cli.__file__).parents[1])
-    done = curate(tmp_path, "plan", "r.yaml", env={**os.environ, "PYTHONPATH": home})
+    done = curate(tmp_path, "plan", "r.yaml")
     assert (done.returncode, done.stdout) == (cli.MISTAKE, "")
     assert "'mine:Step' cannot be loaded: No module named 'mine'" in done.stderr
     assert "PYTHONPATH=. curate" in done.stderr
@@ -205,10 +207,8 @@ def test_workers_import_nothing_from_the_current_folder_unless_it_is_named(tmp_p
         (tmp_path / f"{name}.py").write_text("open('/dev/stderr', 'w').write('imported'); 1/0")
     (tmp_path / "t.jsonl").write_text('{"t": "some words here"}\n')
     (tmp_path / "r.yaml").write_text(RECIPE)
-    home = str(Path(cli.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": home}
     for command in (["run", "r.yaml", "-o", "out"], ["rerun", "out"]):
-        done = curate(tmp_path, *command, "--workers", "1", env=environment)
+        done = curate(tmp_path, *command, "--workers", "1")
         assert (done.returncode, "imported" in done.stderr) == (cli.OK, False), done.stderr
 
 
@@ -222,6 +222,6 @@ def test_workers_import_steps_from_the_current_folder_if_it_is_named(tmp_path: P
     )
     steps = "steps: [{'mine:Step': {}}]\n"
     (tmp_path / "r.yaml").write_text(RECIPE[: RECIPE.index("steps")] + steps)
-    environment = {**os.environ, "PYTHONPATH": f".:{os.environ.get('PYTHONPATH', '')}"}
-    done = curate(tmp_path, "run", "r.yaml", "-o", "out", "--workers", "1", env=environment)
+    variables = environment(PYTHONPATH=f".:{HOME}")
+    done = curate(tmp_path, "run", "r.yaml", "-o", "out", "--workers", "1", env=variables)
     assert done.returncode == cli.OK, done.stderr

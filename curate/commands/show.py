@@ -15,8 +15,8 @@ from curate.inspect.step_events import MAY_SUCCEED
 from manifests import storage
 from manifests.errors import InputError, RecipeError
 from manifests.run import manifest
-from manifests.step.spelling import nearest
 from manifests.run.file_names import PART
+from manifests.step.spelling import nearest
 from manifests.storage import parts
 from manifests.storage.digest import stated_file
 

@@ -28,9 +28,8 @@ import yaml
 from curate.engine.inline import Inline
 from manifests.run.verify import verify
 from tests.make import write_captions
-from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
+from tests.runs import caption_recipe, environment, file_bytes, row_counts, run_engine
 
-ROOT = Path(__file__).resolve().parents[2]
 KILLS = int(os.environ.get("CURATE_KILLS", "4"))
 VICTIMS = {
     "worker": "ray::",
@@ -171,9 +170,12 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     how = ["--inline"] if inline else ["--workers", "2"]
     command = [sys.executable, "-m", "curate", "run", f"{recipe}.yaml", "-o", str(out), *how]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CURATE_TEST_MARK": mark}
     driver = subprocess.Popen(
-        command, cwd=corpus, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=corpus,
+        env=environment(CURATE_TEST_MARK=mark),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield driver

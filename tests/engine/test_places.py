@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,9 +17,7 @@ from curate.engine.run import Run
 from manifests.errors import StorageError
 from manifests.run.verify import verify
 from tests.make import write_captions
-from tests.runs import caption_recipe, file_bytes, run_engine
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.runs import caption_recipe, environment, file_bytes, run_engine
 
 
 @pytest.fixture
@@ -83,7 +80,7 @@ def test_a_full_disk_is_a_named_error_and_the_run_continues_when_there_is_space(
 
 
 @pytest.mark.parametrize(
-    "environment",
+    "changes",
     [
         {"PYTHONHASHSEED": "0"},
         {"PYTHONHASHSEED": "4242"},
@@ -93,12 +90,13 @@ def test_a_full_disk_is_a_named_error_and_the_run_continues_when_there_is_space(
         {"TZ": "Asia/Kathmandu"},
     ],
 )  # fmt: skip
-def test_environment_variables_change_no_byte(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_environment_variables_change_no_byte(tmp_path: Path, changes: dict[str, str]) -> None:
     write_captions(tmp_path / "data", files=2, rows=20)
     what = caption_recipe(steps=[{"words": {"min": 5}}, {"sample": {"rows": 12}}, {"language": {}}])
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(what))
     command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", "out", "--inline", "-q"]
-    known = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    subprocess.run(command, cwd=tmp_path, env=known, check=True, capture_output=True)
+    subprocess.run(
+        command, cwd=tmp_path, env=environment(**changes), check=True, capture_output=True
+    )
     run_engine(what, tmp_path, tmp_path / "reference")
     assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "reference")

@@ -19,7 +19,7 @@ from curate.engine.hang_notes import Block
 from manifests.errors import TimeLimitError
 from manifests.run.manifest import load_run
 from manifests.storage import parts
-from tests.runs import write_recipe
+from tests.runs import environment, write_recipe
 
 SOURCE = {"name": "t", "reader": "table", "path": "data/*.jsonl", "text": "t"}
 STEP, COSTLY = "tests.engine.hanging:Hangs", "tests.engine.hanging:CostlyHangs"
@@ -28,7 +28,9 @@ LIMIT = {"max_cpu_seconds": 0.4}
 
 def _curate(base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", "out", *arguments]
-    return subprocess.run(command, cwd=base, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=base, env=environment(), capture_output=True, text=True, timeout=300
+    )
 
 
 def _data(base: Path, *poisoned: int, rows: int = 300, name: str = "a") -> None:

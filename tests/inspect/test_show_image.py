@@ -116,7 +116,8 @@ def test_dropped_records_are_drawn_as_they_were_read(
 
 def test_a_source_is_chosen(base: Path, tmp_path: Path, capsys: Capture) -> None:
     assert len(rows(base, capsys, "--source", "coco", "--image", str(tmp_path))) == 2
-    assert rows(base, capsys, "--source", "other", "--image", str(tmp_path)) == []
+    code, _, err = answer(base, capsys, "--source", "other", "--image", str(tmp_path))
+    assert (code, "'other'" in err) == (MISTAKE, True), err
 
 
 def test_several_images_for_one_file_are_a_mistake(

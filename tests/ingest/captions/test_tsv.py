@@ -116,7 +116,8 @@ def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_n
             "a.tsv#5",
             "a.tsv#5",
             "RowError",
-            "line 5 has no tab: it has one column instead of two",
+            "line 5 has no tab: it has one column instead of two. Separate the url and the caption "
+            "by a tab.",
         ),
         Failure(
             "a.tsv#6",

@@ -217,7 +217,9 @@ def test_images_are_found_by_their_own_names_only(tmp_path: Path) -> None:
     assert "may also be 'u/d.jpg'" in faults["a.xml#3"]
     assert "gone" in faults["a.xml#5"]
     assert faults["a.xml#6"].startswith("several images have the name 'a.jpg'")
-    assert faults["a.xml#8"] == "the <image> has no name"
+    assert faults["a.xml#8"] == (
+        "the <image> has no attribute `name`. Write the path of the image there."
+    )
 
 
 def test_tracks_are_refused_and_all_elements_are_counted(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ def supervised(work: Callable[[], int]) -> int:
     """Run `work()` in a child process, and return its exit code. In the child process, this
     function returns too: it returns the result of `work()`.
 
-    Only Linux ends a child when its parent ends. On other systems, `work()` runs in this process,
-    whose timer then raises exceptions, but does not end it: nobody would start it again.
+    Only Linux can end a child process when its parent ends. On other systems, `work()` runs in this
+    process, and no parent could start this process again. So the timer of this process then raises
+    exceptions, and does not end the process.
     """
     if sys.platform != "linux":
         return work()

@@ -68,8 +68,8 @@ _FILE_URL = re.compile(r"file:(?://(?:localhost)?(?=/))?(?=/)", re.IGNORECASE)
 
 
 def _unescaped(path: str) -> str:
-    """The path in a `file:` url of this machine; any other path or url unchanged. Only urls have
-    percent-encoded characters."""
+    """Returns the path in a `file:` url, with its percent-encoded characters decoded:
+    `file:///a%20b.jpg` -> `/a b.jpg`. Any other path or url is returned unchanged."""
     found = _FILE_URL.match(path)
     return unquote(path[found.end() :]) if found else path
 
@@ -93,7 +93,8 @@ def _without_root(path: str, place: str) -> str:
 def open_below(media_root: str, path: str, media: Media) -> OpenedImage | RowError:
     """Opens the image at a path below `media_root`. An error is returned, not raised.
 
-    If there is no such file, the ending may be in lower or upper case: `a.JPG` finds `a.jpg`.
+    If there is no such file, the path is tried with its ending in lower case and in upper case: the
+    path `a.JPG` opens the file `a.jpg`.
     """
     try:
         place = "" if path[:1].isalnum() and ":" not in path else media.resolve(media_root)

@@ -31,11 +31,12 @@ the level of detail at which a model sees it."""
 
 
 class ChatSegment(NamedTuple):
-    """One segment of a conversation: a text, or (if `text` is None) an image.
+    """One segment of a conversation: a text, or (if `text` is None) an image or a video.
 
     `role` is user, assistant or system, and `kind` is text, image or video. `image` is the index of
-    an image in the sample or, if a part of a message has the image itself, its path, a data url or
-    its bytes. `loss` is None if the turn does not say whether the model learns to write the text.
+    an image in the sample or, if the message itself has the image, the path, the data url or the
+    bytes of the image. `loss` states whether the model learns to write the text; None if the turn
+    does not state this.
     """
 
     role: str
@@ -73,8 +74,9 @@ def part_segment(number: int, role: str, part: object) -> ChatSegment:
 
 
 def image_source(value: object) -> str | bytes | None:
-    """The path, data url or bytes of an image that is given as text, or as an object such as
-    {bytes, path} or {url}; None if it is null or has none of these."""
+    """Returns the path, data url or bytes of an image. `value` is one of these, or an object such
+    as {bytes, path} or {url}. Returns None if `value` is null, or if the object has none of
+    these."""
     if isinstance(value, Mapping):
         given = [value[name] for name in _NAMES if value.get(name) is not None]
         if value.get("base64") is not None:
@@ -93,7 +95,8 @@ def image_source(value: object) -> str | bytes | None:
 
 
 def open_source(source: str | bytes, root: str | None, context: Context) -> OpenedImage | RowError:
-    """Opens an image by its path below `root`, or keeps the bytes of a data url. An error is
+    """Opens an image. `source` is its path below the folder `root`, a data url, or its bytes. The
+    bytes of an image or of a data url are copied to a file beside the output part. An error is
     returned, not raised."""
     if isinstance(source, bytes):
         return keep_image(memoryview(source), context, with_orientation=True)
@@ -120,8 +123,8 @@ def _data_url(url: str) -> bytes | RowError:
 
 
 def _image(number: int, part: Mapping[str, Any]) -> int | str | bytes | None:
-    """What identifies the image of a message part: an index, a path, a data url or bytes; None if
-    the part has none of these."""
+    """Returns what identifies the image of a message part: an index, a path, a data url or bytes;
+    None if the part has none of these. `number` is the number of the turn, for error messages."""
     given = {name: v for name, v in part.items() if v is not None and v != "" and name != "type"}
     unknown = given.keys() - {*_NAMES, *_SIZES, "index"}
     if unknown:

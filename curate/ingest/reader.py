@@ -56,11 +56,11 @@ class Split(NamedTuple):
 class Failure(NamedTuple):
     """An input that could not be made into a record. `error` is the name of the error's class.
 
-    `units` is the number of units that the input has, in the unit of `Reader.count`: a range of 40
-    lines that cannot be read has 40. `rows` is the number of rows as which the ledger and
-    `max_quarantined` count the input; None: the same as `units`. An input of several units that
-    would have been one record, such as a tar sample of three members, has `rows=1`. `later` is true
-    if the cause is temporary.
+    `units` is the number of units (such as lines) that the input has, in the unit of
+    `Reader.count`: it is 40 for a range of 40 lines that cannot be read. `rows` is the number of
+    quarantined rows that the run counts for the input; None: the same as `units`. An input of
+    several units that would have been one record, such as a tar sample of three members, has
+    `rows=1`. `later` is true if the cause is temporary.
     """
 
     key: str
@@ -73,18 +73,19 @@ class Failure(NamedTuple):
 
     @property
     def counts_as(self) -> int:
-        """The number of rows for which the failure counts in the ledger."""
+        """The number of quarantined rows that the run counts for the failure: `rows`, or `units` if
+        `rows` is None."""
         return self.units if self.rows is None else self.rows
 
     @classmethod
     def of(
         cls, key: str, origin: str, error: CurateError, units: int = 1, rows: int | None = None
     ) -> Failure:
-        """Makes the failure for an error. `units` and `rows` are the fields of Failure.
+        """Makes a Failure from an error. `units` and `rows` are the fields of Failure.
 
-        If `error` is a RowError that has a place, the place is the media file with the fault, and
-        the message names this file. For any other error, the message does not name the place,
-        because `origin` already does.
+        The message of a RowError includes its place, if it has one: the media file with the fault.
+        The message of any other error is stored without its place, because `origin` already names
+        the place.
         """
         text = str(error) if isinstance(error, RowError) else error.message
         return cls(key, origin, type(error).__name__, text, units, rows)
@@ -211,9 +212,9 @@ class Reader(BaseModel):
 
     def find_files(self, base: str) -> SourceFiles:
         """The files of the source. `readable` has the files to read, `faulty` the entries that
-        cannot be read, and `left_aside` the number of files that are left aside, by kind. Raises
-        InputError if no file can be read. `base` is the folder to which the setting `path` is
-        relative."""
+        cannot be read, and `left_aside` the number of files that are left aside, by kind, such as
+        `{".md": 1}`. Raises InputError if no file can be read. `base` is the folder to which the
+        setting `path` is relative."""
         where = storage.resolve(base, self.path)
         found = sort_files(storage.list_entries(where), self.kind_aside, self.exclude)
         if not found.readable:
@@ -225,8 +226,9 @@ class Reader(BaseModel):
         return found._replace(readable=readable, faulty=faulty)
 
     def kind_aside(self, name: str) -> str | None:
-        """The kind under which a file is left aside because of its name, such as `.md`; None if the
-        file is read. By default, files without one of `suffixes` are left aside."""
+        """If a file is left aside because of its name, returns the kind under which it is counted,
+        such as `.md`; None if the file is read. By default, files without one of `suffixes` are
+        left aside."""
         is_wanted = not self.suffixes or name.lower().endswith(self.suffixes)
         return None if is_wanted else ending_of(name)
 
@@ -265,20 +267,21 @@ class Reader(BaseModel):
         """Yields the records and failures of a split, in batches of about BATCH_ROWS records."""
 
     def count(self, split: Split, context: Context) -> Count | None:
-        """The number of units in a split, counted independently of `read`: newlines, headers of a
-        tar, the number of rows in the metadata of a parquet file. None, the default, means that the
-        reader cannot count; the ledger then says that the units of the split were not counted.
+        """The number of units (lines, rows, members of a tar, ...) in a split, counted
+        independently of `read`: for example by newlines, by the headers of a tar, or from the
+        metadata of a parquet file. None, the default, means that the reader cannot count units; the
+        ledger then states that the units of the split were not counted.
 
         Raises FileError for a file whose units cannot be counted to the end of the split.
         """
         return None
 
     def check_evidence(self, evidence: Findings) -> None:
-        """Raises InputError if what all splits together show contradicts the settings: for example
-        coordinates over 1, where a setting says that they are fractions.
+        """Raises InputError if the evidence of the whole source contradicts the settings: for
+        example if coordinates are over 1, but a setting says that they are fractions.
 
-        `evidence` is what `ReadBatch.evidence` of all batches adds up to. This is called after the
-        source is read. By default, it does nothing.
+        `evidence` is the total of `ReadBatch.evidence` over all batches. The engine calls this
+        method after the source is read. By default, it does nothing.
         """
 
     def key(self, file: File, within: object) -> str:

@@ -28,9 +28,10 @@ class SourceFiles(NamedTuple):
     """The entries that the path of a source finds.
 
     `readable` are the files that are read. `faulty` are the entries that cannot be read, such as
-    broken links; their field `size` has a code in place of a size, and `storage.FAULTS` has the
-    message for each code. `left_aside` is the number of files that are left aside, by kind:
-    `{".md": 1}`. `unmatched` has the globs of `exclude` that match no file.
+    broken links; the field `size` of such an entry has a code in place of a size, and
+    `storage.FAULTS` has the message for each code. `left_aside` is the number of files that are
+    left aside, by kind: `{".md": 1}`. `unmatched` has the globs of the setting `exclude` that match
+    no file.
     """
 
     readable: list[File]

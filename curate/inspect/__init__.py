@@ -1,1 +1,1 @@
-"""Inspects a finished run: single records, differences, families of duplicates, drawings."""
+"""Inspects a finished run: single records, differences, groups of duplicates, drawings."""

@@ -24,7 +24,8 @@ is compared itself."""
 
 
 class Difference(NamedTuple):
-    """A value that differs between two runs: its name, and the value `here` and `there`."""
+    """A value that differs between two runs. `what` names the value, `here` is the value in the
+    first run, and `there` the value in the second run."""
 
     what: str
     here: Any
@@ -60,8 +61,8 @@ def differences(out: str, other: str) -> list[Difference]:
 
 
 def _damaged(run: RunManifest, out: str) -> Iterator[Difference]:
-    """Yield a difference between each file of a run that is not as its manifest states, and the
-    manifest."""
+    """Yield a difference for each file of a run that is not as the manifests of the run state it,
+    such as a missing file."""
     for fault in damaged_files(run, out):
         yield Difference(fault.place, fault.fault, "a file as the manifests of its run state it")
 
@@ -165,8 +166,8 @@ def _fingerprints(run: RunManifest) -> dict[str, str]:
 
 
 def _first_pass(a: RunManifest, out: str, b: RunManifest, other: str) -> Iterator[Difference]:
-    """Yield the files that differ in the first pass whose results differ between the runs. In this
-    pass, only the first part that differs is compared.
+    """Yield a difference for each file that differs in the first pass whose results differ between
+    the runs. In this pass, only the first part that differs is compared.
 
     Two runs may differ in these files alone, because the files of a pass have measures that may be
     left out of the shards.

@@ -17,8 +17,8 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class DrawnFile(NamedTuple):
-    """An image of the record `id`, and the path of the file in which it was drawn. If it could not
-    be drawn, the path is None and `fault` is the reason."""
+    """An image of the record `id`, and the path of the file in which the image was drawn. If the
+    image could not be drawn, the path is None and `fault` is the reason."""
 
     id: str
     path: str | None

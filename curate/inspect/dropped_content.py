@@ -1,4 +1,5 @@
-"""Finds the content of dropped records. Files of dropped rows have measures and reasons only."""
+"""Finds the content of dropped records. The files of dropped rows have only measures and reasons,
+so the content is read from the files of earlier passes."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ first."""
 
 
 class _Pass(NamedTuple):
-    """A pass of the run: its kind, its folder, and the commits of its parts by the part's name."""
+    """A pass of the run. `commits` has, by the name of each part, the list of files that the pass
+    wrote for the part."""
 
     kind: str
     folder: str
@@ -62,8 +64,9 @@ def _of_part(passes: list[_Pass], at: int, commit: Commit) -> Iterator[dict[str,
 
 
 def _view(passes: list[_Pass], part: str) -> PartView:
-    """Return the view of a part after these passes: the last file with its complete records, and
-    the sidecars that later passes wrote for it. Measures that change no content are left out."""
+    """Return a view of the records of a part as they are after the given passes: the last file that
+    has complete records, with the columns of the files that later passes wrote beside it. Files of
+    measures that do not change the content are left out."""
     view: PartView | None = None
     for one in passes:
         commit = one.commits.get(part)
@@ -82,7 +85,7 @@ def _view(passes: list[_Pass], part: str) -> PartView:
 
 
 def _contents(batch: pa.Table, stored: pa.Table) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return a dict from (id, origin) to the content of each record of the batch that the table
-    `stored` has."""
+    """Return the content of the dropped records in `batch`, by (id, origin). The table `stored` has
+    the content; a record that is not in this table is left out."""
     rows = stored.filter(pc.is_in(stored["id"], batch["id"])).to_pylist()
     return {(row.pop("id"), row.pop("origin")): row for row in rows}

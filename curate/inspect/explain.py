@@ -110,8 +110,8 @@ def _after_pass(run: RunManifest, out: str, at: int, found: FoundRecord, row: _R
 
 
 def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """Return what a pass that writes new parts did with the record. The new parts do not have the
-    rows that the pass removed."""
+    """Return what a pass did with the record, if the pass writes a new file for each part, without
+    the rows that the pass removed."""
     if removed := _removed_row(folder, known, found):
         return _AfterPass(step_events.of_removed(known.steps, row.table, removed), None)
     kept = _stored(folder, known, found, PART)

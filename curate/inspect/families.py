@@ -1,4 +1,9 @@
-"""Finds families of duplicates in a finished run: the largest ones, and the path to a survivor."""
+"""Finds families of duplicates in a finished run: the largest families, and the path from a dropped
+record to the record that was kept.
+
+A family is a group of records that are duplicates of each other. Its survivor is the record that
+was kept.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +32,11 @@ class Member(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A survivor, the number of records dropped as its duplicates, and some of these records, least
-    similar first.
+    """A group of duplicates: the survivor (the record that was kept), the number of records that
+    were dropped as its duplicates, and some of the dropped records, least similar first.
 
-    `origin` and `text` are those of the survivor; None if the survivor is from an earlier corpus.
+    `origin` and `text` are those of the survivor; None if the survivor is a record of an earlier
+    run.
     """
 
     step: str
@@ -42,7 +48,7 @@ class Family(NamedTuple):
 
 
 def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, str]]:
-    """Yield the passes whose dropped records have a survivor, each with the name of its step."""
+    """Yield the passes that dropped duplicates, each with the name of its step."""
     for entry in run.passes:
         if entry.kind == "corpus":
             name = manifest.load_pass_of(out, entry).steps[0]["name"]
@@ -51,7 +57,7 @@ def duplicate_passes(run: RunManifest, out: str) -> Iterator[tuple[PassEntry, st
 
 
 def largest_families(out: str, count: int, members: int, step: str | None = None) -> list[Family]:
-    """Return the `count` families with the most dropped records.
+    """Return the `count` families (groups of duplicates) with the most dropped records.
 
     Each family lists up to `members` of its dropped records. The families are those of all steps
     that drop duplicates, or only of the step named `step`.

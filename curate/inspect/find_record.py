@@ -85,12 +85,13 @@ class Wanted(NamedTuple):
     text: str
     anywhere: bool = False
 
-    def mask(self, who: pa.Table) -> pa.ChunkedArray:
-        """Return a mask of the rows of `who` whose `id` or `origin` matches."""
+    def mask(self, table: pa.Table) -> pa.ChunkedArray:
+        """Return a mask of the rows of a table whose column `id` or `origin` matches the wanted
+        text."""
         ends = [self.text] if self.anywhere else [f"/{self.text}", f"#{self.text}"]
-        named = pc.or_(pc.starts_with(who["id"], self.text), pc.equal(who["origin"], self.text))
+        named = pc.or_(pc.starts_with(table["id"], self.text), pc.equal(table["origin"], self.text))
         for end in ends:
-            named = pc.or_(named, pc.ends_with(who["origin"], end))
+            named = pc.or_(named, pc.ends_with(table["origin"], end))
         return named
 
 

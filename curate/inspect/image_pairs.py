@@ -1,5 +1,5 @@
-"""Counts the pairs of images of a finished run by the distance of their hashes, and samples some of
-each distance, as a help to choose the settings of `duplicates`."""
+"""Counts the pairs of images of a finished run by the distance of their hashes, and samples some
+pairs of each distance. The pairs help the user to choose the settings of the step `duplicates`."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class ImageOfRecord(NamedTuple):
 
 
 class ImagePair(NamedTuple):
-    """Two images, the bits in which their hashes differ, and the gray levels in which their small
-    colour images differ."""
+    """Two images, the number of bits in which their hashes differ, and by how many gray levels
+    their small colour images differ."""
 
     bits: int
     gray_levels: float
@@ -142,12 +142,13 @@ def _kind(step: type[Step]) -> str:
 
 
 def _images(folder: str, made: PassManifest, name: str) -> tuple[int, int, pa.Table]:
-    """Return how many images of the records of a pass have a hash, and how many have none; and a
-    table of the MAX_IMAGES images with a hash and the lowest keys, in the order of their keys.
+    """Return how many images of the records of a pass have a hash, how many have none, and a table
+    with a random sample of the images with a hash: the MAX_IMAGES images with the lowest random
+    keys (`_keys`), in the order of their keys.
 
-    A row of the table has the image's record, its number in the record, its entry in the column
-    `media`, its hash, the hash of its mirror image, its small colour image, and its key. Parts are
-    read one after the other, so at most twice as many rows are in memory, and one part.
+    A row of the table has the image's record, the number of the image in the record, its entry in
+    the column `media`, its hash, the hash of its mirror image, its small colour image, and its key.
+    Parts are read one after the other, so memory has at most one part and 2 * MAX_IMAGES rows.
     """
     with_hash, without, rows = 0, 0, 0
     chosen: list[pa.Table] = []
@@ -163,16 +164,16 @@ def _images(folder: str, made: PassManifest, name: str) -> tuple[int, int, pa.Ta
             rows = chosen[0].num_rows
     if not chosen:
         raise InputError(
-            f"the step '{name}' stored no colours, because curate was older when the run was made.",
+            f"the step '{name}' of this run stored no colours: the version of curate was too old.",
             folder,
-            "Run its recipe again, with a new output folder.",
+            "Run the recipe of this run again, with a new output folder.",
         )
     return with_hash, without, _lowest(chosen)
 
 
 def _lowest(images: list[pa.Table]) -> pa.Table:
-    """Return the MAX_IMAGES images of these tables with the lowest keys, in the order of their
-    keys; of images with the same key, the first comes first."""
+    """Return the MAX_IMAGES rows of these tables with the lowest values in the column `key`, in the
+    order of their keys. Rows with the same key keep their order."""
     known = pa.concat_tables(images).combine_chunks()
     order = np.argsort(np.asarray(known["key"]), kind="stable")
     return known.take(pa.array(order[:MAX_IMAGES])).combine_chunks()
@@ -221,8 +222,8 @@ def _colours(images: pa.Table) -> np.ndarray:
 
 
 def _distinct(words: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the positions of images with different looks: of all images with the same hashes
-    (`words`) and colours, only the first."""
+    """Return the positions of the images to compare: of all images with the same hashes (`words`)
+    and the same colours, only the first."""
     both = np.concatenate([words.view(np.uint8).reshape(-1, 16), colours], axis=1)
     whole = np.ascontiguousarray(both).view(f"V{both.shape[1]}").ravel()
     _, first = np.unique(whole, return_index=True)

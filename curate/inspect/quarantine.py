@@ -16,8 +16,9 @@ from manifests.storage.digest import fault_of
 def quarantined(out: str) -> pa.Table:
     """Return all quarantined inputs of a run, with the columns `QUARANTINED`.
 
-    Raises ManifestError if the file is not the one that the run wrote. A run that has stopped has
-    no manifest yet, so its file is only checked to be of the right kind.
+    Raises ManifestError if the file of quarantined inputs has changed since the run wrote it. A run
+    that was stopped has no manifest yet, which would state the digest of this file, so only the
+    values in the file are checked.
     """
     uri = storage.join(out, RUN_QUARANTINE)
     if storage.exists(storage.join(out, manifest.NAME)):

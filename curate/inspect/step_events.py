@@ -31,9 +31,9 @@ class Event(NamedTuple):
 
 
 def of_kept(steps: list[Identity], before: pa.Table, after: pa.Table) -> list[Event]:
-    """Return an event for each step of a pass, if the pass did not remove the record: each step
-    kept it, or did not select it by its `only`. `before` and `after` are the record's row before
-    and after the pass."""
+    """Return an event for each step of a pass that did not remove the record: either the step kept
+    the record, or the setting `only` of the step did not select the record. `before` and `after`
+    are the record's row before and after the pass."""
     return [_kept(steps, number, before, after) for number in range(len(steps))]
 
 
@@ -85,8 +85,8 @@ def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
 
 
 def reasons(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts about a removed row: the reason or the error; how many rows it stands for,
-    if more than one; and whether `--retry` may help."""
+    """Return the facts about a removed row: the reason or the error; the number of rows that were
+    lost, if the row stands for more than one; and whether `--retry` may help."""
     why = {name: row[name] for name in ("reason", "error", "message") if row.get(name)}
     if row.get("rows", 1) > 1:
         why["hides"] = f"{row['rows']:,} rows"
@@ -94,8 +94,9 @@ def reasons(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kept(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> Event:
-    """Return the event of a step, given by its number in `steps`, that did not remove the record:
-    it kept the record, or its `only` did not select it."""
+    """Return the event of a step that did not remove the record: either the step kept the record,
+    or the setting `only` of the step did not select the record. The step is given by its number in
+    `steps`."""
     step = steps[number]
     if _is_passed_over(steps, number, before, after):
         return Event(step["name"], PASSED_OVER, {"only": step["only"]})
@@ -104,8 +105,8 @@ def _kept(steps: list[Identity], number: int, before: pa.Table, after: pa.Table)
 
 def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> bool:
     """Whether the step with the index `number` certainly passed over the record, because the step's
-    setting `only` did not select the record. False if this cannot be known, because the values that
-    decide it were not stored."""
+    setting `only` did not select the record. False if this is not known, because the values of a
+    column in `only` were not stored."""
     step = steps[number]
     for column, allowed in (step["only"] or {}).items():
         if isinstance(allowed, str):  # the name of a variable, whose value is not kept

@@ -1,5 +1,5 @@
-"""Explains why a run has no record of a file or of a place in it: the file was excluded or left
-aside, or its units are in no record of this name."""
+"""Explains why a run has no record with the name that a user asks for. The file with this name was
+excluded or left aside, or the file was read but has no such record."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _ID = re.compile(r"[0-9a-f]{1,32}")
 
 
 def outcome_of_input(run: RunManifest, out: str, wanted: str) -> str:
-    """Return one sentence about each source that has a file named `wanted`: how many of its units
-    are in records, or why it was left aside. Return "" if no source has such a file, or if `wanted`
-    is the start of an id.
+    """Return a sentence for each file named `wanted` that a source has: how many of its units (such
+    as lines) became records, or why the file was left aside. Return "" if no source has such a
+    file, or if `wanted` may be the start of an id.
 
-    `wanted` is the name or uri of a file, the end of its uri, or a place in the file:
-    `a.jsonl#12`. Files that were left aside are listed again, because the run keeps only their
-    number.
+    `wanted` is the name or uri of a file, the end of its uri, or a place in the file: `a.jsonl#12`.
+    To find files that were left aside, the folder of each source is listed again, because the run
+    stores only the number of these files.
     """
     if _ID.fullmatch(wanted):
         return ""
@@ -42,8 +42,8 @@ def _is_named(uri: str, wanted: str) -> bool:
 
 
 def _of_read_files(out: str, entry: PassEntry, wanted: str) -> Iterator[str]:
-    """Yield a sentence for each file of that name that the source has read: what became of its
-    units."""
+    """Yield a sentence for each file named `wanted` that the source has read, with what became of
+    the lines, rows or other units of the file."""
     folder = storage.join(out, entry.folder)
     uris = [uri for uri in splits.load(folder).files if _is_named(uri, wanted)]
     if not uris:
@@ -56,7 +56,7 @@ def _of_read_files(out: str, entry: PassEntry, wanted: str) -> Iterator[str]:
 
 
 def _of_left_aside(run: RunManifest, out: str, wanted: str) -> Iterator[str]:
-    """Yield a sentence for each file of that name that a source leaves aside."""
+    """Yield a sentence for each file named `wanted` that a source leaves aside, with the reason."""
     try:
         loaded = recipe.of_manifest(run, out, run.environment["base"])
         for source, reader in zip(run.recipe["sources"], loaded.readers, strict=True):
@@ -72,7 +72,8 @@ def _of_left_aside(run: RunManifest, out: str, wanted: str) -> Iterator[str]:
 
 
 def _reason(reader: Reader, name: str, file: File, kind: str) -> str:
-    """Return why a file is left aside under this kind. `name` is the name of the reader."""
+    """Return why a file is left aside. `kind` is the kind under which the file is counted, such as
+    `.md`, and `name` is the name of the reader."""
     if kind == HIDDEN:
         return "its name, or that of a folder above it, begins with a dot"
     if kind == EXCLUDED:

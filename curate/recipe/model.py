@@ -51,7 +51,8 @@ class Recipe(BaseModel):
     seed: int = Field(
         0,
         ge=0,
-        description="seed of all random decisions: each is a hash of it and the record's id",
+        description="seed of all random decisions: each decision is a hash of the seed and the "
+        "record's id",
     )
     sources: list[dict[str, Any]] = Field(
         min_length=1, description="the data sets to read, each with its reader"
@@ -102,7 +103,7 @@ class Loaded(NamedTuple):
 
     def kept_variables(self) -> Variables:
         """The environment variables that the recipe uses, in the form that the manifest of the run
-        stores: names and digests, no values."""
+        stores: the names of the variables and the digests of their values, not the values."""
         used = sorted({n for v in self.variables.values() for n in names(v.text)})
         known = {name: os.environ.get(name) for name in used}
         seed = self.recipe.seed
@@ -128,9 +129,9 @@ class Loaded(NamedTuple):
 
 
 def load(uri: str, settings: list[str] | None = None, base: str = "") -> Loaded:
-    """Read, expand and check a recipe file. `settings` are changes to it, such as
-    `steps.words.min=5`, and are applied after everything else. Relative uris start in the folder
-    `base`."""
+    """Read, expand and check a recipe file. `settings` are changes to the recipe, such as
+    `steps.words.min=5`. They are applied last, after the recipe files that this file includes.
+    Relative uris start in the folder `base`."""
     content, text = read(uri)
     for setting in settings or []:
         assign(content, setting, text)

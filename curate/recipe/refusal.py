@@ -18,8 +18,9 @@ _SHOWN = 200
 
 
 def refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Path) -> RecipeError:
-    """Return the error that a user sees when pydantic refuses settings. A setting that has a new
-    name comes before other mistakes.
+    """Return the error that a user sees when pydantic refuses settings. If there are several
+    mistakes, it is the error for the first setting that was renamed or, if no setting was renamed,
+    for the first mistake.
 
     `kind` is the class of the settings, and `path` their place in the recipe `text`.
     """

@@ -180,8 +180,9 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
 
 
 def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
-    """Return the value with the key or name `name` in a mapping or list `at`, and the path of this
-    value. If a mapping does not have this key, an empty mapping is added under it."""
+    """Return the value with the key or name `name` in `at`, and the path of this value. `at` is a
+    mapping or list with the path `path`. If a mapping does not have this key, an empty mapping is
+    added under the key. `place` is the place for error messages."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}

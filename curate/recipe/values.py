@@ -76,7 +76,7 @@ class Values(NamedTuple):
             raise RecipeError(
                 f"the YAML tag {on_one_line(node.tag)} is not allowed in recipes.",
                 place,
-                "Remove it: values are texts, numbers, true, false, null, lists and mappings.",
+                "Remove the tag: values are texts, numbers, true, false, null, lists and mappings.",
             )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
@@ -110,7 +110,8 @@ class Values(NamedTuple):
             return yaml.SafeLoader("").construct_object(node)
         except (ValueError, KeyError, yaml.YAMLError):
             fault = f"{on_one_line(node.value)[:80]!r} is not a valid {kind}."
-            raise RecipeError(fault, place, "Write it in quotes if it is text.") from None
+            fix = "If the value is text, write the value in quotes."
+            raise RecipeError(fault, place, fix) from None
 
     @staticmethod
     def _too_deep(place: str) -> RecipeError:
@@ -149,7 +150,7 @@ def filled(text: str, plain: bool, place: str) -> Any:
         raise RecipeError(
             f"after its variables are replaced by their values, {text} is not valid YAML.",
             place,
-            f'If the values are text, write it in quotes: "{text}".',
+            f'If the values are text, write the setting in quotes: "{text}".',
         ) from None
 
 

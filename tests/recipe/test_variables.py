@@ -144,7 +144,7 @@ def test_a_value_that_breaks_the_yaml_is_refused_by_line(
         recipe.load("r.yaml")
     assert str(caught.value) == (
         "r.yaml:7: after its variables are replaced by their values, ${LEAST} is not valid "
-        'YAML. If the values are text, write it in quotes: "${LEAST}".'
+        'YAML. If the values are text, write the setting in quotes: "${LEAST}".'
     )
 
 

@@ -30,7 +30,7 @@ def refusal(tmp_path: Path, text: str | bytes) -> str:
     [
         ("name: &n [*n]\n", "r.yaml:1: values are nested more than 50 levels deep"),
         ("name: " + "[" * 5000, "r.yaml: values are nested more than 50 levels deep"),
-        ("name: x\nseed: !!int abc\n", "r.yaml:2: 'abc' is not a valid int. Write it in quotes"),
+        ("name: x\nseed: !!int abc\n", "r.yaml:2: 'abc' is not a valid int. If the value is text"),
         ("name: x\nseed: !!python/name:os.system\n", "r.yaml:2: the YAML tag tag:yaml.org"),
         ("name: !!binary aGk=\n", "r.yaml:1: the YAML tag tag:yaml.org,2002:binary is not allowed"),
         ("? [a, b]\n: c\n", "r.yaml:1: the key of a mapping must be text: the name of a setting."),

@@ -70,8 +70,8 @@ class Pen:
         self._draw.circle(point, self.radius, fill=colour)
 
     def label(self, point: Point, text: str, colour: Colour) -> None:
-        """Add a label, which `write_labels` draws later: above the point, or as near to it as there
-        is space."""
+        """Add a label, which `write_labels` draws later. Its position is above the point or, if
+        there is no space, at the nearest free height."""
         short = (
             text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"
         )
@@ -121,8 +121,9 @@ def _free_position(
 
 
 def _cut_line(start: Point, end: Point, size: tuple[int, int]) -> list[Point] | None:
-    """Return the part of a line that is to be drawn (Liang and Barsky 1984), or None if there is
-    none. The rest of the line is farther from the image than `MARGIN` times the image's size."""
+    """Return the ends of the part of a line that is on the image or near it (Liang and Barsky
+    1984); None if there is no such part. A point is near the image if its distance is at most
+    `MARGIN` times the image's size."""
     first, last = 0.0, 1.0
     for axis in (0, 1):
         along = end[axis] - start[axis]

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 
 def image_numbers(row: dict[str, Any]) -> list[int]:
-    """Return the indices of the images among a record's media; none if its media are not stored."""
+    """Return the indices of the images among a record's media; [] if the row has no column
+    `media`."""
     return [n for n, medium in enumerate(row.get("media", ())) if medium["kind"] == "image"]
 
 
 def annotated_image(row: dict[str, Any], number: int, media: Media) -> Image:
-    """Draw image `number` of a record with its objects. Raises MediaError if it cannot be
-    opened."""
+    """Draw image `number` of a record with the objects on the image. Raises MediaError if the image
+    cannot be opened."""
     medium = row["media"][number]
     reference = Reference(medium["uri"], medium["offset"], medium["length"])
     orientation = medium["orientation"] or media.orientation(reference)

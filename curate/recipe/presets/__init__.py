@@ -1,5 +1,5 @@
-"""Published filters as lists of steps. Each filter is a YAML file with the evidence for every
-number."""
+"""Published filters as lists of steps. Each filter is a YAML file that states where every number
+comes from."""
 
 from curate.recipe.presets.loader import Evidence, Preset, load_presets
 

@@ -25,7 +25,10 @@ class _Entry(BaseModel):
 
 
 class Setting(_Entry):
-    """One setting of a step: its value, and where the value comes from."""
+    """One setting of a step, and where its value comes from. `evidence` is `published`,
+    `documented` or `ours` (we chose the value). `source` is a key of the preset's `sources`, and
+    `detail` the place in this source. `differs` says how our measure differs from the measure of
+    the source."""
 
     value: Any
     evidence: Kind
@@ -35,7 +38,10 @@ class Setting(_Entry):
 
 
 class Evidence(_Entry):
-    """A text for people that explains where the value of a setting comes from."""
+    """Where the value of a setting comes from, in texts for the user. `kind` is `published`,
+    `documented` or `ours` (we chose the value). `where` names the source and the place in the
+    source. `differs` says how our measure differs from the measure of the source; "" if it does not
+    differ."""
 
     kind: Kind
     where: str
@@ -80,7 +86,7 @@ class Preset(_Entry):
 
     @property
     def evidence(self) -> dict[str, Evidence]:
-        """The evidence for each setting, by the key `step.setting`."""
+        """Where the value of each setting comes from, by the key `step.setting`."""
         return {f"{step}.{name}": self._evidence(setting) for step, name, setting in self._each()}
 
     def _each(self) -> list[tuple[str, str, Setting]]:

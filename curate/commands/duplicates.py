@@ -1,5 +1,5 @@
-"""`curate duplicates`: print the largest families of duplicates in a run, or count pairs of images
-by distance."""
+"""`curate duplicates`: print the largest groups of duplicate records in a run, or count how many
+pairs of images have each distance."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _pairs(options: argparse.Namespace) -> int:
-    """Count the pairs of images at each distance, draw a sample of the pairs, and print the counts.
-    Returns FAILED if an image cannot be opened."""
+    """Print how many pairs of images there are at each distance, and draw a sample of the pairs
+    into files. Returns FAILED if an image cannot be opened."""
     from curate.inspect.image_pairs import image_pairs
     from curate.inspect.pair_files import draw_pairs
 
@@ -96,8 +96,8 @@ def _as_json(family: Family) -> dict[str, object]:
 
 
 def _listed(family: Family) -> str:
-    """Format a family of duplicates as text: one line for the record that was kept, then one line
-    for each record that was dropped."""
+    """Format a group of duplicate records as text: one line for the record that was kept, then one
+    line for each record that was dropped."""
     origin = family.origin or "in an earlier corpus"
     lines = [f"{family.dropped:,} dropped by {family.step}; kept: {family.survivor}  {origin}"]
     if family.text:

@@ -22,7 +22,7 @@ def main(options: argparse.Namespace) -> int:
         raise RecipeError(
             "no record is named",
             "curate explain",
-            "Name one, or list all quarantined inputs with --quarantine.",
+            "Name a record, or list all quarantined inputs with --quarantine.",
         )
     found = explain(options.run, options.record)
     if options.json:

@@ -1,4 +1,5 @@
-"""`curate plan`: list the passes of a recipe, and which of them are already done."""
+"""`curate plan`: list the passes over the data that a run of the recipe makes, and which of the
+passes are already done."""
 
 from __future__ import annotations
 
@@ -51,9 +52,9 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _files(reader: Reader, base: str) -> SourceFiles | str:
-    """Return the files that a run would read from a source, and those that it would leave aside. If
-    there is no file to read, return the error text instead of an error, so that the plan can still
-    be printed."""
+    """Return the files that a run would read from a source, and the files that it would skip. If
+    there is no file to read, return the error text instead of raising an error, so that the plan
+    can still be printed."""
     try:
         return reader.find_files(base)
     except CurateError as error:
@@ -65,7 +66,8 @@ def _counts(reader: Reader, found: SourceFiles | str) -> Counted | str:
 
 
 def _notes(readers: Sequence[Reader], found: Sequence[SourceFiles | str]) -> Iterator[str]:
-    """Yield the notes about the files of the sources."""
+    """Yield notes for the user about the files, for example that a glob of `exclude` matches no
+    file of a source."""
     for reader, files in zip(readers, found, strict=True):
         yield from () if isinstance(files, str) else notes_on(reader.name, files)
 

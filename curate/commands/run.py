@@ -49,8 +49,8 @@ def executor(options: argparse.Namespace) -> Any:
 
 
 def ledger_table(accounts: list[Account]) -> str:
-    """Format a table with, for each step, the rows in, kept, dropped and quarantined, and the
-    reasons."""
+    """Format a table with one line for each step: the numbers of rows that came in, were kept, were
+    dropped and were quarantined, and the reasons."""
     head = ("step", "in", "kept", "dropped", "quarantined", "why")
     rows = [
         (
@@ -67,8 +67,8 @@ def ledger_table(accounts: list[Account]) -> str:
 
 
 def counted_table(counted: list[Counted]) -> str:
-    """Format one line for each source and unit (files, lines, rows, ...): how many units are on
-    disk, and what became of them."""
+    """Format one line for each source and unit (files, lines, rows, ...): how many of these units
+    are on disk, how many became records, how many failed, and how many were not used."""
     width = max((len(entry.source) for entry in counted), default=0)
     return "\n".join(f"{entry.source:<{width}}  {entry}" for entry in counted)
 

@@ -52,11 +52,11 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _check_names(options: argparse.Namespace) -> None:
-    """Raise RecipeError if the run has no source or step of a name in the options. A run that has
-    stopped has no manifest yet, so its names are not checked."""
+    """Raise RecipeError if the options name a source or a step that the run does not have. The
+    names are not checked with `--quarantined` if the run has stopped and has no manifest yet."""
     if options.step is not None and not (options.dropped or options.quarantined):
         raise RecipeError(
-            "--step selects the records that a step dropped, or what it could not read or judge",
+            "--step selects the records that a step dropped, or the inputs that a step quarantined",
             "curate show",
             "Add --dropped or --quarantined.",
         )
@@ -83,10 +83,17 @@ def _choose(options: argparse.Namespace) -> list[dict[str, Any]]:
     for name in options.records:
         if not any(_is_named(row, [name]) for row in found):
             raise InputError(
-                f"no record '{name}' is among the records of this kind", options.run,
-                f"See what happened to it: curate explain {options.run} {name}",
-            )  # fmt: skip
+                f"no {_kind(options)} record that the options select has the id or origin '{name}'",
+                options.run,
+                f"See what happened to this record: curate explain {options.run} {name}",
+            )
     return found
+
+
+def _kind(options: argparse.Namespace) -> str:
+    if options.quarantined:
+        return "quarantined"
+    return "dropped" if options.dropped else "written"
 
 
 def _is_named(row: dict[str, Any], names: list[str]) -> bool:
@@ -159,7 +166,8 @@ def _text(row: dict[str, Any]) -> str:
 
 
 def _object_lines(objects: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield one line for each of the first objects: the label, then the coordinates."""
+    """Yield one line for each of the first SHOWN_OBJECTS objects: the label, then the coordinates.
+    If there are more objects, yield a last line with their number."""
     for annotated in objects[:SHOWN_OBJECTS]:
         places = [
             f"{what} {', '.join(f'{number:.4g}' for number in annotated[what])}"

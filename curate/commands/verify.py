@@ -39,8 +39,8 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _verified(run: str) -> Verified:
-    """Verify a run. A manifest of the run that is damaged, but there, is the only fault, because
-    the other files are found by it."""
+    """Verify a run. If the manifest of the run exists but is damaged, this is the only fault in the
+    result: without the manifest, the other files of the run cannot be found."""
     try:
         return verify(run)
     except ManifestError as error:

@@ -60,8 +60,8 @@ def write(job: Job) -> ShardCommit:
 
 
 def _batches(job: Job, schema: pa.Schema, lost: list[Quarantined]) -> Iterator[pa.RecordBatch]:
-    """Yields the record batches of the shard. An entry for each row that could not be written is
-    added to the list `lost`."""
+    """Yields the record batches of the shard. For each row that could not be written, adds an entry
+    to the list `lost`."""
     for table in job.tables:
         columns = rows.columns(table, schema)
         images = Images.from_table(table)
@@ -120,7 +120,9 @@ def _batch(without_images: pa.RecordBatch, images: Images, block: Block) -> pa.R
 
 
 def finish(folder: str, commits: list[ShardCommit], fingerprint: str) -> list[FileEntry]:
-    """Write the files that `datasets.load_from_disk` needs in the folder of the shards."""
+    """Write the files that `datasets.load_from_disk` needs in the folder of the shards.
+    `fingerprint` identifies the settings of the run; `datasets` uses it as the fingerprint of the
+    data set."""
     names = [entry.name for commit in commits for entry in commit.files]
     with pa.ipc.open_stream(storage.open_input(storage.join(folder, names[0]))) as reader:
         info = json.loads(reader.schema.metadata[b"huggingface"])["info"]

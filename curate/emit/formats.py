@@ -1,5 +1,5 @@
-"""The formats of shards: one task writes one shard; `finish` then writes the files for all shards
-together."""
+"""The formats of shards: `write` writes one shard, and `finish` then writes the files that belong
+to all shards of a format together."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _no_files(folder: str, commits: list[ShardCommit], fingerprint: str) -> list
 
 
 class Format(NamedTuple):
-    """The function that writes one shard, and the function that writes more files once all shards
+    """Two functions: `write` writes one shard, and `finish` writes further files once all shards
     exist."""
 
     write: Callable[[Job], ShardCommit]
@@ -74,11 +74,14 @@ def write(name: FormatName, job: Job) -> ShardCommit:
 def finish(
     name: FormatName, folder: str, commits: list[ShardCommit], fingerprint: str
 ) -> list[FileEntry]:
-    """Write the files that do not belong to a single shard, then the manifest of all shards."""
+    """Write the files that belong to all shards together, then the manifest that lists all files.
+    `commits` are the results of writing the shards, in order. `fingerprint` identifies the settings
+    of the run."""
     numbers = [commit.number for commit in commits]
     if numbers != list(range(len(commits))):
         raise ManifestError(
-            f"some shards are missing: only those with the numbers {numbers} were written", folder
+            f"some shards are missing: only the shards with the numbers {numbers} were written",
+            folder,
         )
     beside = FORMATS[name].finish(folder, commits, fingerprint)
     shards = ShardSet(

@@ -1,10 +1,10 @@
-"""The order of rows in shards: sorted by a hash of (seed, id) and cut into ranges of that hash.
+"""The order of rows in shards: rows are sorted by a hash of (seed, id), and each shard has a range
+of this hash.
 
-There are two phases. First each part is sorted and cut into one record batch for each shard
-(`bucket`, or `cut` to keep the order of the corpus). Then each shard merges its batches of all
-parts (`gather`). The position of a row depends on the seed, its id and the number of shards, and on
-nothing else.
-"""
+There are two phases. First, the rows of each file of records are sorted and cut into one record
+batch for each shard (by `bucket`, or by `cut` if the order of the corpus is kept). Then each shard
+merges its record batches from all files (`gather`). The position of a row depends only on the seed,
+the row's id and the number of shards."""
 
 from __future__ import annotations
 
@@ -43,28 +43,26 @@ def shard_of(record_id: str, seed: int, count: int) -> int:
 
 
 def bucket(table: pa.Table, seed: int, count: int) -> list[pa.Table]:
-    """Returns a part's rows sorted by hash, then by id, and cut into `count` tables, which may be
-    empty.
+    """Returns the rows of the table sorted by hash, then by id, and cut into `count` tables, which
+    may be empty.
 
-    Table i has the rows whose hash is in [i, i + 1) * 2**64 / count.
-    """
+    Table i has the rows whose hash is in [i, i + 1) * 2**64 / count."""
     keys = random_keys(table["id"], seed)
     return _pieces(_sorted(table, keys), [-(-(i << 64) // count) for i in range(1, count)])
 
 
 def cut(table: pa.Table, first: int, rows: int, count: int) -> list[pa.Table]:
-    """Returns a part's rows in the order of the corpus, cut into `count` tables.
+    """Returns the rows of the table in the order of the corpus, cut into `count` tables.
 
-    `first` is the number of the part's first row among all `rows` of the corpus. Table i has the
-    rows with numbers in [i, i + 1) * rows / count.
-    """
+    `first` is the number of the table's first row among all `rows` rows of the corpus. Table i of
+    the result has the rows with numbers in [i, i + 1) * rows / count."""
     keys = np.arange(first, first + table.num_rows, dtype=np.uint64)
     return _pieces(_sorted(table, keys), [-(-i * rows // count) for i in range(1, count)])
 
 
 class Gathered(NamedTuple):
-    """The rows of a shard in their final order. `tables` yields them once, in tables of about
-    TABLE_BYTES, so that only one of them is copied to memory at a time."""
+    """The rows of a shard in their final order. `tables` yields the rows once, in tables of about
+    TABLE_BYTES, so that only one table is copied to memory at a time."""
 
     schema: pa.Schema
     rows: int
@@ -72,13 +70,12 @@ class Gathered(NamedTuple):
 
 
 def gather(part_uris: Iterable[str], number: int) -> Gathered:
-    """Returns the rows of shard `number`: the record batch `number` in the sorted file of every
-    part.
+    """Returns the rows of shard `number`. They are in the record batch `number` of each file in
+    `part_uris`, whose rows are sorted.
 
-    Raises ManifestError if two rows have the same id. Such rows have the same hash, so they are
-    always found if shards are shuffled. In the order of the corpus they are found only if they are
-    in the same shard.
-    """
+    Raises ManifestError if two rows have the same id. If shards are shuffled, such rows are always
+    found, because they have the same hash. In the order of the corpus, they are found only if they
+    are in the same shard."""
     batches = [pa.table(parts.open_part(uri).get_batch(number)) for uri in part_uris]
     narrow = pa.concat_tables(batch.select(["id", "origin", SORT_KEY]) for batch in batches)
     _refuse_repeated_ids(narrow)
@@ -87,8 +84,8 @@ def gather(part_uris: Iterable[str], number: int) -> Gathered:
 
 
 def _merged(batches: list[pa.Table], keys: np.ndarray) -> Iterator[pa.Table]:
-    """Merges the sorted tables of all parts, and yields the rows in tables of about TABLE_BYTES.
-    `keys` are the keys of all rows, sorted."""
+    """Merges sorted tables, and yields the rows in tables of about TABLE_BYTES. `keys` are the keys
+    of all rows, sorted."""
     count = -(-sum(batch.nbytes for batch in batches) // TABLE_BYTES) or 1
     bounds = [int(keys[len(keys) * i // count]) for i in range(1, count)]
     for same_keys in zip(*(_pieces(batch, bounds) for batch in batches), strict=True):
@@ -111,7 +108,8 @@ def _sorted(table: pa.Table, keys: np.ndarray) -> pa.Table:
 
 def _pieces(table: pa.Table, bounds: list[int]) -> list[pa.Table]:
     """Cuts a sorted table into len(bounds) + 1 tables. `bounds` are ascending keys: the first table
-    has the rows whose keys are below bounds[0], the second those from bounds[0] on, and so on."""
+    has the rows with keys below bounds[0], the second table the rows with keys from bounds[0] up
+    to, but not including, bounds[1], and so on."""
     keys = np.asarray(one_chunk(table[SORT_KEY]))
     cuts = np.searchsorted(keys, np.array(bounds, np.uint64), side="left").tolist()
     starts, stops = [0, *cuts], [*cuts, table.num_rows]

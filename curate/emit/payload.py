@@ -134,8 +134,8 @@ def _cuts(row_bytes: np.ndarray, settings: Shards) -> Iterator[tuple[int, int]]:
 
 
 def _ranks_on_disk(shown: ShownMedia) -> np.ndarray:
-    """Returns the position of each image or video in the order in which all are read: by file, then
-    by offset in the file. Shape (n,) int64."""
+    """Returns (n,) int64: the position of each image or video in the order in which all images and
+    videos are read, which is by file, then by offset in the file."""
     files = pc.struct_field(shown.media, "uri").dictionary_encode().indices
     offsets = pc.struct_field(shown.media, "offset").fill_null(0)
     ranks = np.empty(len(files), np.int64)
@@ -151,12 +151,11 @@ class _Files:
         self._open: dict[str, int] = {}
 
     def fill(self, block: Block, order: list[int], refs: list[Reference], rows: list[int]) -> None:
-        """Read the images and videos of a block. If one cannot be read, an error is recorded for
-        its row.
+        """Read the images and videos of a block. If an image or a video cannot be read, an error is
+        recorded for its row.
 
-        `refs` and `rows` have the reference and the row of each image or video. `order` is the
-        order in which they are read.
-        """
+        `refs` and `rows` have the reference and the row of each image or video. `order` has their
+        indices in the order in which they are read."""
         view, ends = block.data.data, block.offsets.tolist()
         for number in order:
             row, ref = rows[number], refs[number]
@@ -196,8 +195,9 @@ class _Files:
             return _fill(file.fileno(), buffer, 0) if size == len(buffer) else size
 
     def _keep_open(self, uri: str, handle: int) -> int:
-        """Keep a local file open for later reads. If too many files are open, the one that was
-        opened first is closed: blocks are read file by file, so it is probably no longer needed."""
+        """Keep a local file open for later reads. If too many files are open, the file that was
+        opened first is closed: blocks are read file by file, so this file is probably no longer
+        needed."""
         self._open[uri] = handle
         if len(self._open) > OPEN_FILES:
             os.close(self._open.pop(next(iter(self._open))))

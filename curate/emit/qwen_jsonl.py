@@ -35,14 +35,14 @@ SPEAKER_OF_ROLE = {"user": "human", "assistant": "gpt"}
 
 class Conversation(NamedTuple):
     """A record in the form of Qwen's loader. `turns` are its messages. `kinds` has "image" or
-    "video" for each tag `<image>` or `<video>` in them, in order."""
+    "video" for each tag `<image>` or `<video>` in the messages, in order."""
 
     turns: list[dict[str, str]]
     kinds: list[str]
 
 
 def write(job: Job) -> ShardCommit:
-    """Write one shard; the media files of a line are written before the line."""
+    """Write one shard. The media files that a line names are written before the line."""
     media_files, written, lost = _MediaFiles(job.folder), 0, list[Quarantined]()
     with storage.writing(job.uri(ENDING)) as sink:
         for table in job.tables:
@@ -60,7 +60,8 @@ def write(job: Job) -> ShardCommit:
 def _write_table(
     given: pa.Table, job: Job, sink: storage.Sink, media_files: _MediaFiles
 ) -> dict[int, RowError]:
-    """Write the lines of these rows; returns the errors of rows that were not written."""
+    """Write a line for each row of `given`. Returns, by row number, the errors of rows that were
+    not written."""
     found, faults = _conversations(given)
     numbers, conversations = list(found), list(found.values())
     table = given.take(pa.array(numbers, pa.int64()))
@@ -104,8 +105,8 @@ def conversation(messages: list[dict[str, Any]]) -> Conversation:
 def _speaker(role: str) -> str:
     if role not in SPEAKER_OF_ROLE:
         raise RowError(
-            f"the record has a turn of the role {role}, which Qwen's loader would read as the "
-            "assistant's"
+            f"the record has a turn of the role {role}, which Qwen's loader would read as a "
+            "turn of the assistant"
         )
     return SPEAKER_OF_ROLE[role]
 

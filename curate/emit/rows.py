@@ -2,10 +2,10 @@
 row.
 
 `images` and `videos` are in the order in which `messages` shows them: an image that two segments
-show occurs twice, and media that no segment shows are not written. `objects.media` is the position,
-from 0, of the annotated image or video among the images and videos of `messages`: the first
-position if it is shown several times, null if it is not shown.
-"""
+show occurs twice, and an image or video that no segment shows is not written. `objects.media` is
+the position, from 0, of the annotated image or video among the images and videos of `messages`. If
+the messages show it several times, this is the first position; if they do not show it, it is
+null."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def schema(records: pa.Schema, columns: list[str]) -> pa.Schema:
 
 
 def faults(table: pa.Table) -> pa.Array:
-    """Returns the reason why each record cannot be written in any format (string); null if it
-    can."""
+    """Returns, for each record, the reason why the record cannot be written in any format (string),
+    or null."""
     segments, (offsets, _) = Segments.from_table(table), media_lists(table["media"])
     counts = np.diff(offsets)
     fault = np.full(table.num_rows, None, object)
@@ -75,8 +75,8 @@ def faults(table: pa.Table) -> pa.Array:
 
 
 def _exists(index: pa.Array, count: np.ndarray) -> np.ndarray:
-    """Returns a bool for each i: whether index[i] is an index into a list of count[i] values. It is
-    false for null."""
+    """Returns, for each i, whether index[i] is an index into a list of count[i] values; false if
+    index[i] is null."""
     at = np.asarray(index.fill_null(-1))
     exists: np.ndarray = (at >= 0) & (at < count)
     return exists

@@ -1,4 +1,5 @@
-"""The segments of records as flat columns, and the media that they show."""
+"""The segments (texts, images, videos) of records as flat columns, and the media that the segments
+show."""
 
 from __future__ import annotations
 
@@ -50,8 +51,8 @@ class ShownMedia(NamedTuple):
 
 
 def shown_media(table: pa.Table, *kinds: str) -> ShownMedia:
-    """Returns the media that segments show, if they are of one of these kinds ("image",
-    "video")."""
+    """Returns the media of the given kinds ("image", "video") that the segments of each record
+    show."""
     row, index = shown_indices(table, *kinds)
     _, media = media_lists(table["media"])
     return ShownMedia(row_offsets(row, table.num_rows), media.take(pa.array(index)))

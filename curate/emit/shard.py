@@ -43,7 +43,8 @@ class Job(NamedTuple):
 
 
 class Quarantined(NamedTuple):
-    """A record that could not be written; `error` is the name of the error's class."""
+    """A record that could not be written: its id, source and origin (its place in the source), the
+    name of the error's class, and the error's message."""
 
     id: str
     source: str
@@ -60,7 +61,8 @@ class Batch(NamedTuple):
 
 
 class ShardCommit(BaseModel):
-    """The result of writing a shard. Converting it to JSON and back gives an equal value."""
+    """The result of writing shard `number`: its files, and the records that could not be written.
+    The value can be converted to JSON and back."""
 
     model_config = ConfigDict(frozen=True)
 

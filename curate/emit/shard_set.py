@@ -18,7 +18,8 @@ NAME = "shards.json"
 
 
 class ShardSet(BaseModel):
-    """All shards of one format, in order. Other files in the folder are not part of the data."""
+    """All shards of one format, in order. Other files in the folder of the shards are not part of
+    the data. `fingerprint` identifies the settings of the run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,7 +33,8 @@ class ShardSet(BaseModel):
 
 
 def save(folder: str, shards: ShardSet) -> FileEntry:
-    """Write the manifest. Raises ManifestError if a file is missing or has another size."""
+    """Write the manifest. Raises ManifestError if a file that it lists is missing or has another
+    size than it states."""
     for entry in [*(f for s in shards.shards for f in s.files), *shards.beside]:
         stated_file(folder, entry)
     content = shards.model_dump(mode="json", exclude={"shards": {"__all__": {"quarantined"}}})

@@ -51,7 +51,8 @@ def write(job: Job) -> ShardCommit:
 
 
 def _write_table(table: pa.Table, job: Job, sink: storage.Sink) -> dict[int, RowError]:
-    """Write the members of these rows; returns the errors of rows that were not written."""
+    """Write the tar members of each row of the table. Returns, by row number, the errors of rows
+    that were not written."""
     shown = shown_media(table, *MEDIA_KINDS)
     names, columns = Names.from_table(table, shown), _columns(table, job)
     faults: dict[int, RowError] = {}
@@ -71,8 +72,8 @@ def _write_table(table: pa.Table, job: Job, sink: storage.Sink) -> dict[int, Row
 
 
 def _tar_bytes(files: Iterator[tuple[str, bytes | memoryview]]) -> Iterator[bytes | memoryview]:
-    """Yields the bytes of tar members in few pieces: media are not copied, and all bytes between
-    two media are joined."""
+    """Yields the bytes of tar members in few pieces. The bytes of an image or video are one piece,
+    which is not copied; all bytes between two images or videos are joined into one piece."""
     between = b""
     for name, data in files:
         between += header(name, len(data))
@@ -128,7 +129,7 @@ def _columns(table: pa.Table, job: Job) -> pa.RecordBatch:
 
 def _parsed(meta: str | None) -> Any:
     """Returns a row's `meta` as JSON that is copied unchanged, so that long numbers are not
-    rounded; or as a string if it is not valid JSON."""
+    rounded. If `meta` is not valid JSON, returns it as a string."""
     if meta is None:
         return None
     try:

@@ -1,1 +1,2 @@
-"""Runs recipes: this package has the plan, the passes, and the two executors."""
+"""Runs recipes: plans the passes over the data that a recipe needs, and runs the passes in this
+process or on a Ray cluster."""

@@ -26,7 +26,7 @@ def actors_that_fit(nodes: list[dict[str, float]], resources: Resources) -> int:
         have = dict.fromkeys(_listed({name: node.get(name, 0) for name in needs}) for node in nodes)
         raise WorkerError(
             f"each worker of this step needs {_listed(needed)}, and no node of the cluster has "
-            f"that; the nodes have: {'; '.join(have)}",
+            f"so much; the nodes have: {'; '.join(have)}",
             "resources",
             "Use a cluster with a larger node, or lower the setting of the step that requests "
             "these resources. A Ray that curate starts on this machine has as many CPUs as "

@@ -1,9 +1,9 @@
-"""Checkpoints within a part that a costly step measures: its finished rows are saved every few
-seconds.
+"""Saves the rows that a costly step has measured every few seconds, so that an interrupted run
+continues there.
 
-Each part has its own folder of checkpoints. When the part is complete, its checkpoints are joined
-into its sidecar, whose bytes do not depend on where one checkpoint ended and the next began.
-"""
+The rows of one file of records (a part) have their own folder of checkpoints. When all rows are
+measured, the checkpoints are joined into one file, the sidecar of the part. Its bytes do not depend
+on where one checkpoint ended and the next began."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ BATCH_ROWS = 8192
 
 
 class Checkpoints:
-    """The checkpoints of one part: rows that a costly step has measured, saved before the part is
-    complete. `rows` is the number of rows that are saved.
+    """The checkpoints of one part (one file of records): rows that a costly step has measured,
+    saved before all rows of the part are measured. `rows` is the number of rows that are saved.
 
     `earlier_blobs` is the uri of the blobs (bytes that the step stored, such as images) of an
-    earlier attempt; new blobs are appended to a copy of this file.
-    """
+    earlier attempt; new blobs are appended to a copy of this file."""
 
     def __init__(
         self, folder: str, part: str, inputs_digest: str, schema: pa.Schema, earlier_blobs: str = ""
@@ -53,7 +52,8 @@ class Checkpoints:
         self._start()
 
     def add(self, table: pa.Table) -> None:
-        """Add the measures of one batch. If SECONDS have passed, commit a checkpoint."""
+        """Add the measures of one batch. If SECONDS have passed since the last checkpoint, save a
+        checkpoint."""
         self._tables.append(table.select(self._schema.names).cast(self._schema))
         if time.monotonic() - self._started >= SECONDS:
             self._commit()
@@ -72,7 +72,7 @@ class Checkpoints:
         found = sum(commit.rows for commit in self._commits)
         if found != rows:
             raise ManifestError(
-                f"the checkpoints of the part have {found} rows, but the part has {rows}", uri
+                f"the checkpoints have {found} rows in total, but {rows} rows were measured", uri
             )
         with parts.writing(uri, self._schema) as sidecar:
             for table in _in_batches(self._joined(), self._schema):
@@ -80,7 +80,7 @@ class Checkpoints:
         return [sidecar.entry, *self._join_blobs()]
 
     def delete(self) -> None:
-        """Delete the checkpoints. Call this after the part is committed."""
+        """Delete the checkpoints. Call this only after the joined files are saved."""
         storage.delete_folder(self._place)
 
     def close(self) -> None:
@@ -119,8 +119,8 @@ class Checkpoints:
         self._tables = []
 
     def _committed(self) -> list[Commit]:
-        """The checkpoints that an interrupted run saved, in order, up to the first checkpoint that
-        is missing or changed. Later checkpoints are not used."""
+        """The checkpoints that an interrupted run saved, in order. If a checkpoint is missing or
+        damaged, or was made from other inputs, this checkpoint and all later ones are left out."""
         found: list[Commit] = []
         while True:
             commit = manifest.load_commit(storage.join(self._place, f"{len(found):05d}.json"))
@@ -149,7 +149,7 @@ class Checkpoints:
 
 
 def _in_batches(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of BATCH_ROWS rows; the last table may be smaller."""
+    """Yield the rows of all tables in tables of BATCH_ROWS rows; the last table may be smaller."""
     waiting, rows = [schema.empty_table()], 0
     for table in tables:
         waiting.append(table)

@@ -1,5 +1,5 @@
-"""Checks that the files of parts exist and have the digests that the commits state. A commit is the
-JSON file that is written last for a part, and lists the part's files."""
+"""Checks that the files of a pass exist and have the digests that the commits state. A commit is a
+JSON file that lists the files made from one part of the data; it is written after these files."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ disk needs seconds for less."""
 
 
 class Damage(NamedTuple):
-    """A file that is missing, or whose size or digest is not the one in its commit: the part, the
-    file's entry and path, and the fault."""
+    """A file that is missing, or whose size or digest is not the one that its commit (a list of
+    files and digests) states. `part` is the name of the commit, `entry` what the commit states
+    about the file, `place` the path of the file, and `fault` describes what is wrong."""
 
     part: str
     entry: FileEntry
@@ -34,14 +35,14 @@ class Damage(NamedTuple):
 
     @property
     def was_read(self) -> bool:
-        """Whether the damaged file exists. If so, later passes may have read its wrong bytes and
-        made parts from them; a missing file was not read."""
+        """Whether the damaged file exists. If it exists, later passes may have read its wrong bytes
+        and may have written wrong results. A missing file cannot have been read."""
         return self.fault != MISSING
 
 
 def damage(folder: str, commits: Iterable[Commit], executor: Executor) -> list[Damage]:
-    """Read all files that these commits list, and return the files that differ from their entries
-    in the commits."""
+    """Read all files that the commits list, and return the files that are missing, or whose size or
+    digest is not the one that the commit states."""
     known = list(commits)
     check = _Check(folder)
     if sum(file.size_bytes for commit in known for file in commit.files) > ON_WORKERS_BYTES:
@@ -52,14 +53,14 @@ def damage(folder: str, commits: Iterable[Commit], executor: Executor) -> list[D
 
 
 def unchanged(folder: str, commit: Commit) -> bool:
-    """Whether all files of a commit exist and have the digests recorded in it."""
+    """Whether all files that a commit lists exist and have the digests that the commit states."""
     return not any(_faults(folder, commit))
 
 
 @dataclass(frozen=True)
 class _Check:
-    """Compares the files that a commit lists with their entries in the commit, in a thread or on a
-    worker. Returns the files that differ. `folder` has the files."""
+    """Reads the files that a commit lists, in `folder`, and returns the files that are missing, or
+    whose size or digest is not the one that the commit states. Runs in a thread or on a worker."""
 
     folder: str
 

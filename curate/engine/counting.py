@@ -59,7 +59,7 @@ class CountedRead:
             yield found
 
     def _limited(self, batches: Iterator[ReadBatch]) -> Iterator[ReadBatch]:
-        """Yield the batches. Raises TimeLimitError if one takes longer than the limit."""
+        """Yield the batches. Raises TimeLimitError if the reader takes too long for a batch."""
         limit = time_limit.current()
         for number in itertools.count():
             work = partial(next, batches, None)
@@ -108,9 +108,9 @@ class CountedRead:
         self._evidence.add(batch.evidence)
 
     def _failure(self, error: FileError | TimeLimitError | None) -> Failure | None:
-        """Returns a Failure for the units (lines, rows, ...) of the split that the reader did not
-        report; None if it reported all. `error` is the error that ended the reading, or None; it
-        becomes a Failure too, with the units that were not reported."""
+        """Returns a Failure that counts the units (lines, rows, ...) of the split that the reader
+        did not report. Its message is `error`, the error that ended the reading, if there was one.
+        Returns None if there was no error and all units were reported."""
         missing = self._missing()
         if error is None and not missing:
             return None

@@ -1,5 +1,5 @@
-"""Counts the files of a source: either by listing them now, or from the commits (lists of files and
-counts) that were written when the source was read."""
+"""Counts the files of a source: either by listing the files now, or from the commits (lists of
+files and counts) that were written when the source was read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from manifests.run.manifest import Commit
 
 def listed(source: str, found: SourceFiles) -> Counted:
     """Return the numbers of files that a source has now: files to read, files that cannot be read,
-    and, for each kind such as `.md`, files that are left aside. `found` is what the path of the
-    source finds."""
+    and files that are skipped without an error, by suffix such as `.md`. `found` has the files that
+    were found at the path of the source."""
     return Counted(
         source=source,
         unit=FILES,
@@ -30,9 +30,9 @@ def with_files(
 ) -> list[Counted]:
     """Return the counts of a source: of its files, then of the units (lines, rows, ...) in them.
 
-    `left_aside` has, for each kind of file, the number of files that are left aside: `{".md": 1}`.
-    A file counts as failed if some of its units failed and none of them became a record.
-    """
+    `left_aside` has, for each suffix, the number of files that are skipped without an error:
+    `{".md": 1}`. A file counts as failed if some of its units failed and none of them became a
+    record."""
     aside = sum(left_aside.values())
     files = [Counted(source=source, unit=FILES, found=aside, left_aside=dict(left_aside))]
     by_file: dict[str, list[Counted]] = defaultdict(list)

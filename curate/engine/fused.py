@@ -57,10 +57,9 @@ class FusedSteps(NamedTuple):
         """Runs all steps on each batch. Yields the rows that remain after the last step, and the
         result of each step.
 
-        `options` say where media are found. `blobs` is the file for bytes that steps store. If
-        `remove` is false, no row is removed, so each step also measures the rows that an earlier
-        step would drop.
-        """
+        `options` say where media are found. `blobs` stores bytes for the steps. If `remove` is
+        false, no row is removed, so each step also measures the rows that an earlier step would
+        drop."""
         schema = self.schema
         dropped_as = dropped_schema(schema)
         with contextlib.closing(options.open(self.images)) as media:
@@ -79,8 +78,8 @@ class FusedSteps(NamedTuple):
 
 
 def joint_images(steps: list[PlannedStep]) -> Images | None:
-    """The decoding size that suits every step: full size if any step needs it, else the largest
-    size."""
+    """The size at which images are decoded for all of these steps: full size if any step needs full
+    size, otherwise the largest size that a step needs. None if no step uses images."""
     wanted = [images for planned in steps if (images := planned.step.images()) is not None]
     if not wanted:
         return None
@@ -89,7 +88,8 @@ def joint_images(steps: list[PlannedStep]) -> Images | None:
 
 
 def joint_batch_rows(steps: list[PlannedStep]) -> int:
-    """The number of rows in a batch that suits every step."""
+    """The number of rows in a batch for all of these steps: the smallest number that a step asks
+    for, but not more than our own limit."""
     wanted = [rows for planned in steps if (rows := planned.step.batch_rows()) is not None]
     if min(wanted, default=1) < 1:
         names = ", ".join(planned.name for planned in steps)

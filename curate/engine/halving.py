@@ -21,8 +21,8 @@ choice)."""
 
 
 class RaisedRows:
-    """Counts the rows on which a step raised an error. The count starts again with each part for a
-    costly step, and with each batch for any other step."""
+    """Counts the rows on which a step raised an error. A costly step has one count for each file of
+    records that it measures; any other step has one count for each batch."""
 
     count = 0
 
@@ -36,11 +36,10 @@ def halving(
 ) -> list[T]:
     """Calls `call(start, rows)` on blocks of rows of the batch, and returns the results in order.
 
-    If nothing raises, the whole batch is one block. A block on which `call` raises is halved
-    repeatedly, until the failing block is a single row; its result is `failed(row, error)`. A block
-    that takes longer than the limit on CPU time is cut into smaller blocks too. `raised` counts the
-    failing rows.
-    """
+    If nothing raises, the whole batch is one block. If `call` raises on a block, the block is
+    halved repeatedly, until the block that fails is a single row; the result for this row is
+    `failed(row, error)`. A block that takes longer than the limit on CPU time is cut into smaller
+    blocks too. `raised` counts the rows that fail."""
     results: list[T] = []
     limit = time_limit.current()
     waiting = limit.blocks(planned.name, 0, batch.num_rows)

@@ -1,5 +1,5 @@
-"""Notes on disk of the rows that a process works on. If the process is ended because it hangs, the
-process that repeats the work reads from them which rows were the last."""
+"""Keeps a note on disk which rows a process is working on. If the process hangs and is ended, the
+process that repeats the work reads from the note on which rows the first process hung."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ because it hung."""
 
 
 class Block(NamedTuple):
-    """Rows of a part that a step processes in one call: `rows` rows, from the row number `start`.
-    For a reader, `start` is the number of the batch, and `rows` is 0."""
+    """Rows that a step processes in one call: `rows` rows, from the row number `start` in the file
+    of records. For a reader, `start` is the number of the batch, and `rows` is 0."""
 
     step: str
     start: int
@@ -32,12 +32,12 @@ class Block(NamedTuple):
 
 
 class Note:
-    """The file that names, in its first bytes, the rows that the process works on.
+    """A file whose first bytes name the rows that the process is working on.
 
-    It is mapped into memory, so its content is kept when the process is ended. At SIGPROF,
-    faulthandler adds the traceback of each thread, which shows that the timer ended the process,
-    and then the signal ends it. `attempt` identifies the inputs of the part and the limit.
-    """
+    The file is mapped into memory, so its content is kept when the process is ended. When a hanging
+    process gets the signal SIGPROF from its timer, faulthandler appends the traceback of each
+    thread to the file, and then the signal ends the process. So a file with a traceback shows that
+    the process hung. `attempt` identifies the inputs of the work and the time limit."""
 
     def __init__(self, place: str, attempt: str) -> None:
         self._place, self._attempt = place, attempt
@@ -60,14 +60,14 @@ class Note:
         self._file.close()
 
     def forget(self) -> None:
-        """Delete the notes about a part, because the part is complete."""
+        """Delete the note and the list of earlier notes, because the work is complete."""
         storage.delete(self._place)
         storage.delete(self._place + _LIST)
 
 
 def place_of(folder: str, part: str) -> str:
-    """Returns the path of the note about a part: in the folder of the part, or on the disk of this
-    machine if that folder is on object storage."""
+    """Returns the path of the note about the work on `part`: in `folder`, or on the disk of this
+    machine if `folder` is on object storage."""
     if not storage.is_remote(folder):
         return storage.join(folder, f".{part}.work")
     name = fingerprint([folder, part])
@@ -75,11 +75,11 @@ def place_of(folder: str, part: str) -> str:
 
 
 def read_notes(place: str, attempt: str) -> set[Block]:
-    """Returns the blocks of rows on which earlier attempts at a part hung, so that the process was
-    ended. `place` is the path of the part's note.
+    """Returns the blocks of rows on which earlier attempts at the same work hung. `place` is the
+    path of the note.
 
-    Notes of attempts with another name than `attempt` are left out: their inputs or limits differ.
-    """
+    Only notes of attempts with the name `attempt` are used, because other attempts had other inputs
+    or another time limit."""
     listed: list[Any] = []
     if storage.size_and_stamp(place + _LIST):
         listed = json.loads(storage.read_bytes(place + _LIST))

@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Inline:
-    """An executor that runs the work on one item after another, in order, in this process."""
+    """An executor that processes one item after another, in order, in this process."""
 
     name = "inline"
     workers = 1

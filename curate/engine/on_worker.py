@@ -1,4 +1,5 @@
-"""What runs in the processes of Ray: a task, and an actor that holds opened work."""
+"""The code that runs in the processes of Ray: functions for tasks, and an actor that loads what it
+needs, such as a model, once and then processes many items."""
 
 from __future__ import annotations
 
@@ -14,25 +15,27 @@ R = TypeVar("R")
 
 
 def run_item(work: Callable[[T], R], item: T) -> R:
-    """Process an item with work that need not be opened."""
+    """Process an item with a function that needs no setup."""
     with time_limit.supervised():
         return work(item)
 
 
 class Holder:
-    """The state of an actor: the work that it opened for its first item."""
+    """An actor that processes items with `work`. It opens `work` (for example, loads a model) for
+    its first item, and keeps it open."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._call: Callable[[Any], Any] | None = None
 
     def call(self, work: Opened[Any, Any], item: Any) -> Any:
-        """Process an item. The first call opens the work, so an error of opening is raised here."""
+        """Process an item. The first call opens `work`, so it raises the error if `work` cannot be
+        opened."""
         if self._call is None:
             self._call = self._stack.enter_context(work.open())
         with time_limit.supervised():
             return self._call(item)
 
     def close(self) -> None:
-        """Close the work, if it was opened."""
+        """Close the work, if it was opened for an item."""
         self._stack.close()

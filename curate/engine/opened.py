@@ -16,7 +16,8 @@ from manifests.step import Blobs, Context, Part, Resources, Worker
 
 
 class OpenedSteps(NamedTuple):
-    """The loaded model of each step in this process, by step name, and the seed of the recipe."""
+    """The models that this process has loaded, by the name of their step, and the seed of the
+    recipe."""
 
     models: dict[str, Any]
     seed: int
@@ -24,7 +25,8 @@ class OpenedSteps(NamedTuple):
     def context(
         self, planned: PlannedStep, media: Media, blobs: Blobs, part: Part | None = None
     ) -> Context:
-        """The context that one step receives for the batches of a part."""
+        """Returns the context that is passed to the methods of one step. `blobs` stores bytes for
+        the step, and `part` is the file of records that is processed."""
         own = blobs if planned.step.stores_bytes else partial(_refuse, planned)
         return Context(media, own, planned.seed(self.seed), self.models.get(planned.name), part)
 

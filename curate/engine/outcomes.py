@@ -1,4 +1,5 @@
-"""Applies the result of a step to a batch: adds columns, removes rows, and counts every row."""
+"""Applies the result of a step to a batch: adds columns, removes rows, and counts what became of
+every row."""
 
 from __future__ import annotations
 
@@ -47,8 +48,8 @@ class StepResult(NamedTuple):
     """The rows of a batch after a step has run.
 
     `annotated` has all rows, with the columns that the step adds. `kept`, `dropped` and
-    `quarantined` divide these rows by what the step decided, and `account` has the numbers of rows.
-    """
+    `quarantined` have the rows that the step kept, dropped and quarantined, and `account` has the
+    numbers of these rows."""
 
     annotated: pa.Table
     kept: pa.Table
@@ -58,8 +59,8 @@ class StepResult(NamedTuple):
 
 
 def dropped_schema(part: pa.Schema) -> pa.Schema:
-    """The columns of a dropped row: its id, source and origin, the step that dropped it, the
-    reason, and all measures so far. `part` has the columns of a row that stays."""
+    """Returns the columns of a dropped row: its id, source and origin, the step that dropped it,
+    the reason, and all measures so far. `part` has the columns of a row that is kept."""
     measures = [field for field in part if "." in field.name]
     return pa.schema([*ID_COLUMNS, ("step", pa.string()), ("reason", pa.string()), *measures])
 
@@ -104,9 +105,9 @@ def apply_answer(
 def expand(answer: Answer, mask: np.ndarray, batch: pa.Table) -> Answer:
     """Expand a step's result for the rows selected by `mask` to all rows of the batch.
 
-    The other rows get nulls, except that a column that the step rewrites keeps their old values:
-    drop ["short"] with mask [False, True] -> drop [None, "short"].
-    """
+    The rows that are not selected get nulls, except in a column that the step rewrites, where they
+    keep their old values. For example, drop ["short"] with mask [False, True] -> drop [None,
+    "short"]."""
     at = pa.array(np.cumsum(mask) - 1, mask=~mask)
 
     def expanded(name: str, column: pa.Array) -> pa.Array:
@@ -125,8 +126,8 @@ def counts(values: pa.Array | pa.ChunkedArray) -> dict[str, int]:
 
 
 def dropped_rows(name: str, rows: pa.Table, reasons: pa.Array, schema: pa.Schema) -> pa.Table:
-    """Convert dropped rows to the schema of dropped rows in a pass. `name` is the step that dropped
-    them, and `reasons` are their drop reasons. Measures of later steps are null."""
+    """Convert dropped rows to the schema of all dropped rows in a pass. `name` is the step that
+    dropped the rows, and `reasons` are their drop reasons. The measures of later steps are null."""
     given = {"step": pa.repeat(name, rows.num_rows), "reason": reasons}
     columns = [
         given[f.name] if f.name in given
@@ -138,7 +139,7 @@ def dropped_rows(name: str, rows: pa.Table, reasons: pa.Array, schema: pa.Schema
 
 
 def failed_rows(name: str, rows: pa.Table, errors: pa.Table) -> pa.Table:
-    """Convert rows on which the step `name` failed to rows of the quarantine. `errors` has the
+    """Convert rows on which the step `name` failed to entries of the quarantine. `errors` has the
     error of each row."""
     return quarantine_rows(
         rows["id"],
@@ -161,9 +162,9 @@ def quarantine_rows(
     later: pa.Array | pa.ChunkedArray | None = None,
     counts_as: list[int] | None = None,
 ) -> pa.Table:
-    """Build rows of the quarantine. `errors` are names of error classes. `later` is true for a
-    transient error (default: false). `counts_as` has the number of rows that each entry stands for
-    (default: 1)."""
+    """Build the entries of quarantined rows. `errors` are names of error classes. `later` is true
+    for an error whose cause may be gone later, such as a server that did not answer (default:
+    false). `counts_as` has the number of rows that each entry stands for (default: 1)."""
     rows = len(errors)
     if later is None:
         later = pa.repeat(False, rows)

@@ -120,8 +120,8 @@ def test_the_loader_reads_the_content_of_the_records(tmp_path: Path) -> None:
         ([text("see"), medium(0)], ("an assistant turn contains images, which only user turns "
                                    "may contain")),
         ([text("be brief", "system"), text("hi", "user"), text("hi", "assistant")],
-         ("the record has a turn of the role system, which Qwen's loader would read as the "
-         "assistant's")),
+         ("the record has a turn of the role system, which Qwen's loader would read as a "
+         "turn of the assistant")),
         ([text(None)], "the record has neither text nor media"),
     ],
 )  # fmt: skip

@@ -135,7 +135,7 @@ def test_quarantined_inputs_cannot_be_drawn(base: Path, capsys: Capture) -> None
 
 def test_an_unknown_record_is_an_error(base: Path, capsys: Capture) -> None:
     code, _, err = answer(base, capsys, "nothing-like-it")
-    assert (code, "no record 'nothing-like-it'" in err) == (FAILED, True)
+    assert (code, "has the id or origin 'nothing-like-it'" in err) == (FAILED, True)
 
 
 def test_a_missing_image_is_reported_and_the_others_are_drawn(

@@ -144,8 +144,8 @@ class Counting(ReshapeStep):
     def _countable(self, objects: Objects, unknown: pa.Array, records: int) -> ObjectsByName:
         """Groups the objects of each record by label. A label is left out if its objects cannot be
         counted: one of them is a group of unknown number, or the label is only partly annotated.
-        `unknown` has a reason or null for each record: a record with a reason gets no labels at
-        all."""
+        `unknown` has, for each record, a reason why nothing in the record can be counted, or null;
+        a record with a reason gets no labels at all."""
         labels = objects.field("label").to_pylist()
         unknown_number = (*self.group_attributes, record.PARTIAL)
         single = ~record.with_true(objects.field("attributes"), unknown_number)

@@ -1,4 +1,4 @@
-"""The one image of each record that its questions and answers are about."""
+"""Finds, for each record, the one image that its questions and answers are about."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from manifests.step import reasons
 
 
 class GroundedImages(NamedTuple):
-    """For each record of a batch: the index and the size of the one image that its questions are
-    about, or the reason to drop a record that has no such image."""
+    """The image that the questions about each record of a batch refer to. `media` has the index of
+    the image within the record's media, `sizes` its width and height, and `drop` the reason to drop
+    a record that has no such image."""
 
     media: np.ndarray
     """(records,) int64: index of the image within its record's media; -1 if there is none."""
@@ -53,6 +54,7 @@ def grounded_images(batch: pa.Table, objects: Objects) -> GroundedImages:
 
 
 def incomplete(batch: pa.Table) -> pa.Array:
-    """Returns (records,) string: the drop reason of a record that lost a part when it was read;
-    null for other records. Questions about all objects cannot be answered from such a record."""
+    """Returns (records,) string: the drop reason of a record that lost an annotation or another
+    part of its content when it was read; null for other records. Questions about all objects of
+    such a record cannot be answered."""
     return reasons(batch.num_rows, (lost_parts(batch["meta"]), INCOMPLETE))

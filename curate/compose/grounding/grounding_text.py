@@ -195,8 +195,8 @@ class GroundingText(RowStep):
     def _no_question(
         self, objects: Objects, rendered: RenderedObjects, groups: ObjectsByName
     ) -> pa.Array:
-        """Returns (records,) string: the reason why a record can have no question; null for other
-        records."""
+        """Returns (records,) string: the reason why a record can have no question, because it has
+        no objects, or none of its objects has coordinates or a name. Null for other records."""
         records = len(groups)
         has_objects = np.bincount(objects.rows, minlength=records) > 0
         complete = np.bincount(objects.rows[rendered.complete], minlength=records) > 0
@@ -264,10 +264,11 @@ class GroundingText(RowStep):
     def _questions(
         self, prepared: _Prepared, row: int, choices: RandomChoices
     ) -> Iterator[_Question]:
-        """Yields the questions of a record, each with the objects in its answer. A question is the
-        text of the names to ask for. A record without objects has no names: it gets one question
-        that asks for every object (None), with an empty answer. Records with objects but without
-        names do not come here, because they are dropped."""
+        """Yields the questions of a record, each with the objects in its answer. A question is
+        given by the text of the names that it asks for, such as "cat, dog". A record without
+        objects has no names: it gets one question that asks for every object (given by None), with
+        an empty answer. Records with objects but without names do not come here, because they are
+        dropped."""
         group, labels = prepared.groups[row], prepared.labels
         if not group:
             yield None, []

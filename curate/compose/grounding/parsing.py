@@ -15,6 +15,7 @@ from curate.compose.grounding.tags import FIX, points_at, tag_at
 from manifests.errors import RowError
 from manifests.geometry.space import UNITS, Space, boxes_to_units, points_to_units
 
+_KEYS = ", ".join(JSON_KEYS.values())
 _JSON_KEY = re.compile("|".join(JSON_KEYS.values()))
 _MARKUP = re.compile(
     rf"{_JSON_KEY.pattern}|</?(?:box|quad)>|<\|box_(?:start|end)\|>|<points?\s", re.IGNORECASE
@@ -86,9 +87,8 @@ def objects_to_units(
     """Returns the objects, with their boxes and points converted from the coordinates of `space` to
     [0,1000].
 
-    `size` is the width and height of the image in pixels, as shown. Raises RowError for a
-    coordinate outside the image.
-    """
+    `size` is the width and height of the image in pixels, after its Exif rotation. Raises RowError
+    for a coordinate outside the image."""
     sizes = np.array([size], np.float64)
     out = []
     for one in objects:
@@ -114,13 +114,12 @@ def outside_image_error(numbers: Sequence[float], space: Space) -> str:
 
 
 def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject], int]:
-    """Returns the objects of the JSON value at index `start` of the text, and the index where this
-    value ends.
+    """Returns the objects of the JSON value that starts at index `start` of the text, and the index
+    where this value ends.
 
-    If the text at `start` is not JSON, returns no objects and `start` + 1. But if a key such as
-    `bbox_2d` follows after `start`, the text is broken JSON, and RowError is raised. `last_key` is
-    the index of the last such key in the text.
-    """
+    If the text at `start` is not JSON, there are two cases. If a key such as `bbox_2d` follows
+    after `start`, the text is broken JSON, and RowError is raised. Otherwise, returns no objects
+    and `start` + 1. `last_key` is the index of the last such key in the text."""
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
@@ -163,12 +162,18 @@ def _objects(value: Any, text: str) -> list[ParsedObject]:
     if not any(is_object):
         if _JSON_KEY.search(text):
             raise RowError(
-                f"{text!r:.80} mentions boxes or points, but is not a list of objects.", fix=FIX
+                f"{text!r:.80} is neither a JSON object with one of the keys {_KEYS}, nor a list "
+                "of such objects.",
+                fix=FIX,
             )
         return []
     for item, known in zip(items, is_object, strict=True):
         if not known:
-            raise RowError(f"the item {item!r:.80} in a list of objects is not an object.", fix=FIX)
+            raise RowError(
+                f"the list has the item {item!r:.80}, which is not a JSON object with one of the "
+                f"keys {_KEYS}.",
+                fix=FIX,
+            )
     return [_object(item) for item in items]
 
 

@@ -1,4 +1,5 @@
-"""The objects of a batch prepared for answers: numbers rounded, objects ordered and grouped."""
+"""Prepares the objects of a batch for the text of answers: rounds their numbers, orders them, and
+groups them by name."""
 
 from __future__ import annotations
 
@@ -44,7 +45,10 @@ Order = Annotated[
 
 
 class RenderOptions(NamedTuple):
-    """The options for rendering and ordering objects."""
+    """The options for the text of objects: `style` and `geometry` decide how and what is written,
+    `max_coordinate` is the largest coordinate in thousandths of the image, `order` is the order of
+    the objects, `resize` has the settings of `smart_resize` for coordinates in pixels, and `angles`
+    is the convention for the angles of 3D boxes."""
 
     style: Style = "qwen3"
     geometry: Geometry = "boxes"
@@ -56,19 +60,19 @@ class RenderOptions(NamedTuple):
 
 class RenderedObjects(NamedTuple):
     """The n objects of a batch, with the numbers and the order that they have in the text of
-    answers."""
+    answers.
+
+    `numbers` has the rounded numbers of each object. `complete`, (n,) bool, is false for an object
+    without a finite box (or point, or 3D box); its numbers are undefined. `order`, (n,) int64, has
+    the indices of the objects in the order of answers, record by record, and `rank` has the
+    position of each object in `order`. `error`, (records,) string, is the reason why the objects of
+    a record cannot be rendered, or null."""
 
     numbers: list[list[Number]]
-    """The rounded numbers of each object; undefined if `complete` is false for the object."""
     complete: np.ndarray
-    """(n,) bool: the object has a finite box (or point, or 3D box)."""
     order: np.ndarray
-    """(n,) int64: indices of the objects, in the order of answers, record by record."""
     rank: list[int]
-    """The position of each object in `order`."""
     error: pa.Array
-    """(records,) string: the reason why the objects of a record cannot be rendered; null if they
-    can."""
 
     def answer_objects(self, labelled: Iterable[tuple[int, str | None]]) -> list[AnswerObject]:
         """Returns the objects of an answer. Each pair in `labelled` is the index of an object and
@@ -147,10 +151,9 @@ def group_by_name(
     """Groups the objects of each record by name (a label or an expression).
 
     `names` has the name of each object, and `order` the indices of all objects in the order of
-    answers. `complete`: (n,) bool. A name is left out if any of its objects is not complete,
-    because an answer must contain all objects with its name. Objects without a name are left out
-    too.
-    """
+    answers. `complete`, (n,) bool, is true for each object that can be in an answer. A name is left
+    out if one of its objects is not complete, because an answer must contain all objects with its
+    name. Objects without a name are left out too."""
     groups: ObjectsByName = [{} for _ in range(records)]
     rows, is_complete = objects.rows.tolist(), complete.tolist()
     incomplete: list[tuple[int, str]] = []

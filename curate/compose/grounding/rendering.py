@@ -72,9 +72,8 @@ def to_resized_pixels(
     """Converts (n, k) coordinates x y x y ... in [0,1000] to (n, k) int64 pixels after
     `smart_resize`.
 
-    `sizes` (n, 2) are widths and heights as shown. Pixels are rounded, and then limited to 0
-    .. side - 1 (published: process_bbox.ipynb).
-    """
+    `sizes` (n, 2) are the widths and heights of the images after their Exif rotation. Pixels are
+    rounded, and then limited to 0 .. side - 1 (published: process_bbox.ipynb)."""
     resized = np.tile(smart_resize(sizes, how), units.shape[1] // 2)
     scaled = np.rint(units * resized / UNITS)
     rounded: np.ndarray = np.clip(scaled, 0, resized - 1).astype(np.int64)

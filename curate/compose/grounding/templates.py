@@ -45,13 +45,12 @@ Placeholder = Literal["labels", "expression"]
 
 class Template(NamedTuple):
     """A question with a placeholder, {labels} or {expression}, for the name that is asked for.
+    `published` says where the question was published; it is "" for our own questions.
 
-    `Template("Find {labels}.").fill("cat, dog") -> "Find cat, dog."`
-    """
+    `Template("Find {labels}.").fill("cat, dog") -> "Find cat, dog."`"""
 
     text: str
     published: str = ""
-    """Where the template is published; "" for our own templates."""
 
     def fill(self, name: str) -> str:
         return _PLACEHOLDER.sub(lambda _: name, self.text)

@@ -1,4 +1,4 @@
-"""Questions and answers about an image, as the content of its record."""
+"""Builds the content of a record from questions and answers about an image."""
 
 from __future__ import annotations
 

@@ -174,9 +174,9 @@ def test_records_keep_their_order_and_their_own_objects(tmp_path: Path) -> None:
         ('[{"point_2d": [true, 2]}]', "not 2 numbers"),
         (
             '[{"bbox_2d": [1, 2, 3, 4]}, 5]',
-            "the item 5 in a list of objects is not an object",
+            "the list has the item 5, which is not a JSON object with one of the keys",
         ),
-        ('{"found": [{"bbox_2d": [1, 2, 3, 4]}]}', "not a list of objects"),
+        ('{"found": [{"bbox_2d": [1, 2, 3, 4]}]}', "neither a JSON object with one of the keys"),
         ("bbox_2d: 1 2 3 4", "no object can be read"),
         ("<ref>a</ref><box>(1,2),(3,4)", "cut off or not known"),
         ("<box>(1,2,3,4)</box>", "not a box"),

@@ -49,9 +49,9 @@ class FileError(InputError):
 
 
 class CountError(InputError):
-    """A reader did not account for every line, row or member of a file: each of them must be in a
-    record, in a failure, or counted as not used. Lines, rows and members that are missing are
-    counted as quarantined."""
+    """A reader did not account for every line, row or archive member of a file. The reader must put
+    each of them into a record, report it as a failure, or count it as not used. A line, row or
+    member that the reader did not account for is counted as quarantined."""
 
 
 class RowError(CurateError):
@@ -82,8 +82,8 @@ class StorageError(CurateError):
 
 
 class ManifestError(CurateError):
-    """A manifest (a JSON file that lists the files of a run) is missing or broken, or its files are
-    not as it states."""
+    """A manifest (a JSON file that lists the files of a run) is missing or broken, or a file
+    differs from what the manifest states about it."""
 
 
 class LockError(CurateError):
@@ -111,8 +111,8 @@ def _without_addresses(text: str) -> str:
 def foreign_message(error: BaseException) -> str:
     """Returns the message of any exception, the same in every run and on every machine.
 
-    It has no memory address, and only the last name of an absolute path: `[Errno 13] Permission
-    denied: '/tmp/a8f/x.jpg'` becomes `[Errno 13] Permission denied: 'x.jpg'`.
+    Memory addresses are removed, and an absolute path is shortened to its last name: `[Errno 13]
+    Permission denied: '/tmp/a8f/x.jpg'` becomes `[Errno 13] Permission denied: 'x.jpg'`.
     """
     text = str(error)
     for path in (getattr(error, "filename", None), getattr(error, "filename2", None)):

@@ -68,13 +68,14 @@ def from_radians(radians: np.ndarray, angles: Angles) -> np.ndarray:
 
 def boxes_to_record(boxes: np.ndarray, angles: Angles) -> np.ndarray:
     """Returns (n, 9) 3D boxes as a record stores them (`box3d`, angles in radians), from (n, 9)
-    boxes whose last three numbers are angles in the convention `angles`."""
+    boxes whose last three numbers are the angles in the convention `angles`."""
     given = np.asarray(boxes, np.float64).reshape(-1, 9)
     return np.concatenate([given[:, :6], to_radians(given[:, 6:], angles)], axis=1)
 
 
 def boxes_from_record(boxes: np.ndarray, angles: Angles) -> np.ndarray:
-    """Returns (n, 9) 3D boxes whose last three numbers are angles in the convention `angles`, not
-    rounded, from (n, 9) boxes as a record stores them (`box3d`, angles in radians)."""
+    """Returns (n, 9) 3D boxes, from (n, 9) boxes as a record stores them (`box3d`, angles in
+    radians). The last three numbers of a returned box are its angles in the convention `angles`,
+    not rounded."""
     given = np.asarray(boxes, np.float64).reshape(-1, 9)
     return np.concatenate([given[:, :6], from_radians(given[:, 6:], angles)], axis=1)

@@ -24,8 +24,8 @@ section on virtual depth; VIRTUAL_FOCAL and MIN_SIZE_TEST of Cube R-CNN)."""
 
 
 class ImageCameras(NamedTuple):
-    """The cameras and sizes of all images and videos of a batch, one row for each; unknown values
-    are nan."""
+    """The cameras (fx fy cx cy) and the sizes (width, height) of all images and videos of a batch,
+    one row for each image or video; unknown values are nan."""
 
     cameras: np.ndarray
     """(media, 4): fx fy cx cy."""
@@ -53,8 +53,9 @@ def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
 
 
 def assumed_cameras(sizes: np.ndarray, degrees: float = FIELD_OF_VIEW) -> np.ndarray:
-    """Returns (n, 4) cameras for (n, 2) image sizes. The field of view is `degrees`, horizontally
-    and vertically, and the principal point is the centre of the image.
+    """Returns (n, 4) cameras for (n, 2) image sizes. It is assumed that the field of view is
+    `degrees`, both horizontally and vertically, and that the principal point is the centre of the
+    image.
 
     `assumed_cameras([[640, 480]], 90) -> [[320, 240, 320, 240]]`
     """
@@ -113,10 +114,11 @@ def scale_focal_lengths(cameras: np.ndarray, scale: np.ndarray) -> np.ndarray:
 def with_cameras(
     media: pa.Array | pa.ChunkedArray, cameras: np.ndarray, **fields: pa.Array
 ) -> pa.Array:
-    """Returns the column `media` with the new `cameras`, (media, 4), and with other fields of its
-    structs replaced by `fields`, which have one value for each image or video.
+    """Returns the column `media` with new cameras: (n, 4), one row for each image or video of the
+    column. If the new camera contains a nan, the image or video keeps its old camera.
 
-    If a new camera contains a nan, the medium keeps its old camera.
+    Each of the `fields` is a struct field of the media, such as `width`, and has one new value for
+    each image or video.
     """
     offsets, flat = media_lists(media)
     old = pc.struct_field(flat, "camera")

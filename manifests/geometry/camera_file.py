@@ -25,11 +25,11 @@ does not contain them."""
 
 
 def read_cameras(path: str) -> CamerasByName:
-    """Returns all cameras of a file. Raises InputError if the file has another form than this
-    example:
+    """Returns the camera of each image in a JSON file:
 
-    `{"a.jpg": {"fx": 500, "fy": 500, "cx": 320, "cy": 240}}` becomes
-    `{"a.jpg": (500, 500, 320, 240, nan, nan)}`.
+    `{"a.jpg": {"fx": 500, "fy": 500, "cx": 320, "cy": 240}}` becomes `{"a.jpg": (500, 500, 320,
+    240, nan, nan)}`. The last two numbers are the width and height of the image, which the file may
+    leave out. Raises InputError if the file has another form.
     """
     return _read(path, storage.size_and_stamp(path))
 
@@ -48,10 +48,10 @@ def _read(path: str, stamp: object) -> CamerasByName:
 
 
 def cameras_by_uri(uris: Sequence[str], cameras: CamerasByName) -> np.ndarray:
-    """Returns (n, 6) float64 fx fy cx cy width height of images; nan for an image that is not in
-    the file.
+    """Returns (n, 6) float64: fx fy cx cy width height of each image; nan if `cameras` does not
+    have the image.
 
-    An image is looked up by its whole uri, then by the last part of the uri.
+    An image is looked up by its whole uri, then by the last component of the uri.
     """
     missing = (np.nan,) * 6
     found = [cameras.get(uri) or cameras.get(storage.base_name(uri), missing) for uri in uris]

@@ -41,9 +41,9 @@ def euler_from_matrix(matrices: np.ndarray) -> np.ndarray:
     """Returns (n, 3) float64 roll, pitch, yaw in radians, from (n, 3, 3) rotation matrices.
 
     Roll and yaw are in (-pi, pi], pitch is in [-pi/2, pi/2]. At a pitch of a quarter turn (gimbal
-    lock) roll and yaw are rotations about the same axis, so yaw is set to 0. Roll is computed from
-    the rotation that remains after yaw and pitch. So `matrices_from_euler` converts the angles to
-    the same matrix again.
+    lock), roll and yaw are rotations about the same axis. Then yaw is set to 0, and roll is the
+    whole rotation about this axis. `matrices_from_euler` converts the returned angles to the same
+    matrices again.
     """
     r = np.moveaxis(np.asarray(matrices, np.float64).reshape(-1, 3, 3), 0, 2)
     cosine = np.hypot(r[0, 0], r[1, 0])
@@ -55,7 +55,8 @@ def euler_from_matrix(matrices: np.ndarray) -> np.ndarray:
 
 
 def corners(boxes: np.ndarray) -> np.ndarray:
-    """Returns (n, 8, 3) float64 corners in metres, in the order of `SIGNS`, from (n, 9) `box3d`.
+    """Returns (n, 8, 3) float64: the corners of n 3D boxes in metres, from (n, 9) `box3d`. The
+    corners of a box are in the order of `SIGNS`.
 
     `corners([[0, 0, 5, 2, 2, 2, 0, 0, 0]])[0, 0] -> [-1, -1, 4]`
     """

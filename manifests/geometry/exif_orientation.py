@@ -28,8 +28,8 @@ def points_as_shown(points: np.ndarray, orientation: np.ndarray) -> np.ndarray:
 
 
 def points_as_stored(points: np.ndarray, orientation: np.ndarray) -> np.ndarray:
-    """Returns (n, 2) x y on the stored images, from (n, 2) x y on the shown images. It is the
-    inverse of `points_as_shown`."""
+    """Returns (n, 2) x y on the stored images, from (n, 2) x y on the shown images: the inverse of
+    `points_as_shown`."""
     mirrored = _mirrored(points, orientation)
     return np.where(np.isin(orientation, TRANSPOSED)[:, None], mirrored[:, ::-1], mirrored)
 

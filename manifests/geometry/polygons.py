@@ -82,10 +82,10 @@ def bounding_boxes(polygons: Polygons) -> np.ndarray:
 def inner_points(polygons: Polygons) -> np.ndarray:
     """Returns (objects, 2) x y of a point inside each polygon; nan for a polygon without an inside.
 
-    The point is the centroid of the largest ring if the centroid is inside. Otherwise it is the
-    middle of the widest horizontal segment inside the polygon at the height of the centroid. If
-    there is no such segment, other heights are tried. The result is rounded to float32, the type of
-    the record.
+    The point is the centroid of the largest ring if the centroid is inside the polygon. Otherwise
+    it is the middle of the widest horizontal segment inside the polygon at the height of the
+    centroid. If there is no such segment, other heights are tried. The result is rounded to
+    float32, the type in which records store points.
     """
     found = np.full((polygons.objects, 2), np.nan)
     if not len(polygons.points):
@@ -117,8 +117,8 @@ _MIN_WIDTH = 1e-3
 
 
 def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
-    """Returns only the polygons of the objects for which `objects`, (objects,) bool, is true. No
-    object is removed or renumbered: the other objects then have no polygon."""
+    """Returns the polygons of only the objects for which `objects`, (objects,) bool, is true. The
+    other objects stay, with the same numbers, but without a polygon."""
     rings = objects[polygons.ring_of]
     if rings.all():
         return polygons
@@ -157,10 +157,11 @@ image has the area 1000 x 1000."""
 
 
 def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where the edges of each polygon cross a horizontal line at `height`, (objects,).
+    """Returns where the edges of each polygon cross a horizontal line. `height`, (objects,), is the
+    y of the line of each polygon.
 
-    The result is the object of each crossing, ascending, and the x of each crossing, ascending
-    within an object.
+    Returns the object of each crossing, ascending, and the x of each crossing, ascending within an
+    object.
     """
     point_of, following = polygons.point_of, _next_point(polygons.starts)
     above = polygons.points[:, 1] <= height[point_of]
@@ -173,9 +174,9 @@ def _crossings(polygons: Polygons, height: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the widest segment of each polygon's horizontal line that is inside the polygon.
-    Returns the objects, ascending, and the x of the middle of each object's widest segment. An
-    object is left out if the segment is not wider than _MIN_WIDTH.
+    """Finds, on the horizontal line through each polygon, the widest segment that is inside the
+    polygon. Returns the objects, ascending, and the x of the middle of each object's widest
+    segment. An object is left out if its widest segment is not wider than _MIN_WIDTH.
 
     `owner` and `x` are the crossings of lines and polygons that `_crossings` returns.
     `_widest_middles([4, 4], [10, 30]) -> [4], [20]`
@@ -188,8 +189,8 @@ def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns, for each group of equal numbers in the sorted `owner`, the index of the largest of
-    the group's `values`; of equal values, the first index.
+    """Divides `values` into groups: values[i] is in the group owner[i], and `owner` is ascending.
+    Returns the index of the largest value of each group; of equal values, the first index.
 
     `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
     """
@@ -201,19 +202,16 @@ def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns, for each group of equal numbers in the sorted `owner`, the index at which the group
-    begins, and the number itself.
-
-    `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
-    """
+    """Divides the ascending numbers `owner` into groups of equal numbers. Returns the index at
+    which each group begins, and the number of each group: `_groups([5, 5, 8]) -> [0, 2], [5, 8]`"""
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     return starts, owner[starts]
 
 
 def _next_point(starts: np.ndarray) -> np.ndarray:
-    """Returns (points,) int: for each point, the index of the next point of its ring. The last
-    point of a ring is followed by its first point. `starts` has the first point of each ring, then
-    the number of all points: `[0, 3, 5] -> [1, 2, 0, 4, 3]`"""
+    """Returns (points,) int: for each point, the index of the next point of its ring. The next
+    point of the last point of a ring is the first point of the ring. `starts` has the index of the
+    first point of each ring, then the number of all points: `[0, 3, 5] -> [1, 2, 0, 4, 3]`"""
     following = np.arange(1, starts[-1] + 1)
     following[starts[1:] - 1] = starts[:-1]
     return following

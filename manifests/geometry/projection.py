@@ -1,9 +1,9 @@
 """Projects 3D boxes with a camera: computes their edges on the image, and the 2D boxes around them.
 
 A camera is fx fy cx cy in pixels of the image as it is shown. A point has the pixel coordinate u =
-fx x / z + cx (documented for Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook). Parts
-behind the near plane are removed before the projection, because a corner behind the camera would be
-projected to the opposite side of the image.
+fx x / z + cx (documented for Omni3D by its matrix K, and in the code of Qwen3-VL's cookbook). The
+part of a box that is behind the near plane is removed before the projection, because a corner
+behind the camera would be projected to the opposite side of the image.
 """
 
 from __future__ import annotations
@@ -71,10 +71,8 @@ def project_cuboids(corners: np.ndarray, cameras: np.ndarray) -> Projection:
 
 
 def projected_boxes(corners: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """Returns (n, 4): the same as `project_cuboids(...).boxes`, computed faster.
-
-    Only the corners are projected. Edges are needed only for cuboids that the near plane cuts.
-    """
+    """Returns (n, 4) x1 y1 x2 y2, the same as `project_cuboids(...).boxes`, but faster: only the
+    corners of a cuboid are projected, and its edges only if the near plane cuts the cuboid."""
     fx, fy, cx, cy = np.asarray(cameras, np.float64).T[:, :, None]
     x, y, z = np.moveaxis(corners, 2, 0)
     cut = np.any(z < NEAR, axis=1)

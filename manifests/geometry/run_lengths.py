@@ -3,12 +3,14 @@
 A mask is a list of run lengths: the number of pixels outside, inside, outside, ... the mask. The
 pixels are in the order of columns, each column from top to bottom. COCO's compressed form has one
 number for each run, written in digits of 5 bits, the lowest digit first. A digit is one ASCII
-character from "0" on; its sixth bit means that more digits of the same number follow. For the first
-three runs, the number is the length of the run. From the fourth run on, the number is the length of
-the run minus the length of the run two positions before.
+character: "0" stands for 0, "1" for 1, and so on in the order of ASCII. The sixth bit of a digit
+means that more digits of the same number follow. For the first three runs, the number is the length
+of the run. From the fourth run on, the number is the length of the run minus the length of the run
+two positions before.
 
 We do not use pycocotools, because it does not check its input: it reads past the end of short
-counts and crashes on coordinates of 1e9. The tests compare our results with it on valid masks.
+counts and crashes on coordinates of 1e9. The tests compare our results with those of pycocotools on
+valid masks.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ larger side counts as broken."""
 
 
 class RunLengths(NamedTuple):
-    """Masks as flat arrays: the object and the size of each mask, the runs of all masks one after
-    the other, and the mask that each run belongs to."""
+    """Masks as flat arrays. `objects`: the number of the object of each mask. `sizes`: the height
+    and width of each mask. `lengths`: the length of each run, for all masks one after the other; a
+    run is a number of successive pixels that are all outside or all inside the mask. `mask_of`: the
+    mask that each run belongs to."""
 
     objects: np.ndarray
     """(masks,) ascending: the object of each mask."""
@@ -43,7 +47,7 @@ class ColumnSpans(NamedTuple):
     """The pixels inside masks, as vertical spans. Span i is the pixels of mask mask_of[i] in column
     column[i], from row top[i] to row bottom[i] - 1.
 
-    A run that continues in the next column becomes several spans.
+    Pixels inside a mask that continue in the next column become several spans.
     """
 
     mask_of: np.ndarray
@@ -54,8 +58,8 @@ class ColumnSpans(NamedTuple):
 
 
 def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
-    """Returns the masks in the JSON field `rle` of the objects' `attributes`, and (n,) bool:
-    whether the mask of each object is broken.
+    """Reads the masks in the JSON field `rle` of the objects' `attributes`. Returns the valid
+    masks, and (objects,) bool: whether the mask of each object is broken.
 
     A mask is broken if its size or counts are malformed, or if its runs do not add up to the number
     of its pixels. `{"rle": {"size": [2, 2], "counts": [1, 2, 1]}}` gives lengths [1, 2, 1].
@@ -80,8 +84,8 @@ def read_masks(attributes: pa.Array) -> tuple[RunLengths, np.ndarray]:
 
 
 class _Mask(NamedTuple):
-    """The mask of one object, read from JSON: the number of the object, the height and width, and
-    the run lengths, int64, or bytes if they are compressed."""
+    """The mask of one object, read from JSON. `object`: the number of the object. `size`: height
+    and width. `counts`: the run lengths, int64, or bytes if they are compressed."""
 
     object: int
     size: tuple[int, int]
@@ -122,8 +126,9 @@ def _counts(value: Any) -> bytes | np.ndarray:
 
 
 def decompress_counts(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Decompresses the run lengths of masks. Returns, for each run, the index of its text
-    (ascending) and its length.
+    """Decompresses the run lengths of masks; each of the `texts` is the compressed form of one
+    mask. Returns two arrays with one number for each run: the index of the text, ascending, and the
+    length of the run.
 
     If a text ends inside a number or has an invalid character, all its runs get the length -1,
     which no valid mask has. `decompress_counts([b"121"]) -> [0, 0, 0], [1, 2, 1]`
@@ -157,11 +162,11 @@ needs 32 bits and a sign."""
 
 def _undo_differences(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """Computes run lengths from the numbers of compressed masks; owner[i], ascending, is the mask
-    that values[i] belongs to. The first three runs of a mask have the lengths in `values`. From the
-    fourth run on, the length is the value plus the length of the run two positions before.
+    that values[i] belongs to. Runs 0, 1 and 2 of a mask have the lengths in `values`. From run 3
+    on, the length is the value plus the length of the run two positions before.
 
-    So the lengths of runs 1, 3, 5, ... of a mask are one cumulative sum, and those of runs 2, 4, 6,
-    ... are another cumulative sum; run 0 is unchanged.
+    So the lengths of runs 1, 3, 5, ... of a mask are one cumulative sum of values, the lengths of
+    runs 2, 4, 6, ... are another cumulative sum, and the length of run 0 is its value.
 
     `_undo_differences([1, 2, 3, 4, 5], [0] * 5) -> [1, 2, 3, 6, 8]`
     """
@@ -190,9 +195,9 @@ def _numbered(owner: np.ndarray) -> np.ndarray:
 
 
 def _drop_incomplete(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, np.ndarray]:
-    """Drops the masks whose runs do not add up to the number of their pixels. Returns the other
-    masks, and `broken`, (objects,) bool, in which the objects of the dropped masks are now marked.
-    """
+    """Drops the masks whose runs do not add up to the number of their pixels. Returns the remaining
+    masks, and `broken`, (objects,) bool, which is now true also for the objects of the dropped
+    masks."""
     masks = len(runs.objects)
     possible = (runs.lengths >= 0) & (runs.lengths <= MAX_SIDE**2)
     covered = np.bincount(runs.mask_of, np.where(possible, runs.lengths, np.inf), masks)
@@ -212,11 +217,11 @@ def _drop_incomplete(runs: RunLengths, broken: np.ndarray) -> tuple[RunLengths, 
 
 
 def column_spans(runs: RunLengths) -> ColumnSpans:
-    """Returns the pixels inside the masks as vertical spans: each run of pixels, divided at the end
-    of each column.
+    """Returns the pixels inside the masks as vertical spans: a run of pixels inside a mask is
+    divided at the end of each column.
 
-    Lengths [1, 4, 1] of a mask 2 high and 3 wide give the spans (column 0, rows 1 to 2), (column 1,
-    rows 0 to 2) and (column 2, rows 0 to 1).
+    Lengths [1, 4, 1] of a mask of 2 rows and 3 columns give three spans: row 1 of column 0, rows 0
+    and 1 of column 1, row 0 of column 2.
     """
     ends = np.cumsum(runs.lengths)
     inside = (_numbered(runs.mask_of) % 2 == 1) & (runs.lengths > 0)
@@ -281,10 +286,7 @@ def mask_points(spans: ColumnSpans, masks: int) -> np.ndarray:
 
 
 def _groups(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns, for each group of equal numbers in the sorted `owner`, the index at which the group
-    begins, and the number that is repeated in it.
-
-    `_groups([0, 0, 2]) -> [0, 2], [0, 2]`
-    """
+    """Divides the ascending numbers `owner` into groups of equal numbers. Returns the index at
+    which each group begins, and the number of each group: `_groups([5, 5, 8]) -> [0, 2], [5, 8]`"""
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     return starts, owner[starts]

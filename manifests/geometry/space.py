@@ -203,9 +203,9 @@ def points_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.
 
 
 def _to_centre(space: Space) -> float:
-    """Returns the number to add to a coordinate in `space` to get the position on the image: 0.5 if
-    pixels are numbered from 0, -0.5 if they are numbered from 1 (a pixel's position is its centre),
-    0 if coordinates are positions already."""
+    """Returns the number to add to a coordinate in `space` to get the position on the image. A
+    pixel's position is its centre, so the number is 0.5 if pixels are numbered from 0, and -0.5 if
+    they are numbered from 1. It is 0 if the coordinates are positions already."""
     return {"edges": 0.0, "zero": 0.5, "one": -0.5}[space.index]
 
 

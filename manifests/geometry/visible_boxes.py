@@ -36,8 +36,8 @@ class VisibleBoxes(NamedTuple):
 def visible_boxes(
     media: pa.Array | pa.ChunkedArray, objects: Objects, boxes: np.ndarray
 ) -> VisibleBoxes:
-    """Projects the 3D boxes of objects onto their images, and compares the projections with the 2D
-    boxes of the objects. `boxes` (n, 9): the `box3d` of each object, nan for an object without a
+    """Projects the 3D boxes of objects onto their images, and compares each projection with the 2D
+    box of the object. `boxes` (n, 9) has the `box3d` of each object, or nan for an object without a
     `box3d`."""
     images, medium = image_cameras(media), object_media(objects, media)
     cameras = values_per_object(images.cameras, medium)

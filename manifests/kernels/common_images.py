@@ -44,8 +44,9 @@ def common_images(
 
 @inlined
 def _run_end(families: np.ndarray, start: int, end: int) -> int:
-    """Returns the index of the first image after `start` that belongs to another family than the
-    image `start`; `end` if there is none before `end`."""
+    """Returns the index of the first image after `start` that is in another family than the image
+    `start`; `end` if all images before `end` are in the same family. A family is a group of similar
+    images; families[i] is the number of the family of image i."""
     at = start + 1
     while at < end and families[at] == families[start]:
         at += 1
@@ -54,8 +55,8 @@ def _run_end(families: np.ndarray, start: int, end: int) -> int:
 
 @compiled(boolean(LOOKS, TOLERANCE, int64, int64, int64, int64))
 def _near(images: Looks, tolerance: Tolerance, a: int, a_end: int, b: int, b_end: int) -> bool:
-    """Returns whether at least one of the images `a` to `a_end` - 1 looks like one of the images
-    `b` to `b_end` - 1, within `tolerance`."""
+    """Returns whether at least one of the images `a` to `a_end` - 1 looks like at least one of the
+    images `b` to `b_end` - 1, within `tolerance`."""
     distance, colour_distance = tolerance
     for one in range(a, a_end):
         for other in range(b, b_end):

@@ -28,12 +28,13 @@ part of each loop that calls it."""
 
 
 def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator that compiles a loop once on a machine, or once in each process if numba cannot
-    write a cache folder. `signature`: the numba types of the loop's arguments and result.
+    """A decorator that compiles a loop with numba. numba writes the compiled loop into a cache
+    folder, so each machine compiles it once; if numba cannot write the folder, each process
+    compiles it once. `signature`: the numba types of the loop's arguments and result.
 
-    numba caches a compiled loop under the name of its function, until the file of the loop changes.
-    But a loop contains functions of other files too, so a digest of all these files is added to the
-    name.
+    numba uses a cached loop until the file of the loop changes. But a compiled loop contains
+    functions of other files too. So a digest of all these files is added to the name of the
+    function, under which numba caches the loop.
     """
 
     def compile_it(function: Callable[..., Any]) -> Any:

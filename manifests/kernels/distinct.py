@@ -1,9 +1,9 @@
 """HyperLogLog registers, from which the number of distinct hashes can be estimated.
 
 The registers are equal to those of datasketch's `HyperLogLogPlusPlus`, bit for bit. The lower p
-bits of a hash choose one of 2^p registers. For each hash, the number of leading zeros in the other
-bits is counted. The register stores the highest count so far, plus one (Flajolet et al. 2007; with
-64-bit hashes: Heule et al. 2013).
+bits of a hash choose one of 2^p registers. The leading zeros of the other bits are counted. A
+register has the highest count among its hashes, plus one (Flajolet et al. 2007; with 64-bit hashes:
+Heule et al. 2013).
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ def _add(hashes: np.ndarray, registers: np.ndarray) -> None:
 
 @compiled(void(int64[::1], uint32[::1], uint8[::1]))
 def _add_pairs(offsets: np.ndarray, windows: np.ndarray, registers: np.ndarray) -> None:
-    """Updates the registers with the word n-grams of texts. `windows` has a 32-bit hash of each n -
-    1 words in a row; text i has the hashes windows[offsets[i] : offsets[i + 1]].
+    """Updates the registers with the word n-grams of texts. `windows` has a 32-bit hash of every n
+    - 1 successive words; text i has the hashes windows[offsets[i] : offsets[i + 1]].
 
-    An n-gram is identified by the hashes of its first n - 1 and its last n - 1 words, because a
-    single hash of 32 bits has only 4 * 10^9 values.
+    An n-gram is identified by two hashes, of its first n - 1 words and of its last n - 1 words,
+    because a single hash of 32 bits has only 4 * 10^9 values.
     """
     p = np.uint64(count_bits(np.uint64(len(registers) - 1)))
     for row in range(len(offsets) - 1):

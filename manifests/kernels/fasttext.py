@@ -104,8 +104,9 @@ def _product(weights: np.ndarray, hidden: np.ndarray, norm: np.float32) -> np.fl
 
 @inlined
 def _chance_of_right(product: np.float32) -> np.float32:
-    """Returns the probability that a label is below the right child of a tree node. `product` is
-    the dot product of the text's mean row and the row of the node."""
+    """Returns the probability that a text's label is below the right child of a node of the label
+    tree. `product` is the dot product of two vectors: the mean of the text's rows in the input
+    matrix, and the node's row in the output matrix."""
     return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-product)))
 
 
@@ -116,7 +117,6 @@ def _chance_of_left(right: np.float32) -> np.float32:
 
 @inlined
 def _sigmoid(value: np.float32, table: np.ndarray) -> np.float32:
-    """Returns the logistic function of `value`, from fastText's table."""
     if value < -_SIGMOID_MAX:
         return np.float32(0)
     if value > _SIGMOID_MAX:
@@ -129,12 +129,12 @@ def _sigmoid(value: np.float32, table: np.ndarray) -> np.float32:
 def _best_leaf(
     hidden: np.ndarray, model: Weights, open_nodes: np.ndarray, scores: np.ndarray
 ) -> tuple[int, np.float32]:
-    """Returns the most probable leaf of the label tree, which is the number of a label, and the
-    probability of this label. The search is depth-first, and visits the left child before the right
-    child.
+    """Returns the number of the most probable leaf of the label tree, and the probability of this
+    leaf. Each leaf is a label, with the same number. The search is depth-first, and visits the left
+    child before the right child.
 
-    `hidden`: the mean of the text's rows. `open_nodes` and `scores`: memory for the nodes that are
-    still to be visited, and for the logarithms of their probabilities.
+    `hidden`: the mean of the text's rows in the input matrix. `open_nodes` and `scores`: memory for
+    the nodes that are still to be visited, and for the logarithms of their probabilities.
     """
     outputs, norms, children = model.outputs, model.output_norms, model.children
     lowest = _log(_ZERO)
@@ -160,7 +160,8 @@ def _best_leaf(
 @inlined
 def _score_leaves(hidden: np.ndarray, model: Weights, nodes: np.ndarray) -> None:
     """Writes into `nodes` the logarithm of the probability of each node of the label tree. The
-    first nodes are the leaves, which are the labels. `hidden`: the mean of the text's rows."""
+    first nodes are the leaves, which are the labels. `hidden`: the mean of the text's rows in the
+    input matrix."""
     nodes[len(model.children) - 1] = _ZERO
     for node in range(len(model.children) - 1, len(model.outputs) - 1, -1):
         inner = node - len(model.outputs)
@@ -174,7 +175,7 @@ def _score_flat(
     hidden: np.ndarray, model: Weights, sigmoids: np.ndarray, scores: np.ndarray
 ) -> None:
     """Writes into `scores` the logarithm of the probability of each label, for a model without a
-    label tree. `hidden`: the mean of the text's rows."""
+    label tree. `hidden`: the mean of the text's rows in the input matrix."""
     labels = len(model.outputs)
     for label in range(labels):
         scores[label] = _product(model.outputs[label], hidden, model.output_norms[label])

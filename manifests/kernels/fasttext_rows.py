@@ -1,8 +1,8 @@
 """Computes the mean of a text's rows in the input matrix of a fastText classifier.
 
-A text is its words and an end of line. There is a row for each word, for each n-gram of characters
-of a word in angle brackets, and for each n-gram of words. Rows are added in float32 and in
-fastText's order, because another order would change the last bits.
+A text consists of its words and an end of line. The matrix has a row for each word, for each n-gram
+of characters of a word in angle brackets, and for each n-gram of words. Rows are added in float32
+and in fastText's order, because another order would change the last bits.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _SPACE, _TAB, _RETURN, _OPEN, _CLOSE = b" \t\r<>"
 
 @inlined
 def _hashed(value: np.uint32, byte: int) -> np.uint32:
-    """Returns the FNV-1a hash `value` after one more byte is added to it. Bytes count as signed
-    numbers, as in fastText."""
+    """Returns the FNV-1a hash of some bytes and one more `byte`, given the hash `value` of the
+    bytes before. Bytes count as signed numbers, as in fastText."""
     return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
@@ -48,8 +48,8 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 @inlined
 def _find_word(word: np.ndarray, value: np.uint32, table: WordTable) -> int:
-    """Returns the number of a word in the table, given the hash of the word in `value`; -1 if the
-    table does not have the word."""
+    """Returns the number of a word in the table; -1 if the table does not have the word. `value` is
+    the hash of the word."""
     slots, offsets, known = table.slots, table.offsets, table.bytes
     last = np.uint32(len(slots) - 1)
     slot = value & last
@@ -71,8 +71,8 @@ def _add(hidden: np.ndarray, row: np.ndarray) -> None:
 def _add_characters(
     word: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: np.ndarray
 ) -> int:
-    """Adds to `hidden` the input rows of the character n-grams of a word. The word is in the
-    brackets of fastText: `<cat>`. Returns how many rows were added.
+    """Adds to `hidden` the input matrix's rows of the character n-grams of a word. Returns how many
+    rows were added. `word` is the word in angle brackets, as in fastText: `<cat>`.
 
     A single bracket is not an n-gram.
     """
@@ -100,8 +100,8 @@ def _add_characters(
 
 @inlined
 def _add_words(hashes: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: np.ndarray) -> int:
-    """Adds to `hidden` the input rows of the n-grams of two or more words. `hashes` has a hash of
-    each word of the text. Returns how many rows were added."""
+    """Adds to `hidden` the input matrix's rows of the n-grams of two or more words. Returns how
+    many rows were added. `hashes` has a hash of each word of the text."""
     rows = ngrams.rows
     added, buckets = 0, np.uint64(len(rows))
     for start in range(len(hashes)):
@@ -119,10 +119,10 @@ def _add_words(hashes: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: n
 def mean_of_rows(
     text: np.ndarray, model: Weights, word: np.ndarray, hashes: np.ndarray, hidden: np.ndarray
 ) -> int:
-    """Writes the mean of all input rows of a text into `hidden`. Returns how many rows the text
-    has.
+    """Writes into `hidden` the mean of the text's rows in the input matrix. Returns how many rows
+    the text has.
 
-    `word` and `hashes` are overwritten: they are memory for the bytes of a word in angle brackets,
+    `word` and `hashes` are memory that is overwritten: for the bytes of a word in angle brackets,
     and for a hash of each word.
     """
     hidden[:] = 0

@@ -22,8 +22,13 @@ _1 = np.uint64(1)
 
 
 class Partitioned:
-    """Entries that are grouped by ranges of their keys. The entries of range r have the indexes
-    starts[r] to starts[r + 1] - 1 in the arrays `keys`, `marks`, `units` and `payload`."""
+    """Entries that are grouped by ranges of their keys. An entry is one key of one unit, and a unit
+    is a record or an image that is compared with others.
+
+    The entries of range r have the indexes starts[r] to starts[r + 1] - 1 in four arrays: `keys`;
+    `units`, the number of the unit; `marks`, a hash of the unit's content; and `payload`, further
+    numbers of the unit.
+    """
 
     def __init__(self, rows: int, words: int, ranges: int) -> None:
         self.starts = np.zeros(ranges + 1, np.int64)
@@ -36,7 +41,8 @@ def partition(
     keys: np.ndarray, owners: np.ndarray, marks: np.ndarray, payload: np.ndarray, bits: int
 ) -> Partitioned:
     """Groups entries into 2^bits ranges by the highest bits of their keys. The entries of one range
-    keep their order.
+    keep their order. An entry is one key of one unit, and a unit is a record or an image that is
+    compared with others.
 
     Entry i has the key keys[i] (uint64) and belongs to the unit u = owners[i] (int64). The result
     has a copy of marks[u] (uint64: a hash of the unit's content) and of payload[u] (a row of
@@ -61,11 +67,11 @@ def runs(keys: np.ndarray) -> np.ndarray:
 
 
 def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Sorts the entries of each run of equal keys by their `marks`, the hashes of the units'
-    contents. Returns the indexes of all entries in the new order, int64. Entries with an equal key
-    and an equal mark keep their order.
+    """Sorts keys that are equal by their `marks`, which are hashes of the contents that the keys
+    belong to. `keys` is sorted. Returns the indexes of all keys in the new order, int64. If both
+    the key and the mark are equal, the order stays.
 
-    by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2].
+    by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2]
     """
     order = np.arange(len(keys), dtype=np.int64)
     _sort_runs(runs(keys), marks, order)
@@ -80,13 +86,13 @@ def similar_pairs(
     window: int,
     nearest: int,
 ) -> np.ndarray:
-    """Returns pairs (k, 2) int64 of entries of the same run whose rows in `bits`, (n, 2) uint64,
-    differ in at most `max_bits` bits.
+    """Returns pairs of similar entries, (k, 2) int64. Entry i has the 128 bits bits[i], two uint64.
+    Two entries are similar if they have a key in common and differ in at most `max_bits` bits.
 
-    Run r has the entries starts[r] to starts[r + 1] - 1, which have one key in common and are
-    sorted by mark. If several entries of a run have the same mark, only the first of them is
-    compared. Each entry is compared with up to `window` entries before it in its run, and paired
-    with the most similar of them, at most `nearest` entries. So the cost is linear in the number of
+    The entries starts[r] to starts[r + 1] - 1 have a key in common, and are sorted by their
+    `marks`, hashes of their contents. If several of them have the same mark, only the first is
+    compared. Each entry is compared with up to `window` entries before it, and paired with the most
+    similar of them, at most `nearest` entries. So the time grows linearly with the number of
     entries, even if many entries share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)

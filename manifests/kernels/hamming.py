@@ -70,8 +70,8 @@ def close_pairs(
 
     If several images are equal, mirrored or not, only the first is compared, and the other images
     are in no pair. A pair is left out if earlier pairs with at most the same distance already
-    connect its two images. So a key has at most `distance` + 1 times as many pairs as entries, and
-    the pairs still connect all images that are near each other.
+    connect its two images. So if n images share a key, they give at most n * (`distance` + 1)
+    pairs, which still connect all images whose hashes differ in at most `distance` bits.
     """
     starts, capacity = runs(keys), len(keys)
     while True:
@@ -86,12 +86,11 @@ def close_pairs(
 def _image_distance(
     hash_: np.uint64, mirror: np.uint64, other: np.uint64, other_mirror: np.uint64
 ) -> np.uint64:
-    """Returns the number of bits in which two images differ: the lowest number of three
-    comparisons, with the images as they are, with the first image mirrored, and with the second
-    image mirrored.
+    """Returns the number of bits in which the hashes of two images differ: the lowest of three
+    numbers, with the images as they are, with the first image mirrored, and with the second image
+    mirrored.
 
-    The results of the last two comparisons can differ, because pixels are rounded when an image is
-    reduced.
+    The second and the third number can differ, because pixels are rounded when an image is reduced.
     """
     return min(popcount(hash_ ^ other), popcount(hash_ ^ other_mirror), popcount(mirror ^ other))
 
@@ -115,12 +114,12 @@ def _close_pairs(
     distances: np.ndarray,
 ) -> int:
     """Writes the pairs and distances that `close_pairs` returns into `pairs` and `distances`, as
-    many as fit. Returns how many pairs there are. Run r of equal keys has the images starts[r] to
-    starts[r + 1] - 1.
+    many as fit. Returns how many pairs there are. The images starts[r] to starts[r + 1] - 1 have
+    the same key.
 
-    The hashes of the images of a run are copied into one array, so that a block of them is compared
-    in one vectorised loop. The images of a block are compared one by one only if at least one image
-    of the block is near.
+    The hashes of the images with one key are copied into an array, so that a block of them is
+    compared with an image in one vectorised loop. The image is compared with each image of the
+    block, one by one, only if at least one image of the block is within `distance`.
     """
     found, longest = 0, 0
     for run in range(len(starts) - 1):

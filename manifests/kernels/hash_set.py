@@ -29,7 +29,8 @@ def _slot_bits(count: int) -> int:
     slots.
 
     A table of up to 2^16 slots (512 KB) has at least 8 slots for each hash; a larger table has at
-    least 2 (our choice: three times as fast as 2 for all sizes, because slots are rarely taken).
+    least 2. We chose 8 because the table is then three times as fast as with 2: a slot is rarely
+    taken.
     """
     bits = 1
     while 1 << bits < 2 * count or (bits < _SPARSE_BITS and 1 << bits < 8 * count):
@@ -47,9 +48,9 @@ def empty_slots(max_hashes: int) -> np.ndarray:
 
 @inlined
 def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
-    """Returns the index of the slot that contains `entry` (a set number and a hash). If no slot
-    contains it, returns the index of the free slot in which to store it. The table has 2^bits
-    slots."""
+    """Returns the index of the slot that contains `entry`, which is a set number in the upper 32
+    bits and a hash in the lower 32 bits. If no slot contains the entry, returns the index of the
+    free slot in which to store the entry. The table has 2^bits slots."""
     last = (_ONE << np.uint64(bits)) - _ONE
     slot = (entry << _32 >> _32) * _SPREAD >> (_64 - np.uint64(bits))
     while slots[slot] != entry and slots[slot] >> _32 == entry >> _32:

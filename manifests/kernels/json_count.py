@@ -1,8 +1,8 @@
 """Counts the elements of a JSON array by the commas between them.
 
 The result is compared with the number of elements that a reader found. So this module shares no
-code with `json_scan`, which the readers use. It tracks strings and the depth of brackets. Where the
-JSON is damaged, it does not count, but reports the damage.
+code with `json_scan`, which the readers use. It tracks strings and the depth of brackets. If the
+JSON is damaged, this module stops counting and reports the damage.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ def new_count() -> np.ndarray:
 
 
 def count(data: bytes, memory: np.ndarray) -> None:
-    """Counts the commas in the next bytes of a JSON array. `memory`, made by `new_count`, is the
-    state of the count between two calls; it is changed in place.
+    """Counts the commas between the elements of a JSON array, in the next bytes of the array.
+    `memory`, made by `new_count`, is the state of the count between two calls; it is changed in
+    place.
 
     `b'1, [2, 3]]'` after `new_count()` -> memory[COMMAS] is 1, memory[DEPTH] is 0.
     """

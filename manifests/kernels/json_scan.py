@@ -1,7 +1,7 @@
 """Finds the borders between elements of a JSON array, or between keys and values of an object.
 
-It runs the state machine of `manifests.text.json_states` on the bytes of a file, one buffer at a
-time.
+The function `scan` runs the state machine of `manifests.text.json_states` on the bytes of a file,
+one buffer at a time.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _TABLE = types.Array(uint8, 2, "C")
 
 
 def scan(data: bytes, memory: np.ndarray, is_array: bool, borders: np.ndarray) -> int:
-    """Finds the borders between elements in the next bytes of a file. Returns how many borders
-    these bytes contain.
+    """Finds the borders between the elements of a JSON array, or between the keys and values of an
+    object, in the next bytes of a file. Returns how many borders these bytes contain.
 
-    `memory` is the state of the scan between two calls, made by `json_states.new_state`; it is
-    changed in place. `is_array`: whether an array is scanned, not an object. For each border, a row
-    of `borders` becomes (end of an element, start of the next element), as positions in the file.
-    `borders` needs one row for each byte of `data`.
+    `memory`, made by `json_states.new_state`, is the state of the scan between two calls; it is
+    changed in place. `is_array`: true for an array, false for an object. For each border, a row of
+    `borders` becomes (end of an element, start of the next element), as positions in the file; the
+    closing bracket is a border too. `borders` needs one row for each byte of `data`.
 
     Example: the bytes `1, "a"]` of an array, after `new_state(1)` -> 2, borders [[2, 3], [7, 8]].
     """
@@ -91,9 +91,10 @@ def _nest(action: int, state: int, depth: int) -> tuple[int, int]:
 
 @inlined
 def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
-    """Stores in `memory` what an action states about `byte`, which is at position `at` of the file.
-    Action MARK: the next byte starts a line. Actions ENTER and ENTER_STRING: `byte` is the first
-    byte of an element; the byte and its column are stored."""
+    """Stores in `memory` what is known of `byte`, which is at position `at` of the file. If
+    `action` is MARK, `byte` is a line break, and the position of the next line is stored. If it is
+    ENTER or ENTER_STRING, `byte` is the first byte of an element, and the byte and its column are
+    stored."""
     if action == MARK:
         memory[LINE] = at + 1
     else:
@@ -103,13 +104,13 @@ def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
 
 @inlined
 def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
-    """Returns whether the scan can go on after broken JSON, at the first byte of a line that is not
-    indentation: whether this byte ends the array or object, or starts its next element. `at` is the
-    position of `byte` in the file.
+    """Returns whether the scan of an array or object can go on after an element of broken JSON. The
+    position `at` of the file is in a later line, and has the first `byte` of this line that is not
+    indentation. The scan can go on in two cases:
 
-    `end` is the closing bracket of the array or object; it must not be further to the right than
-    the start of the broken element. The next element must start like the broken element: with the
-    same byte, in the same column.
+    `byte` starts the next element: it is equal to the first byte of the broken element, and in the
+    same column. Or `byte` is `end`, the closing bracket of the array or object, and in the same
+    column as the start of the broken element or further to the left.
     """
     column = at - memory[LINE]
     if byte == end:

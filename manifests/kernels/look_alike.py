@@ -64,13 +64,13 @@ TOLERANCE = types.Tuple((int64, float64))
 
 
 def plain(tolerance: Tolerance) -> Tolerance:
-    """Returns a tolerance as a tuple of exactly the types that compiled functions take."""
+    """Returns a tolerance as (int, float), the exact types that compiled functions take."""
     return int(tolerance[0]), float(tolerance[1])
 
 
 def looks(offsets: np.ndarray, words: np.ndarray, colours: np.ndarray) -> Looks:
-    """Returns the Looks of records. The arguments are its first three fields; its fourth field,
-    `tones`, is computed from the small colour images (`colours`)."""
+    """Makes a `Looks` from its first three fields, and computes its fourth field, `tones`, from the
+    small colour images (`colours`)."""
     colours = np.ascontiguousarray(colours)
     tones = np.empty((len(colours), 3), np.float64)
     _measure_tones(colours, tones)
@@ -143,12 +143,13 @@ def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
 @inlined
 def _difference(images: Looks, one: int, other: int, mirrored: bool, enough: float) -> Any:
     """Returns the difference of the small colour images of the images `one` and `other`, in gray
-    levels: the mean difference of the 4 blocks (WORST) that differ most. The comparison stops early
-    if this mean, over the blocks compared so far, is over `enough`.
+    levels. The small colour images are compared pixel by pixel, and the difference is the mean of
+    the 4 pixels (WORST) that differ most. The comparison stops early if this mean, over the pixels
+    compared so far, is over `enough`.
 
     If `mirrored` is true, the image `other` is mirrored. Brightness and contrast do not count: each
-    image is shifted by its own mean, and both are scaled to the same contrast. If one of them is
-    gray, only luma is compared.
+    image is shifted by its own mean, and both are scaled to the same contrast. If one of the images
+    is gray, only luma is compared.
     """
     colours, tones = images.colours, images.tones
     gain_one = np.sqrt(tones[other, 1] / tones[one, 1])
@@ -188,8 +189,9 @@ def _difference(images: Looks, one: int, other: int, mirrored: bool, enough: flo
 
 @compiled(float64(LOOKS, int64, int64))
 def _colour_difference(images: Looks, one: int, other: int) -> Any:
-    """Returns the difference of the small colour images of two images, in gray levels: the lower of
-    the two differences with and without mirroring one image."""
+    """Returns the difference of the small colour images of two images, in gray levels. It is
+    computed twice, as the images are and with one image mirrored; the lower difference is returned.
+    """
     shown = _difference(images, one, other, False, MAX_DIFFERENCE)
     return min(shown, _difference(images, one, other, True, MAX_DIFFERENCE))
 
@@ -206,8 +208,9 @@ def alike(images: Looks, one: int, other: int, colour_distance: float) -> bool:
 
 @inlined
 def image_bits(words: np.ndarray, one: int, other: int) -> Any:
-    """Returns the number of bits in which the hashes of two images differ: the lowest number with
-    and without mirroring one image."""
+    """Returns the number of bits in which the hashes of two images differ. It is the lowest of
+    three numbers: with both images as they are, and with either image mirrored. `words` (m, 2) has
+    the hash of each image and of its mirror image."""
     return np.int64(
         min(
             popcount(words[one, 0] ^ words[other, 0]),

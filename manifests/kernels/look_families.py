@@ -16,11 +16,12 @@ _MASK = types.Array(boolean, 1, "C", readonly=True)
 
 
 class Links(NamedTuple):
-    """Pairs of records that look alike, found within families.
+    """Pairs of records that look alike, found within families, which are groups of records with
+    similar hashes.
 
     `first` and `second` (k,) int64: the two records of each pair. `bits` (k,) int64: the number of
     bits in which the hashes of their images differ, as in `record_bits`. `left`: how many records
-    were not compared with all others of their family, because the limit `most` of the search was
+    were not compared with all others of their family, because `most`, the limit of the search, was
     reached.
     """
 
@@ -33,9 +34,9 @@ class Links(NamedTuple):
 def chained(
     images: Looks, starts: np.ndarray, members: np.ndarray, tolerance: Tolerance, most: int
 ) -> Links:
-    """Returns pairs of records of the same family that look alike, enough to connect all records
-    that a chain of such pairs would connect: if A looks like B, and B like C, the pairs A-B and B-C
-    suffice.
+    """Returns pairs of records of the same family that look alike. The pairs connect all records
+    that can be connected by a chain of such pairs: if A looks like B, B like C, and A like C, the
+    pairs A-B and B-C are enough.
 
     Family i has the records members[starts[i] : starts[i + 1]]. In each family, at most `most`
     records are compared with the others, to limit the time.
@@ -52,14 +53,14 @@ def starred(
     most: int,
     stays: np.ndarray,
 ) -> Links:
-    """Returns pairs of a record that is kept (`first`) and a record of the same family that looks
-    like it (`second`) and can be dropped.
+    """Chooses the records to keep. Returns pairs of a record that is kept (`first`) and a record of
+    the same family that looks like it and can be dropped (`second`).
 
     Family i has the records members[starts[i] : starts[i + 1]], the preferred records first. The
-    first record is kept, and every record that looks like it is paired with it. The same is
-    repeated with the remaining records, which are neither kept nor in a pair. In each family, at
-    most `most` records are kept and compared with the others, to limit the time. `stays` (n,) bool:
-    true for records that are never a `second`.
+    first record is kept, and every record that looks like it is paired with it. This is repeated
+    with the records of the family that are neither kept nor in a pair, until none remain, or until
+    `most` records of the family are kept; the limit saves time. `stays` (n,) bool: true for records
+    that are never a `second`.
     """
     pairs, groups = _room(len(members)), _groups(starts, members)
     stays = np.ascontiguousarray(stays)
@@ -71,8 +72,9 @@ def _groups(*arrays: np.ndarray) -> list[np.ndarray]:
 
 
 def _room(records: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the arrays that a search writes: int64 (3, records) for the fields `first`, `second`
-    and `bits` of Links, and (1,) for `left`. A family of k records has less than k links."""
+    """Returns two arrays for the results of a search: int64 (3, records) for the fields `first`,
+    `second` and `bits` of `Links`, and (1,) for the field `left`. A family of k records has less
+    than k pairs."""
     return np.empty((3, records), np.int64), np.zeros(1, np.int64)
 
 
@@ -92,11 +94,13 @@ def _chained(
     links: np.ndarray,
     left: np.ndarray,
 ) -> int:
-    """Writes the pairs that `chained` returns into the three rows of `links`, and into `left` how
-    many records were not compared with all others of their family. Returns the number of pairs.
+    """Does the work of `chained`: writes `first`, `second` and `bits` of the pairs into the three
+    rows of `links`, and into `left` how many records were not compared with all others of their
+    family. Returns the number of pairs.
 
-    It is a breadth-first search in each family: `waiting` has the records that are in a pair, and
-    that are still to be compared with the records that are in no pair (`open_`).
+    In each family, the search is breadth-first: `open_` has the records that are in no pair yet.
+    `waiting` has the records that are in a pair, but that were not yet compared with the records in
+    `open_`.
     """
     found = 0
     open_, waiting = np.empty(len(members), np.int64), np.empty(len(members), np.int64)
@@ -142,7 +146,9 @@ def _starred(
     links: np.ndarray,
     left: np.ndarray,
 ) -> int:
-    """Writes the pairs that `starred` returns, as `_chained` does. Returns their number."""
+    """Does the work of `starred`: writes `first`, `second` and `bits` of the pairs into the three
+    rows of `links`, and into `left` how many records were not compared with all others of their
+    family. Returns the number of pairs."""
     found = 0
     open_ = np.empty(len(members), np.int64)
     for family in range(len(starts) - 1):

@@ -74,7 +74,8 @@ class Sketches(NamedTuple):
 
 def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
     """Computes the MinHash signature of each text of a column, and the hashes that are made from
-    the signature. It works in blocks, so it needs little memory besides the results."""
+    the signature. The texts are processed in blocks, so little memory is needed besides the
+    results. `signatures`: whether the result contains the signatures too."""
     assert scheme.bands * scheme.rows <= scheme.permutations, scheme
     rows = len(texts)
     present, identity = np.empty(rows, bool), np.empty((rows, 2), np.uint64)
@@ -140,8 +141,8 @@ def bits_of(signatures: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def permutations_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the factors a (odd) and the terms b of the permutations, (count,) uint32 each, drawn
-    in the order of datasketch."""
+    """Returns the factors a (odd) and the terms b of `count` permutations h -> a * h + b: two
+    arrays, (count,) uint32. They are drawn in the order of datasketch."""
     draw = np.random.RandomState(seed)
     a = draw.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return a, draw.randint(0, 1 << 32, count, dtype=np.uint32)
@@ -177,8 +178,8 @@ def _sign_sets(
 
 @inlined
 def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
-    """Writes the finalizer of MurmurHash3 (fmix32) of each hash into `mixed`. In numba a product of
-    two uint32 is a uint64, so it is reduced to 32 bits each time."""
+    """Writes the finalizer of MurmurHash3 (fmix32) of each hash into `mixed`. In numba the product
+    of two uint32 is a uint64, so each product is reduced to 32 bits."""
     for i in range(len(hashes)):
         value = hashes[i]
         value = np.uint32((value ^ value >> _16) * _MIX_1)
@@ -188,9 +189,9 @@ def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
 
 @inlined
 def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
-    """Writes the hashes of the bands of one signature into `keys`, as `bands_of` defines them. It
-    takes one value of every band at a time: the bands do not depend on each other, so the processor
-    can compute them in parallel."""
+    """Writes the hashes of the bands of one signature into `keys`, as `bands_of` defines them. The
+    loop takes the first value of every band, then the second value of every band, and so on: the
+    bands do not depend on each other, so the processor can compute them in parallel."""
     for band in range(len(keys)):
         keys[band] = np.uint64(band + 1) * _BAND
     for row in range(rows):

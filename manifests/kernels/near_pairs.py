@@ -29,10 +29,10 @@ class NearPairs(NamedTuple):
 def near_pairs(
     images: Looks, keys: np.ndarray, max_bits: int, colour_distance: float, each: int
 ) -> NearPairs:
-    """Compares every two images. Returns, for each number of bits from 0 to `max_bits`, how many
+    """Compares every two images. Returns, for each number of bits from 0 to `max_bits`: how many
     pairs of images have hashes that differ in this number of bits; in how many of these pairs the
-    small colour images differ by at most `colour_distance` gray levels; and a sample of up to
-    `each` of the pairs.
+    small colour images differ by at most `colour_distance` gray levels; and up to `each` of the
+    pairs as a sample.
 
     `keys` (m,) uint64 has a random key of each image: the pairs with the lowest XOR of their two
     keys are sampled, so the sample does not depend on the order of the images.

@@ -97,8 +97,9 @@ def grams_of(texts: pa.Array, owners: np.ndarray, items: int, n: int, min_tokens
 
 
 def _places(offsets: np.ndarray, max_span: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns, for each n-gram: its text, its first window, and the number of windows that it
-    spans. Text i has the windows offsets[i] to offsets[i + 1] - 1.
+    """Returns three arrays with one number for each n-gram: its text, its first window, and the
+    number of windows that the n-gram spans. Text i has the windows offsets[i] to offsets[i + 1] -
+    1.
 
     An n-gram spans `max_span` windows. If a text has fewer windows, but at least two, it has one
     n-gram that spans all its windows.
@@ -141,17 +142,18 @@ def _filter(hashes: np.ndarray) -> np.ndarray:
 
 
 def _starts(keys: np.ndarray, bits: int) -> np.ndarray:
-    """Returns (2^bits + 1,) int32: for each number i, the index of the first of the ascending
-    `keys` whose upper `bits` bits are i or more. `bits` is chosen so that there are about as many
-    numbers as keys."""
+    """Finds where keys begin in the ascending `keys`, for a fast search. Returns (2^bits + 1,)
+    int32: for each number i, the index of the first key whose upper `bits` bits are i or more.
+    `bits` is chosen so that there are about as many numbers i as keys."""
     upper = keys >> np.uint64(63 - bits) >> _ONE  # a shift by 64 bits is undefined
     numbers = np.arange((1 << bits) + 1, dtype=np.uint64)
     return np.searchsorted(upper, numbers).astype(np.int32)
 
 
 def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
-    """Returns, for each text, the item of whose n-grams the text contains the largest share, and
-    this share."""
+    """Returns, for each text, the item whose n-grams the text contains with the largest share, and
+    this share. Example: a text that contains 2 of the 4 n-grams of item 7, and no n-gram of another
+    item, gives item 7 and share 0.5."""
     item, share = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
     scratch = _Scratch(
         np.empty(0, np.int64),
@@ -185,12 +187,10 @@ class _Scratch(NamedTuple):
 
 @inlined
 def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
-    """Returns the key of the n-gram that consists of the `span` windows from window `at` on: a hash
-    of the hashes of some windows that together cover the n-gram.
-
-    Only every `window`-th window is taken (`window` is its length in tokens), so that they do not
-    overlap; the last window is always taken.
-    """
+    """Returns the key of the n-gram that consists of the `span` windows from window `at` on.
+    `window` is the number of tokens in a window. The key is a hash of the hashes of some of these
+    windows, which together cover the n-gram: of every `window`-th window, so that they do not
+    overlap, and of the last window."""
     key, last = np.uint64(span) * _SPREAD, at + span - 1
     for place in range(at, last, window):
         key = mixed(key ^ np.uint64(hashes[place]))
@@ -200,7 +200,6 @@ def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
 
 @inlined
 def _is_set(words: np.ndarray, bit: np.uint64) -> bool:
-    """Returns whether a bit of the Bloom filter is set."""
     return bool(words[bit >> _6] >> (bit & _63) & _ONE)
 
 
@@ -240,8 +239,8 @@ def _find(grams: Grams, key: np.uint64) -> int:
 
 @inlined
 def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: int) -> int:
-    """Adds one to the count of every item that has the n-gram `gram`, unless the n-gram has
-    occurred before in the same text, which has the number `text`.
+    """Adds one to the count of every item that has the n-gram `gram`, if this is the n-gram's first
+    occurrence in the text. `text` is the number of the text.
 
     `found`: how many items have a count above 0. Returns the new value of `found`.
     """
@@ -311,9 +310,8 @@ def _find_items(
     items: np.ndarray,
     shares: np.ndarray,
 ) -> None:
-    """Finds, for each text, the item of whose n-grams the text contains the largest share. Writes
-    the item into `items`, and this share into `shares`. `before`: how many texts have used
-    `scratch` before."""
+    """Writes into `items`, for each text, the item whose n-grams the text contains with the largest
+    share, and this share into `shares`. `before`: how many texts have used `scratch` before."""
     for row in range(len(items)):
         text, found = before + row + 1, 0
         end = offsets[row + 1]

@@ -32,9 +32,9 @@ Box = tuple[float, float, float, float]
 
 
 def without_borders(pixels: np.ndarray) -> Box:
-    """Returns the box that remains of an image when its plain borders are cut off; the box of the
-    whole image if it has no borders, or is all plain. Borders come in pairs of one colour: at the
-    left and right, or above and below.
+    """Returns the box that remains of an image when its plain borders are cut off. It is the box of
+    the whole image if the image has no borders, or has only one colour. Borders come in pairs of
+    one colour: at the left and right, or above and below.
 
     `pixels`: uint8 (height, width, 3 or more); only the first three channels are read. A border may
     end within a pixel: then the edge of the box is not a whole number.
@@ -127,8 +127,8 @@ def _alike(levels: np.ndarray, others: np.ndarray) -> bool:
 @compiled(void(_PIXELS, int64[::1], float64[::1]))
 def _cut(pixels: np.ndarray, box: np.ndarray, edges: np.ndarray) -> None:
     """Moves the sides of `box` inwards, past the plain borders of the image, in whole pixels.
-    `edges` gets the same sides, each moved further inwards by the part of a pixel that still
-    belongs to the border."""
+    Writes the same sides into `edges`, but each side further inwards by the part of the next pixel
+    that still belongs to the border."""
     first, last = np.empty((2, 3), np.int64), np.empty((2, 3), np.int64)
     for _ in range(_ROUNDS):
         moved = False

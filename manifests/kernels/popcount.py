@@ -17,7 +17,7 @@ _NIBBLES, _BYTES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
 def popcount(word: Any) -> Any:
     """Returns how many bits of a uint64 are set, as uint64: popcount(0b1011) -> 3.
 
-    The source is Hacker's Delight, section 5-1. Compilers replace this code by one instruction.
+    Source: Hacker's Delight, section 5-1. Compilers replace this code by one instruction.
     """
     word = word - ((word >> _1) & _ODD)
     word = (word & _PAIRS) + ((word >> _2) & _PAIRS)

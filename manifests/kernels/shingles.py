@@ -37,7 +37,8 @@ splitmix64)."""
 
 
 class Shingles(NamedTuple):
-    """The shingles of texts. Text i has the shingles hashes[offsets[i] : offsets[i + 1]]."""
+    """The shingles of texts. Text i has the shingles hashes[offsets[i] : offsets[i + 1]].
+    `identity` has a 128-bit hash of all tokens of each text."""
 
     identity: np.ndarray
     """(rows, 2) uint64: a hash of the tokens in order; zeros for a text without tokens."""
@@ -46,8 +47,8 @@ class Shingles(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Arrays that are overwritten for each text, so that they are allocated only once; and
-    `encodings`, a constant table.
+    """Arrays that are overwritten for each text, so that they are allocated only once. Only
+    `encodings` is a constant: the table that `encoding_table` returns.
 
     `text`: the text in lower case. `edges`: where its tokens start and end. `tokens`: a hash of
     each token. `slots`: a hash table that finds repeated shingles.
@@ -79,6 +80,7 @@ def text_hashes(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 def shingles(texts: pa.Array, tokens: int, n: int, distinct: bool) -> tuple[np.ndarray, np.ndarray]:
     """Returns offsets (rows + 1, int64) and hashes (uint32) of the n-grams of tokens of each text.
+    `tokens` is the kind of tokens: WORDS, WHITESPACE or CHARACTERS.
 
     The hashes are in the order of the text. If `distinct` is true, a text has each hash only once.
     "a b a b", n = 2 -> offsets [0, 3] and the hashes of "a b", "b a", "a b".
@@ -124,9 +126,9 @@ def _block_starts(offsets: np.ndarray, block_bytes: int) -> list[int]:
 
 
 def _max_tokens(size: int, tokens: int) -> int:
-    """Returns the maximum number of tokens in a text of `size` bytes; `tokens` is the kind of
-    tokens. For WORDS it is about half of `size`: between two words there is a separator, or one of
-    the words has at least three bytes."""
+    """Returns the maximum number of tokens in a text of `size` bytes. `tokens` is the kind of
+    tokens: WORDS, WHITESPACE or CHARACTERS. For WORDS the maximum is about half of `size`: between
+    two words there is a separator, or one of the words has at least three bytes."""
     return size if tokens == CHARACTERS else size // 2 + 1
 
 
@@ -144,7 +146,8 @@ def _scratch(size: int, tokens: int, distinct: bool) -> _Scratch:
 @inlined
 def _tokenise(data: np.ndarray, start: int, end: int, by_words: bool, scratch: _Scratch) -> int:
     """Writes a text in lower case, and the positions where its tokens start and end, into
-    `scratch`. Returns how many tokens there are."""
+    `scratch`. Returns how many tokens there are. The text is the bytes `start` to `end` - 1 of
+    `data`. If `by_words` is true, tokens are words, otherwise everything between whitespace."""
     written = write_lower(data, start, end, scratch.encodings[int(by_words)], scratch.text)
     return int(find_tokens(scratch.text, written, by_words, scratch.edges))
 
@@ -161,7 +164,8 @@ def _shingle_one(
     grams: np.ndarray,
 ) -> int:
     """Writes the shingles of a text into `grams`, and a hash of all its tokens into `identity`.
-    Returns how many shingles there are. `tokens` is the kind of tokens."""
+    Returns how many shingles there are. The text is the bytes `start` to `end` - 1 of `data`.
+    `tokens` is the kind of tokens: WORDS, WHITESPACE or CHARACTERS."""
     by_words = tokens == WORDS
     count = _tokenise(data, start, end, by_words, scratch)
     has_no_word = by_words and count == 0
@@ -181,8 +185,9 @@ def _shingle_one(
 
 @inlined
 def _roll(tokens: np.ndarray, n: int, grams: np.ndarray) -> int:
-    """Writes a hash of each n-gram into `grams`: a polynomial of the hashes of its tokens, computed
-    from the polynomial of the n-gram before it. Returns how many n-grams there are."""
+    """Writes a hash of each n-gram of tokens into `grams`. The hash is a polynomial of the hashes
+    of the tokens, computed from the polynomial of the n-gram before it. Returns how many n-grams
+    there are."""
     leaving = _ONE
     for _ in range(n):
         leaving *= _BASE

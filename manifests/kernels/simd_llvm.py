@@ -171,14 +171,14 @@ def affine_minima(
 
 
 def _address(context: Any, builder: Any, array: Any, value: Any, at: Any, kind: Any) -> Any:
-    """Returns the address of element `at` of a numba array, as the address of a value of type
-    `kind`."""
+    """Returns the address of element `at` of a numba array. `kind` is the LLVM type of the value at
+    this address, such as a vector of 64 bytes."""
     data = context.make_array(array)(context, builder, value).data
     return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
 
 def _load(builder: Any, address: Any) -> Any:
-    """Reads a value at any address, not only at multiples of the value's size."""
+    """Reads a value at any address, even if the address is not a multiple of the value's size."""
     value = builder.load(address)
     value.align = 1
     return value

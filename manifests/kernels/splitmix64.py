@@ -22,8 +22,9 @@ def splitmix64(x: np.ndarray) -> np.ndarray:
 
 
 def finalise(x: np.ndarray) -> np.ndarray:
-    """Returns the finaliser of splitmix64 for each number of `x` (uint64): its last part, which
-    mixes the bits. Different numbers give different results; 0 gives 0."""
+    """Returns the finaliser of splitmix64 for each number of `x` (uint64). The finaliser is the
+    last part of splitmix64, which mixes the bits. Different numbers give different results; 0 gives
+    0."""
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(MIX_1)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(MIX_2)

@@ -40,13 +40,13 @@ def colour_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
 
 @inlined
 def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-untyped-def]
-    """Returns the weights for resizing a line of `length` pixels. Pixel i of the result is a
-    weighted mean of counts[i] pixels of the line, from pixel starts[i] on; `weights[i, n]` is the
-    weight of pixel starts[i] + n. The weights of each i add up to 1. Writes `starts` and `counts`.
+    """Returns the weights for resizing a line of `length` pixels, of which the part from `low` to
+    `high` is shown. Pixel i of the result is a weighted mean of counts[i] pixels of the line, from
+    pixel starts[i] on; `weights[i, n]` is the weight of pixel starts[i] + n. The weights of each i
+    add up to 1. The function writes `starts` and `counts`.
 
-    The result shows the part of the line from `low` to `high`. If `is_linear` is true, weights fall
-    linearly with the distance from the middle of pixel i. Otherwise the weight of a pixel is the
-    share of it that pixel i of the result covers.
+    If `is_linear` is true, the weight of a pixel of the line falls linearly with its distance from
+    the middle of pixel i. Otherwise the weight is the share of the pixel that pixel i covers.
     """
     scale = (high - low) / len(starts)
     reach = max(scale, 1.0) if is_linear else scale / 2
@@ -70,9 +70,9 @@ def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-u
 
 @compiled(void(float64[:, ::1], float64[::1], boolean, float64[:, ::1]))
 def _resize(plane, box, is_linear, square):  # type: ignore[no-untyped-def]
-    """Resizes the part `box` of one channel of an image (`plane`) to a square: writes weighted
-    means of its values into `square`. It resizes the columns first, with vector instructions, then
-    the rows. `is_linear` is as in `_weights`."""
+    """Resizes the part `box` of one channel of an image (`plane`) to a square, and writes the
+    square into `square`. The columns are resized first, with vector instructions, then the rows.
+    `is_linear` chooses the weights, as in `_weights`."""
     side = len(square)
     starts, counts = np.empty(side, np.int64), np.empty(side, np.int64)
     weights = _weights(box[1], box[3], plane.shape[0], is_linear, starts, counts)

@@ -92,19 +92,17 @@ def _code_point(data: np.ndarray, at: int, end: int) -> tuple[np.uint64, int]:
 
 @inlined
 def _in_word(byte: np.uint8) -> bool:
-    """Returns whether a byte of the lower-case copy of a text belongs to a word."""
     letter, digit = np.uint8(byte - _SMALL_A) < 26, np.uint8(byte - _DIGIT_0) < 10
     return bool(byte >= _NOT_ASCII or letter or digit)
 
 
 @inlined
 def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -> int:
-    """Writes into `edges` where each token starts and ends. Returns how many tokens there are.
-    `by_words` selects the separators, as in `separator_mask`.
+    """Writes into `edges` the positions where each token starts and ends. Returns how many tokens
+    there are. If `by_words` is true, tokens are words, otherwise everything between whitespace.
 
-    An edge is a position where a token starts, or where a token ends because a separator follows.
-    Edges are written eight at a time, to avoid branches that the processor cannot predict. So there
-    may be invalid edges after the last edge; they are overwritten when more edges are written.
+    Edges are written eight at a time, to avoid branches that the processor cannot predict. So
+    invalid numbers may follow the last edge; they are overwritten when more edges are written.
     """
     found, before = 0, _ONE
     for at in range(FIRST, end, BLOCK):
@@ -141,7 +139,7 @@ def hash_tokens(
 
 @inlined
 def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray) -> int:
-    """Writes a hash of each character of the tokens, and of one space between tokens, into
+    """Writes a hash of each character of the tokens, and of one space between two tokens, into
     `hashes`. Returns how many hashes there are. `count` is the number of tokens."""
     space, _ = _hash_token(text, FIRST - 1, 1)
     written = 0

@@ -12,8 +12,8 @@ _NODES = types.Array(int64, 1, "C", readonly=True)
 
 
 def spanning_edges(a: np.ndarray, b: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Computes Kruskal's spanning forest of the edges a[i]-b[i] (int64 nodes), taken in their
-    order.
+    """Computes Kruskal's spanning forest. Edge i connects the nodes a[i] and b[i], which are int64;
+    the edges are taken in their order.
 
     Returns (edges,) bool: whether each edge is in the forest; and (nodes,) int64: the lowest node
     in the tree that contains each node. Edges 0-1, 1-2, 0-2 -> [True, True, False], [0, 0, 0].
@@ -24,7 +24,8 @@ def spanning_edges(a: np.ndarray, b: np.ndarray, nodes: int) -> tuple[np.ndarray
 
 
 def edges_towards_roots(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int) -> np.ndarray:
-    """Returns (nodes,) int64: the first edge on the path from each node to the root of its tree.
+    """Returns (nodes,) int64: for each node of a forest, the index of the first edge on the path to
+    the root of its tree. Edge i connects the nodes a[i] and b[i].
 
     The value is -1 for the roots, and for nodes of trees without a root. A forest of the edges 0-1
     and 1-2 with root 0 -> [-1, 0, 1].
@@ -57,8 +58,8 @@ def _span(a: np.ndarray, b: np.ndarray, kept: np.ndarray, lowest: np.ndarray) ->
 
 @compiled(void(_NODES, _NODES, _NODES, int64, int64[::1]))
 def _walk(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int, towards: np.ndarray) -> None:
-    """Searches breadth-first from all roots, and writes into `towards` the first edge on the path
-    from each node to its root."""
+    """Does the work of `edges_towards_roots`: searches breadth-first from all roots, and writes
+    into `towards` the index of the first edge on the path from each node to its root."""
     starts = np.zeros(nodes + 1, np.int64)  # where the list of each node's edges starts
     for edge in range(len(a)):
         starts[a[edge] + 1] += 1

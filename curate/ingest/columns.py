@@ -1,4 +1,4 @@
-"""Table columns that a recipe names: checks that they exist, and reads them as text."""
+"""Checks that the table columns named in a recipe exist, and reads these columns as text."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def require_columns(
     names: Iterable[str], present: Collection[str], setting: str, place: str
 ) -> None:
     """Raises InputError for the first name in `names` that is not in `present`, the columns of the
-    table. The error suggests the most similar column name. `setting` is the setting that has the
-    names."""
+    table. `setting` is the setting of the recipe that has the names. The fix of the error has the
+    most similar column name and the name of this setting."""
     for name in names:
         if name not in present:
             fix = f"{nearest(name, list(present))} Check the setting '{setting}'."
@@ -80,8 +80,9 @@ def fully_used(schema: pa.Schema, names: Sequence[str]) -> set[str]:
     """Returns the names of the text columns that need not be repeated in `meta`, because
     `first_text` returns their whole content. `names` are all text columns.
 
-    Only a single column without lists is fully used. If there are several columns, or if a cell is
-    a list, `first_text` returns only one text for each row, so `meta` must have the other texts.
+    A text column is fully used only if it is the only text column and its cells are not lists. If
+    there are several text columns, or if a cell is a list, `first_text` returns only one of the
+    texts in a row, so `meta` must have the other texts.
     """
     return {
         name
@@ -95,9 +96,9 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
-    """Converts a column of any Arrow type to strings; a list becomes its first element that is
-    neither null nor blank. Raises InputError if the type cannot be converted. `setting` is the
-    setting that names the column."""
+    """Converts a column of any Arrow type to strings. If a cell is a list, the text is the first
+    element that is neither null nor blank. `setting` is the setting of the recipe that names the
+    column. Raises InputError, whose fix names this setting, if the column cannot be converted."""
     values = column(batch, name)
     try:
         return _first_items(values) if _is_list(values.type) else values.cast(pa.string())
@@ -107,8 +108,8 @@ def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Ar
 
 
 def _first_items(lists: pa.Array) -> pa.Array:
-    """The first element of each list that is neither null nor blank; null if there is none:
-    `[[null, "x"], []]` -> `["x", null]`."""
+    """Returns, for each list, its first element that is neither null nor blank, or null if the list
+    has no such element: `[[null, "x"], []]` -> `["x", null]`."""
     items = blank_to_null(lists.flatten().cast(pa.string()))
     valid = np.flatnonzero(np.asarray(items.is_valid()))
     rows, first = np.unique(np.asarray(pc.list_parent_indices(lists))[valid], return_index=True)

@@ -32,20 +32,21 @@ def chat_segments(
     turns: object, image_count: int, paths: Sequence[str | None] | None = None
 ) -> list[ChatSegment]:
     """Converts the turns of a conversation to segments. `image_count` is the number of images of
-    the sample, and `paths` has their paths if they are known. A sample with videos is not
-    supported.
+    the sample, and `paths` has the paths of these images if the paths are known. A sample with
+    videos is not supported.
 
-    A turn is {from, value} (LLaVA) or {role, content} (OpenAI). Its content is a text with
-    `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace beside
-    a tag is removed, as in Qwen's trainer. `loss` (ms-swift), `loss_scale` or `weight` (OpenAI) of
-    a turn says whether the model learns to write it. `turns` may also be one object of lists, as
-    `datasets` stores a sequence of objects.
+    A turn is {from, value} (LLaVA) or {role, content} (OpenAI). The content of a turn is a text
+    with `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace
+    beside a tag is removed, as in Qwen's trainer. The field `loss` (ms-swift), `loss_scale` or
+    `weight` (OpenAI) of a turn says whether the model learns to write the turn. `turns` may also be
+    one object of lists, as `datasets` stores a sequence of objects.
 
         {from: human, value: "<image>\\nWhat is this?"} and one image ->
-        (user, image, None, 0), (user, text, "What is this?")
+        segments (role, kind, text, image): (user, image, None, 0),
+        (user, text, "What is this?", None)
 
-    The first tag stands for the first image of the sample, and so on. If a part of a message names
-    its image, by a path or an index, then all parts with images must name theirs.
+    The first tag stands for the first image of the sample, and so on. If a part of a turn names its
+    image, by a path or an index, then all parts with images must name their images.
 
     Raises RowError if the tags and the images do not correspond, if an assistant's turn has a tag,
     or if a turn has neither of the two forms.
@@ -70,17 +71,17 @@ def check_placeholders(segments: Iterable[ChatSegment]) -> None:
         for tag in (NAME, BOX):
             if tag in (segment.text or ""):
                 raise RowError(
-                    f"a turn contains the placeholder {tag}, which ms-swift replaces by a name "
-                    "or a box, and this reader does not.",
+                    f"a turn contains the placeholder {tag}. ms-swift replaces the placeholder by "
+                    "a name or a box, but this reader does not.",
                     fix="For samples with `objects`, use the reader ms_swift, which reads JSON.",
                 )
 
 
 def turns_of(value: object) -> list[Any]:
-    """The turns of a conversation, which are a list or an object of lists.
+    """Returns the turns of a conversation as a list. `value` is this list, or an object of lists.
 
-    `{"from": ["human", "gpt"], "value": ["Hi", "Hello"]}` ->
-    `[{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]`
+    `{"from": ["human", "gpt"], "value": ["Hi", "Hello"]}` -> `[{"from": "human", "value": "Hi"},
+    {"from": "gpt", "value": "Hello"}]`
     """
     if isinstance(value, list):
         return value
@@ -114,12 +115,12 @@ def add_chat(
 def _with_named_images(
     segments: list[ChatSegment], image_count: int, paths: Sequence[str | None]
 ) -> list[ChatSegment]:
-    """Returns the segments with the final value of `image`. A path that is in `paths`, the paths of
-    the sample's images, becomes the index of the image: with paths [a.jpg, b.jpg], `b.jpg` becomes
-    1. If the sample lists no images, a path stays as it is. A data url and bytes always stay.
+    """Returns the segments after paths in the field `image` are replaced by indices. `paths` are
+    the paths of the sample's images: with paths [a.jpg, b.jpg], the image `b.jpg` becomes 1. If the
+    sample lists no images, a path is not replaced. A data url or bytes are never replaced.
 
-    Raises RowError if one segment names its image and another does not, if the sample does not have
-    the named image, or if an image of the sample is shown by no segment.
+    Raises RowError if one segment names its image and another segment does not, if a segment names
+    an image that the sample does not have, or if the sample has an image that no segment shows.
     """
     named = [
         s._replace(image=_named_image(s.image, image_count, paths)) if s.kind == "image" else s
@@ -131,7 +132,7 @@ def _with_named_images(
             name = f"number {number}" if path is None else repr(path)
             raise RowError(
                 f"no turn refers to the image {name} of the sample.",
-                fix="Refer to it in a turn, or remove it from the sample's images.",
+                fix="Refer to the image in a turn, or remove it from the sample's images.",
             )
     return named
 
@@ -150,7 +151,7 @@ def _named_image(
         raise RowError(
             f"a part of a turn refers to the image with the index {image}, but the sample has "
             f"{image_count} images.",
-            fix="The first image has the index 0.",
+            fix="Correct the index. The first image has the index 0.",
         )
     if isinstance(image, str) and image_count and not image.startswith("data:"):
         if image in paths:
@@ -168,7 +169,7 @@ def _check_count(kind: str, segments: list[ChatSegment], count: int) -> None:
     if tags != count:
         raise RowError(
             f"the turns have {tags} <{kind}> tags, but the sample has {count} {kind}s.",
-            fix=f"Each {kind} must have one tag, in a user turn.",
+            fix=f"Write one <{kind}> tag for each {kind} of the sample, in a user turn.",
         )
 
 
@@ -197,8 +198,8 @@ def _turn_segments(number: int, turn: object) -> list[ChatSegment]:
 
 
 def _loss(number: int, turn: Mapping[str, Any]) -> bool | None:
-    """Whether the model learns to write a turn; None if the turn does not say so. `number` is the
-    turn's number in error messages."""
+    """Whether the model learns to write the turn; None if the turn does not say so. `number` is the
+    number of the turn, for error messages."""
     for name in _UNREAD:
         if turn.get(name):
             fault = f"turn {number} has the field {name!r}, which this reader does not support."
@@ -224,8 +225,9 @@ def _role(number: int, name: object) -> str:
 
 
 def _split_at_tags(role: str, text: str) -> list[ChatSegment]:
-    """Splits the text of a turn at its `<image>` and `<video>` tags into segments of text and of
-    media, in order. A text without a tag keeps its surrounding whitespace."""
+    """Splits the text of a turn at its `<image>` and `<video>` tags into segments, in order:
+    `"<image> What is this?"` -> an image, then the text `What is this?`. Whitespace beside a tag is
+    removed. A text without a tag is returned unchanged, as one segment."""
     if "<image>" not in text and "<video>" not in text:
         return [ChatSegment(role, "text", text)]
     segments = []

@@ -1,10 +1,10 @@
-"""Evidence about the format of a source, such as the coordinate space of its boxes, added up over
-all its files.
+"""Adds up evidence about the format of a source, such as the coordinate space of its boxes, over
+all files of the source.
 
 One file may be too small to show that its boxes have another coordinate space than declared. So a
-reader gathers evidence in each split (the range of a file that one task reads), and the sum is
-judged after all splits are read. A new file changes this sum, but no output file that was already
-written.
+reader gathers evidence in each split (the range of a file that one task reads). The evidence of all
+splits is added up and judged after all splits are read. A new file changes the sum, but it changes
+no output file that was already written.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ megabytes)."""
 
 
 class Evidence(NamedTuple):
-    """Counts, maxima, examples and a sample on one question, such as whether the boxes fit the
-    declared space. All values are JSON values.
+    """What was found about one question, such as whether the boxes fit the declared space. All
+    values are JSON values.
 
-    If the evidence of two splits is added, `counts` are summed, `largest` keeps the maximum,
-    `examples` keeps the first MAX_EXAMPLES of each kind, and `sample` keeps the smallest MAX_SAMPLE
-    of its texts, each once.
+    `counts` has numbers by name, such as the number of boxes that are outside their image.
+    `largest` has maxima by name, such as the largest coordinate. `examples` has examples by kind,
+    such as right and wrong boxes. `sample` has texts. If the evidence of two splits is added,
+    `counts` are summed, `largest` keeps the maximum, `examples` keeps the first MAX_EXAMPLES of
+    each kind, and `sample` keeps the MAX_SAMPLE smallest texts, without duplicates.
     """
 
     counts: Mapping[str, int]

@@ -28,8 +28,9 @@ USUAL_FILES = (
 
 
 class _Field(NamedTuple):
-    """A part of a template: the fixed text `before`, followed by the characters `start` to `stop`
-    (exclusive; None: the end) of the value in a column."""
+    """A field of a template, and the fixed text `before` the field. The field stands for the
+    characters `start` to `stop` (exclusive; None: the end) of the value in a column:
+    `images/{key[0:5]}` is `_Field("images/", "key", 0, 5)`."""
 
     before: str
     column: str
@@ -38,12 +39,12 @@ class _Field(NamedTuple):
 
 
 class Template:
-    """A file name with column names in braces. A field in braces can be a slice of a column's
-    value.
+    """A file name with column names in braces. A column name may be followed by a slice, which
+    takes a part of the column's value.
 
-    `{key[0:5]}/{key}.jpg` with key `000012345` -> `00001/000012345.jpg`. The fields in URL_FIELDS
-    are also available if the table has a column of urls. Raises ValueError for a template that uses
-    no column.
+    `{key[0:5]}/{key}.jpg` with key `000012345` -> `00001/000012345.jpg`. If the table has a column
+    of urls, the fields in URL_FIELDS, such as `{url_sha256}`, can be used like columns. Raises
+    ValueError for a template that uses no column.
     """
 
     _FIELD = re.compile(r"\{([^{}\[\]]+)(?:\[(\d*):(\d*)\])?\}")
@@ -65,8 +66,8 @@ class Template:
         return {field.column for field in self._fields}
 
     def fill(self, columns: Mapping[str, pa.Array]) -> list[str | None]:
-        """Makes one file name for each row from the values in `columns`; None if a column of the
-        template is null or empty."""
+        """Makes one file name for each row from the values in `columns`. The file name is None if a
+        column of the template is null or empty in this row."""
         pieces: list[Any] = []
         for field in self._fields:
             value = columns[field.column].cast(pa.string())

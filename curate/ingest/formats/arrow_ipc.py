@@ -45,11 +45,13 @@ def sniffed_schema(head: Head) -> pa.Schema | None:
 
 
 def batch_splits(file: File, context: Context) -> Iterator[Split]:
-    """Yields splits of one or more record batches, of about SPLIT_BYTES each.
+    """Yields the splits of an Arrow file (the ranges that one task each reads). A split has one or
+    more record batches, of about SPLIT_BYTES together.
 
-    In a split, `start` and `stop` are byte positions, and `first` is the number of rows before it.
-    A file with dictionary-encoded columns is one split, because a dictionary is used by all batches
-    after it. A broken file is one split too; the rows before the damage are read.
+    In a split, `start` and `stop` are byte positions, and `first` is the number of rows before the
+    split. A file with dictionary-encoded columns is one split, because all batches after a
+    dictionary use this dictionary. A broken file is one split too; the rows before the damage are
+    read.
     """
     try:
         with _open(file, context.base) as source:
@@ -75,8 +77,9 @@ def batch_splits(file: File, context: Context) -> Iterator[Split]:
 def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yields the record batches of a split, each with the number of its first row in the file.
 
-    A record batch that cannot be read is skipped; after the last batch, FileError is raised with
-    the numbers of the lost rows. A file that is cut off is read up to the cut.
+    A record batch that cannot be read is skipped. If batches were skipped, FileError is raised
+    after the last batch; the error lists the ranges of the lost rows. A file that is cut off is
+    read up to the cut.
     """
     read = _from_start if split.stop < 0 else _in_range
     yield from read(split, context)
@@ -136,8 +139,9 @@ def _check(batch: pa.RecordBatch, file: File) -> None:
 
 
 def count_rows(split: Split, context: Context) -> Count:
-    """The number of rows in a split, from the headers of its record batches; no values are read. If
-    the file is cut off, only the rows before the cut are counted."""
+    """Returns the number of rows in a split. The number is read from the headers of the record
+    batches; no values are read. If the file is cut off, only the rows before the cut are
+    counted."""
     rows, is_whole = 0, True
     try:
         with _open(split.files[0], context.base) as source:

@@ -2,7 +2,8 @@
 
 An Arrow stream is a sequence of messages: four bytes `ff ff ff ff`, the size of the message's
 description (int32), the description, and the values. An Arrow file has the same messages after
-eight bytes `ARROW1\\0\\0`. The description is a flatbuffer, of which three numbers are read here.
+eight bytes `ARROW1\\0\\0`. The description is a flatbuffer. Only three numbers of it are read here:
+the kind of the message, the number of rows, and the size of the values.
 
 Source: Arrow columnar format, "Serialization and Interprocess Communication", and Message.fbs.
 """
@@ -26,8 +27,9 @@ thousand columns need less than a megabyte)."""
 
 
 class Message(NamedTuple):
-    """A message of an Arrow file: its kind, its range of bytes and, for a record batch, its number
-    of rows."""
+    """A message of an Arrow file. `kind` is schema, dictionary, rows (a record batch) or other. The
+    message takes up the bytes `start` to `stop` (exclusive) of the file. `rows` is the number of
+    rows of a record batch, and 0 for any other message."""
 
     kind: str
     start: int
@@ -38,9 +40,9 @@ class Message(NamedTuple):
 def messages(source: pa.NativeFile, start: int = 0) -> Iterator[Message]:
     """Yields the messages of an Arrow stream or Arrow file, in order, from byte `start` on.
 
-    Raises FileError where the file ends inside a message, or is not made of messages. Rows of a
-    record batch whose values are cut off are still counted: its message is yielded before the
-    error.
+    Raises FileError where the file ends inside a message, or where the bytes are not a message. If
+    the file ends inside the values of a record batch, the message of this batch is yielded before
+    the error is raised, so that its rows are counted.
     """
     size, at = source.size(), start or first_message(source)
     while at + 8 <= size:
@@ -60,11 +62,11 @@ def messages(source: pa.NativeFile, start: int = 0) -> Iterator[Message]:
         yield Message(kind, at, at + 8 + length + values, rows)
         at += 8 + length + values
     if at != size:
-        raise _broken(f"it ends at byte {size}, inside an Arrow message")
+        raise _broken(f"the file ends at byte {size}, inside an Arrow message")
 
 
 def first_message(source: pa.NativeFile) -> int:
-    """The position of the first message: 8 in an Arrow file, 0 in a stream."""
+    """Returns the byte position of the first message: 8 in an Arrow file, 0 in a stream."""
     source.seek(0)
     return len(FILE_MAGIC) if source.read(len(FILE_MAGIC)) == FILE_MAGIC else 0
 
@@ -88,16 +90,16 @@ def _parsed(description: bytes, at: int) -> tuple[str, int, int]:
 
 
 def _field(data: bytes, table: int, number: int, form: str) -> int:
-    """The value of field `number` (from 0) of the flatbuffer table at position `table`; 0 if the
-    table does not have it. `form` is the type of the value in the notation of `struct`: `<q` is an
-    int64."""
+    """Returns the value of field `number` (from 0) of the flatbuffer table at position `table`, or
+    0 if the table does not have the field. `form` is the type of the value in the notation of
+    `struct`: `<q` is an int64."""
     place = _place(data, table, number)
     return _at(data, place, form) if place else 0
 
 
 def _place(data: bytes, table: int, number: int) -> int:
-    """The position of field `number` (from 0) of the flatbuffer table at position `table`; 0 if the
-    table does not have it."""
+    """Returns the position in `data` of field `number` (from 0) of the flatbuffer table at position
+    `table`, or 0 if the table does not have the field."""
     fields = table - _at(data, table, "<i")
     if 4 + 2 * number >= _at(data, fields, "<H"):
         return 0

@@ -1,8 +1,8 @@
 """Converts the columns of a table to the few Arrow types that readers know.
 
-Arrow has several types for one kind of value, and which one a file has depends on the program that
-wrote it: text may be a string, a large_string, a string_view or dictionary-encoded. A table is
-converted once, when it is read, so no reader has to know them all.
+Arrow has several types for the same kind of value. Which of them a file has depends on the program
+that wrote the file: text may be a string, a large_string, a string_view or dictionary-encoded. A
+table is converted once, when it is read, so that no reader has to know all types.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type to which a column is converted; the same type for numbers, times and booleans.
+    """Returns the type to which a column is converted. Numbers, times and booleans keep their type.
 
         large_string, string_view                                        -> string
         large_binary, binary_view, fixed_size_binary                     -> binary
@@ -50,9 +50,8 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def plain_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch with each column converted to its `plain_type`. The values of a column that needs no
-    conversion are not copied. If a list column is a slice of a longer list column, only its offsets
-    are made anew."""
+    """Returns the batch with each column converted to its `plain_type`. Values that need no
+    conversion are not copied."""
     schema = plain_schema(batch.schema)
     columns = [
         values if values.type == field.type and not _is_slice(values) else plain_array(values)
@@ -78,7 +77,8 @@ def check_layout(batch: pa.RecordBatch) -> None:
 
 
 def _as_bytes(kind: pa.DataType) -> pa.DataType:
-    """The same type with binary in place of string. Both have the same memory layout."""
+    """Returns the type with binary in place of string, also inside lists and structs: list<string>
+    -> list<binary>. Values of both types have the same memory layout."""
     for is_text, as_bytes in _BYTES_OF_TEXT:
         if is_text(kind):
             return as_bytes
@@ -109,8 +109,8 @@ _LISTS = {
 
 
 def plain_array(values: pa.Array) -> pa.Array:
-    """An array converted to `plain_type`. A list holds only the values of its own rows afterwards,
-    even if it was a slice of a longer list."""
+    """Returns the array converted to `plain_type`. If the array is a slice of a longer list column,
+    the result has only the values of the lists in the slice."""
     kind = values.type
     if isinstance(kind, pa.BaseExtensionType):
         return plain_array(values.storage)
@@ -130,7 +130,8 @@ def pieces(batch: pa.RecordBatch, rows: int, size_bytes: int) -> Iterator[pa.Rec
     """Cuts a batch into pieces of at most `rows` rows and about `size_bytes` each.
 
     `size_bytes` refers to the size after the conversion, when each row of a dictionary-encoded
-    column has its own copy of the value. All rows are assumed to have the same size.
+    column has its own copy of the value. The number of rows for a piece is computed as if all rows
+    had the same size.
     """
     total = max(1, batch.nbytes + sum(map(_decoded_bytes, batch.columns)))
     count = max(1, min(rows, size_bytes * batch.num_rows // total))
@@ -180,15 +181,15 @@ def _struct(values: pa.Array) -> pa.Array:
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Converts strings and bytes to the type `kind`. Text that is not UTF-8 is converted without an
-    error; it is reported row by row when the table is checked."""
+    error, because later checks of the table report each row with such a text."""
     if pa.types.is_map(kind):
         return values.cast(kind)
     return pc.cast(values, options=pc.CastOptions(kind, allow_invalid_utf8=True))
 
 
 def _decoded_bytes(values: pa.Array) -> int:
-    """The size in bytes that the values of a dictionary-encoded column have after the conversion,
-    when each row has its own copy of its value; 0 for a column that is not dictionary-encoded."""
+    """Returns the size in bytes of a dictionary-encoded column after the conversion, when each row
+    has its own copy of its value. Returns 0 for a column that is not dictionary-encoded."""
     if is_any_list(values.type):
         return _decoded_bytes(values.flatten())
     if pa.types.is_struct(values.type):

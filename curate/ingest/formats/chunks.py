@@ -20,7 +20,7 @@ COMPRESSED = tuple(_KINDS)
 
 
 def with_compressed(*suffixes: str) -> tuple[str, ...]:
-    """Each suffix, without and with the suffix of each compressed format: `.json` -> `.json`,
+    """Returns each suffix alone and with the suffix of each compressed format: `.json` -> `.json`,
     `.json.gz`, ..."""
     return tuple(suffix + packed for suffix in suffixes for packed in ("", ".gz", ".zst", ".bz2"))
 

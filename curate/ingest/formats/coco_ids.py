@@ -19,10 +19,11 @@ from manifests.errors import RowError
 class SplitIds(NamedTuple):
     """The ids of the annotations in a split.
 
-    `id_count` has, for each of these ids, the number of annotations in the whole file that have it;
-    `pair_count` has the same for each pair (annotation id, image id). `images` are the image ids of
-    the split's annotations. `used` are the image ids of all annotations in the file; only the first
-    split has them.
+    `id_count` maps each annotation id in the split to the number of annotations in the whole file
+    with this id. `pair_count` maps each pair (annotation id, image id) in the split to the number
+    of annotations in the whole file with this pair. `images` are the image ids of the split's
+    annotations. `used` are the image ids of all annotations in the file; `used` is empty except for
+    the first split.
     """
 
     id_count: Counter[str]
@@ -36,9 +37,9 @@ class SplitIds(NamedTuple):
 
 
 def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
-    """Reads the ids of a split's annotations, and counts how often each occurs in the whole array
-    `annotations`, which is at the byte range `array` of the file `place`. Broken elements are
-    skipped; their errors are reported when the split that has them is read."""
+    """Reads the ids of a split's annotations, and counts how often each id occurs in the whole
+    array `annotations`. The array is at the byte range `array` of the file `place`. Broken elements
+    are skipped; the task that reads the split with a broken element reports the error."""
     own = list(_pairs(element_groups(place, *split[1:])))
     keys, images = {key for key, _ in own}, {image for _, image in own}
     if (split.start, split.stop) == array:
@@ -76,8 +77,8 @@ def _are_unique(keys: set[str], count: int, chunks: Iterable[bytes]) -> bool:
 
 
 def _raw_ids(chunks: Iterable[bytes]) -> Iterator[list[str | None]]:
-    """Yields the values of all keys `id` in the bytes, as `id_field` returns them. None stands for
-    bytes in which an id may be written in another way: with escapes, or as a number like -0."""
+    """Yields the values of all keys `id` in the bytes as text: `{"id": 7}` -> `7`. None stands for
+    bytes in which an id may be written in an unusual way: with escapes, or as a number like -0."""
     rest = b""
     for chunk in chunks:
         text = rest + chunk

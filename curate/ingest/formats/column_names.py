@@ -8,20 +8,20 @@ import pyarrow as pa
 
 from manifests.errors import FileError
 
-_FIX = "Rename all but one of them, and write the table again."
+_FIX = "Give each column and each field its own name, and write the table again."
 
 
 def named(header: Sequence[str]) -> list[str]:
-    """The names of the columns of a header. A column whose name is blank is named after its
-    position, from 1, if several are blank: `text,,` -> text, `column 2`, `column 3`."""
+    """Returns the names of the columns of a header. If several names are blank, each blank name is
+    replaced by the position of the column, from 1: `text,,` -> text, `column 2`, `column 3`."""
     if sum(not name.strip() for name in header) < 2:
         return list(header)
     return [name if name.strip() else f"column {n}" for n, name in enumerate(header, 1)]
 
 
 def check_header(names: Sequence[str], line: int, uri: str) -> None:
-    """Raises FileError if two columns of a table have the same name, because a row would have the
-    value of only one of them. `line` is the line number of the header."""
+    """Raises FileError if two columns of a table have the same name, because a row could have the
+    value of only one of these columns. `line` is the line number of the header."""
     _check(names, f"line {line}: the header", "columns", uri)
 
 
@@ -41,11 +41,12 @@ def _check(names: Sequence[str], subject: str, what: str, uri: str) -> None:
     name = next(name for name in names if names.count(name) > 1)
     places = [str(n) for n, other in enumerate(names, 1) if other == name]
     listed = f"{', '.join(places[:-1])} and {places[-1]}"
-    raise FileError(f"{subject} has the name {name!r} for {what} {listed}.", uri, _FIX)
+    raise FileError(f"{subject} has the same name {name!r} for {what} {listed}.", uri, _FIX)
 
 
 def _structs(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.StructType]]:
-    """Yields the struct types inside a type, each with its path: `a.b`."""
+    """Yields the struct types inside a type, each with its path in the table: `a.b`. `path` is the
+    path of the type itself."""
     if pa.types.is_struct(kind):
         yield path, kind
     for number in range(kind.num_fields):

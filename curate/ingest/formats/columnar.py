@@ -22,8 +22,9 @@ any size, and a dictionary-encoded column may grow by a large factor when it is 
 
 
 class Batch(NamedTuple):
-    """The valid rows, with their numbers in the file from 0, and the broken rows, with their
-    errors. Columns have the types of `arrow_types.plain_type`."""
+    """The valid rows of a batch (`rows`), with the number of each in the file, from 0 (`numbers`),
+    and the broken rows as pairs (number in the file, error). Columns have the types of
+    `arrow_types.plain_type`."""
 
     numbers: np.ndarray
     rows: pa.RecordBatch
@@ -31,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def is_columnar(name: str) -> bool:
-    """Whether the name of a file ends as parquet and Arrow files do."""
+    """Whether the name of a file ends in a suffix of parquet or Arrow files, such as `.parquet`."""
     return name.lower().endswith(SUFFIXES)
 
 
@@ -48,16 +49,16 @@ def sniffed_schema(head: Head) -> pa.Schema | None:
 
 
 def splits(file: File, context: Context) -> Iterator[Split]:
-    """Yields splits of one or more row groups of a parquet file, or record batches of an Arrow
-    file."""
+    """Yields the splits of a parquet or Arrow file (the ranges that one task each reads). A split
+    has one or more row groups of a parquet file, or record batches of an Arrow file."""
     if _is_arrow(file):
         return arrow_ipc.batch_splits(file, context)
     return parquet.row_group_splits(file, context)
 
 
 def count_rows(split: Split, context: Context) -> Count:
-    """The number of rows in a split, by the metadata of a parquet file or the descriptions of an
-    Arrow file's record batches."""
+    """Returns the number of rows in a split. The number is read from the metadata of a parquet
+    file, or from the headers of the record batches of an Arrow file."""
     if _is_arrow(split.files[0]):
         return arrow_ipc.count_rows(split, context)
     return parquet.count_rows(split, context)
@@ -66,9 +67,9 @@ def count_rows(split: Split, context: Context) -> Count:
 def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iterator[Batch]:
     """Yields the rows of a split in batches of at most BATCH_ROWS rows and about PIECE_BYTES.
 
-    `texts` has the names, in upper or lower case, of the text columns. They are read as text even
-    if their type is binary. A row with a text that is not valid UTF-8 is a broken row. Raises
-    FileError if two columns have the same name.
+    `texts` has the names, in upper or lower case, of the text columns. A text column is read as
+    text even if its type is binary. A row with a text that is not valid UTF-8 is a broken row.
+    Raises FileError if two columns have the same name.
     """
     names = {name.lower() for name in texts}
     read = arrow_ipc.record_batches if _is_arrow(split.files[0]) else parquet.record_batches
@@ -113,11 +114,11 @@ def _fault(rows: pa.RecordBatch) -> str | None:
 
 
 def _not_utf8(values: pa.Array) -> str | None:
-    """The error message for a text column that failed validation; None if the column is not a text
-    column. The message names the value in row 0.
+    """Returns an error message that shows the value in row 0 and says that it is not UTF-8; None if
+    the column is not a text column. `values` is a column with an invalid value.
 
-    The value in row 0 is certainly the invalid one only if there is one row. So after a batch has
-    failed, `_checked` validates its rows one by one.
+    Only in a column with one row is the value in row 0 certainly the invalid value. So after the
+    validation of a batch has failed, `_checked` validates the rows one by one.
     """
     if not pa.types.is_string(values.type):
         return None

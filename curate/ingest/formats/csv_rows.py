@@ -1,6 +1,7 @@
-"""Reads rows of fields that may be quoted (CSV, and TSV as data frames write it).
+"""Reads rows of fields that may be quoted: CSV, and TSV with quotes, as pandas writes it.
 
-After an error, reading goes on at the next row."""
+After a row with an error, the next rows are read.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ tuple, because Python's garbage collector spends less time on tuples than on obj
 def csv_batches(
     split: Split, context: Context, delimiter: str, width: int
 ) -> Iterator[list[CsvRow]]:
-    """Yields the rows of a split in batches of limited size; see `csv_rows`."""
+    """Yields the rows of a split, which `csv_rows` parses, in batches of limited size."""
     blocks = line_blocks(split, context, keep_ends=True)
     return in_batches(
         csv_rows(blocks, delimiter, width, context.limits.max_row_bytes), _size_of_rows
@@ -38,16 +39,17 @@ def csv_rows(
     blocks: Iterable[Block], delimiter: str, width: int, max_bytes: int
 ) -> Iterator[list[CsvRow]]:
     """Yields lists of CSV rows, parsed from blocks of lines that include their line ends. `width`
-    is the number of columns of the table. A blank line is a row without fields.
+    is the number of columns of the table. A row is (number of its first line, its fields or its
+    error, number of its lines). A blank line is a row without fields.
 
     `Block(1, [b'a,"x\\n', b'y"\\n'])` and two columns -> `[(1, ("a", "x\\ny"), 2)]`.
 
-    A row without an error is parsed by Python's csv module. If a quoted field is faulty, it depends
-    on the following lines how many lines are broken: if all of them are rows of `width` fields,
-    only the first line is broken (its quote is not closed), and the others are read as rows.
-    Otherwise they may be the text of the field, so one error covers all of them, and reading
-    continues at the next line whose quotes are complete. A row of more than `max_bytes` bytes is an
-    error too.
+    A row without an error is parsed by Python's csv module. If the quotes of a field are faulty,
+    the following lines decide how many lines are broken. If all following lines are rows of `width`
+    fields, only the first line is broken (a quote is not closed in it), and the following lines are
+    read as rows. Otherwise the following lines may be the text of the field; then one error covers
+    all these lines, and reading continues at the next line whose quotes are complete. A row of more
+    than `max_bytes` bytes is an error too.
     """
     csv.field_size_limit(max_bytes)  # of the process; the csv module has no other
     source = _Source(blocks, max_bytes)
@@ -64,19 +66,19 @@ def csv_rows(
         except StopIteration:
             return
         except csv.Error as broken:
-            error = RowError(f"broken CSV: {broken}.", fix=_QUOTES)
+            error = RowError(f"the row is not valid CSV: {broken}.", fix=_QUOTES)
         except RowError as too_long:
             error = too_long
         held = source.held
         if error is not None and _hides_rows(held[1:], delimiter, width):
             source.read_again(len(held) - 1)
-            held, error = held[:1], RowError("a quoted field is not closed.", fix=_QUOTES)
+            held, error = held[:1], RowError("a quoted field has no closing quote.", fix=_QUOTES)
         elif error is not None:
             is_certain = is_certain and len(held) == 1
         elif fields and not is_certain and not _is_complete(held, delimiter):
             error = RowError(
-                "a field contains a quote, and the row before it is broken, so "
-                "it is not certain where this row starts.",
+                "a field of this row contains a quote, and the previous row is broken, so it "
+                "is not certain where this row starts.",
                 fix=_QUOTES,
             )
         elif fields:
@@ -86,16 +88,16 @@ def csv_rows(
 
 
 def _size_of_rows(rows: list[CsvRow]) -> int:
-    """The number of characters in the fields of several rows."""
+    """Returns the number of characters in the fields of all rows."""
     sound = (fields for _, fields, _ in rows if isinstance(fields, tuple))
     return sum(map(len, chain.from_iterable(sound)))
 
 
 class _Source:
     """An iterator that gives the decoded lines of all blocks to Python's csv reader. It keeps the
-    lines of the current row and of the current block, so that they can be read again. `is_escaped`
-    is true from the first block on that has a line that is not UTF-8; invalid bytes become lone
-    surrogates."""
+    lines of the current row and of the current block, so that they can be read again. The bytes of
+    a line that is not UTF-8 are decoded as lone surrogates; `is_escaped` is true after such a line
+    was found."""
 
     def __init__(self, blocks: Iterable[Block], max_bytes: int) -> None:
         self._blocks, self._max_bytes, self._row_bytes = iter(blocks), max_bytes, 0
@@ -115,12 +117,13 @@ class _Source:
         self._row, self._row_bytes = self._next, 0
 
     def read_again(self, count: int) -> None:
-        """Goes back by `count` lines of the current row, which are then read again."""
+        """Goes back by `count` lines of the current row, so that these lines are read again."""
         self._next -= count
 
     def sound_rows(self, delimiter: str, width: int) -> list[CsvRow]:
-        """Reads the next rows of the block, up to the first row that has an error or continues in
-        the next block. This gives the same rows as reading them one by one, but is faster."""
+        """Reads the next rows of the block, and stops before the first row that has an error or
+        continues in the next block. Reading the rows one by one gives the same result, but is
+        slower."""
         if self.is_escaped or not self._is_short:
             return []
         unread = map(self._lines.__getitem__, range(self._next, len(self._lines)))  # no copy
@@ -241,8 +244,8 @@ def is_complete(row: str, delimiter: str) -> bool:
 
 
 def complete_row(row: str, delimiter: str) -> list[str]:
-    """Splits a row for which `is_complete` is true into its fields. Quoted fields keep their
-    quotes."""
+    """Splits a row into its fields. `is_complete` must be true for the row. The quotes around a
+    quoted field are not removed."""
     return _patterns(delimiter).field.findall(row.rstrip("\r\n"))
 
 

@@ -2,7 +2,7 @@
 
 The commas between elements are found before any element is parsed, so all elements before a broken
 element can be read. The elements after a broken element can be read too, if the brackets of the
-broken one balance, or if no other element is on its lines.
+broken element balance, or if no other element is on the same lines.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ WHOLE_FILE = ByteRange()
 
 
 class Members(NamedTuple):
-    """The byte range of each value of a JSON object, by key, and the error in the object, if
-    any."""
+    """`ranges` has the byte range of each value of a JSON object, by key. `fault` is the error in
+    the object, or empty."""
 
     ranges: dict[str, ByteRange]
     fault: str = ""
@@ -55,14 +55,15 @@ def elements(
 def element_groups(
     place: str, start: int = 0, stop: int = -1, first: int = 0, limit: int | None = None
 ) -> Iterator[list[Element]]:
-    """Yields the elements of the array whose opening bracket is at byte `start`, in one list for
-    each chunk of the file. If `first` > 0, `start` is the start of a split, and `first` is the
-    index of the split's first element in the array.
+    """Yields the elements of an array, in one list for each chunk of the file. If `first` is 0,
+    `start` is the position of the array's opening bracket. If `first` is above 0, reading starts
+    inside the array: `start` is the position of an element, and `first` is the index of this
+    element. Reading ends at byte `stop` (-1: the end of the array).
 
     `[1, {"a": 2}]` gives elements 0 and 1, with the data `1` and ` {"a": 2}`. If the array is
-    missing or not closed, or if other data follows it, one more element is yielded at the end; its
-    `value()` raises a RowError with the fault. An element of more than `limit` bytes (None:
-    MAX_ELEMENT_BYTES) has a fault, and is never in memory.
+    missing or not closed, or if other data follows the array, one more element is yielded at the
+    end; the method `value` of this element raises a RowError. An element of more than `limit` bytes
+    (None: MAX_ELEMENT_BYTES) has a fault, and is never completely in memory.
     """
     chunks = read_chunks(place, start, stop)
     if first == 0:
@@ -80,12 +81,12 @@ def element_groups(
 
 
 def count_elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -> Count:
-    """The number of elements that `elements` yields for the same arguments. They are counted by the
-    commas between them, without parsing.
+    """Returns the number of elements that `elements` yields for the same arguments. The commas
+    between the elements are counted; no element is parsed.
 
-    A separate scanner counts the commas (`kernels.json_count`). In a damaged array, where commas
-    cannot be relied on, the elements that `elements` yields are counted instead; whatever is broken
-    at the end of the array counts as one element.
+    A separate scanner counts the commas (`kernels.json_count`). In a damaged array, the commas may
+    be wrong, so the elements that `elements` yields are counted instead; whatever is broken at the
+    end of the array counts as one element.
     """
     found = _count_commas(place, start, stop, first)
     if found is not None:
@@ -97,8 +98,8 @@ def count_elements(place: str, start: int = 0, stop: int = -1, first: int = 0) -
 
 
 def _count_commas(place: str, start: int, stop: int, first: int) -> int | None:
-    """The number of elements of an array, found by counting the commas between them; None if the
-    array is damaged. The parameters are those of `element_groups`."""
+    """Returns the number of elements of an array, found by counting the commas between the
+    elements; None if the array is damaged. The parameters are those of `element_groups`."""
     from manifests.kernels import json_count  # imports numba
 
     chunks, memory = read_chunks(place, start, stop), json_count.new_count()
@@ -144,8 +145,8 @@ def members(place: str) -> Members:
 
 
 def value_start(place: str, key: str) -> int | None:
-    """The byte position of a key's value in the JSON object of a file; None if the key is missing.
-    The file is read only up to the key."""
+    """Returns the byte position of the value of `key` in the JSON object of a file; None if the
+    object does not have the key. The file is read only up to the key."""
     for piece in _object_pieces(read_chunks(place)):
         if piece.number % 2 == 0 and piece.data.strip(BLANKS) == orjson.dumps(key):
             return piece.stop + 1
@@ -166,8 +167,8 @@ def object_keys(data: bytes) -> list[str]:
 
 
 def _object_pieces(chunks: Iterator[bytes]) -> Iterator[Element]:
-    """Yields the keys and the values of a JSON object in turn, as elements: numbers 0, 2, 4, ...
-    are keys, and each next number is the value of that key."""
+    """Yields the keys and the values of a JSON object in the order of the file, as elements with
+    the numbers 0, 1, 2, ...: `{"a": 7, "b": 8}` -> `"a"`, `7`, `"b"`, `8`."""
     start, chunks = after_bracket(chunks, 0, b"{")
     yield from chain.from_iterable(pieces(chunks, start, 0, is_array=False))
 

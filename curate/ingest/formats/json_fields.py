@@ -1,5 +1,5 @@
-"""Reads fields of a JSON object and checks their types. A wrong type is a RowError that has the
-value."""
+"""Reads fields of a JSON object and checks their types. A value of a wrong type raises a RowError
+that shows the value."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from manifests.text.json_values import parse_objects
 
 
 def as_object(element: Element) -> dict[str, Any]:
-    """Parses an element, which must be an object. Raises RowError if the element is broken or not
-    an object."""
+    """Parses an element, which must be a JSON object. Raises RowError if the element is broken or
+    is not an object."""
     value = element.value()
     if not isinstance(value, dict):
         raise RowError(f"the element is {value!r:.80}, not a JSON object")
@@ -21,8 +21,8 @@ def as_object(element: Element) -> dict[str, Any]:
 
 
 def as_objects(batch: list[Element]) -> list[dict[str, Any] | RowError]:
-    """Parses many elements together, which is faster than one by one. Returns an object for each
-    element; for an element that is broken or not an object, the RowError."""
+    """Parses many elements together, which is faster than one by one. Returns, for each element,
+    the object, or a RowError if the element is broken or is not an object."""
     values = parse_objects([element.data for element in batch])
     return [
         value if type(value) is dict and not element.fault else _object_or_error(element)
@@ -58,8 +58,8 @@ def caption_field(row: dict[str, Any], name: str) -> str | None:
 
 
 def id_field(row: dict[str, Any], name: str) -> str:
-    """The value of a required id field as text, so that 5 and "5" are the same id. Raises RowError
-    for any other type."""
+    """Returns the value of a required id field as text, so that 5 and "5" are the same id. Raises
+    RowError if the value is neither a whole number nor text."""
     value = row.get(name)
     if type(value) is not int and type(value) is not str:
         raise RowError(f"the field {name!r} is {value!r:.80}, neither a whole number nor text")

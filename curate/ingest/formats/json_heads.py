@@ -1,4 +1,4 @@
-"""The first objects of a JSON file, by which readers recognise their format."""
+"""Reads the first object of a JSON file. Readers look at its keys to recognise their format."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _BLANKS = BOM + BLANKS
 
 
 def first_object(head: Head) -> dict[str, Any] | None:
-    """The first object that can be parsed in a JSON array or in JSON lines; None if there is
-    none."""
+    """Returns the first object that can be parsed, of the elements of a JSON array or of the lines
+    of JSON lines; None if there is no such object."""
     start = head.data.lstrip(_BLANKS)
     try:
         if start.startswith(b"["):

@@ -34,8 +34,8 @@ def find_arrays(
     """Returns the byte range of each value of the JSON object in a file, by key, and a list of
     errors.
 
-    An error is returned as a pair (where, error). `where` is `object` if the JSON is broken. If one
-    of `names` is missing from the object, `where` is that name.
+    An error is a pair (where, error). If the JSON is broken, `where` is the word `object`. If the
+    object does not have a key that is in `names`, `where` is this key.
     """
     ranges, fault = members(place)
     faults = [("object", RowError(fault, fix=REPAIR))] if fault else []
@@ -49,8 +49,9 @@ def find_arrays(
 
 
 def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
-    """Yields splits of the array with the key `name`. If there is no such key, the whole file is
-    one split, and `read` reports the error."""
+    """Yields the splits of the array with the key `name` (the ranges that one task each reads). If
+    there is no such key, the whole file is one split, and the reader reports the missing key when
+    it reads this split."""
     array = members(place).ranges.get(name)
     if array is None:
         yield Split((file,))
@@ -59,10 +60,10 @@ def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
 
 
 def count_array(place: str, split: Split, name: str, of_all: str = "") -> Count:
-    """The number of elements of the array with the key `name` in a split.
+    """Returns the number of elements of the array with the key `name` in a split.
 
-    For the first split of a file, the elements of the array `of_all` are counted too, because they
-    belong to no single split. A missing array counts as 0.
+    For the first split of a file, all elements of the array with the key `of_all` are counted too,
+    because these elements belong to no single split. A missing array counts as 0.
     """
     ranges = members(place).ranges
     counted = [count_elements(place, *split[1:])] if name in ranges else []
@@ -73,8 +74,8 @@ def count_array(place: str, split: Split, name: str, of_all: str = "") -> Count:
 
 
 def first_element(head: Head, name: str) -> Any:
-    """The first element of the array with the key `name` in the file's JSON object; None if there
-    is no such element."""
+    """Returns the first element of the array with the key `name` in the file's JSON object; None if
+    the array is missing or empty, or if the element is broken."""
     if not object_keys(head.data):
         return None
     try:

@@ -25,7 +25,8 @@ class Element(NamedTuple):
     """One element of an array or object: its bytes, and their range `start` to `stop` in the file.
 
     `number` is the element's index in the array, from 0. `fault` is an error message if the element
-    is cut off, too long, or not an element; its data may then be incomplete.
+    is cut off or too long, or if there is no element but other text at this position; `data` may
+    then be incomplete.
     """
 
     number: int
@@ -35,7 +36,8 @@ class Element(NamedTuple):
     fault: str = ""
 
     def value(self) -> Any:
-        """The parsed element. Raises RowError if it is broken, as `parse_json` does."""
+        """Returns the parsed element. Raises RowError if the element has a fault or is not valid
+        JSON."""
         if self.fault:
             raise RowError(self.fault, fix=REPAIR)
         try:
@@ -129,9 +131,9 @@ def _limited(element: Element, is_array: bool, limit: int) -> Element:
     """Removes the bytes of an element that is larger than `limit` bytes; returns any other element
     unchanged.
 
-    In an array, an element over the limit gets a fault. In an object it gets no fault: a value of
-    the object may be an array that is almost as long as the file, and only its byte range is
-    needed.
+    In an array, an element over the limit gets a fault. In an object, an element over the limit
+    gets no fault, because a value of the object may be an array that is almost as long as the file,
+    and only the byte range of the value is needed.
     """
     size = element.stop - element.start
     if size <= limit:
@@ -170,12 +172,14 @@ def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[
 def scan_chunks(
     chunks: Iterable[bytes], memory: np.ndarray, *, is_array: bool
 ) -> Iterator[tuple[bytes, int, np.ndarray]]:
-    """Yields (chunk, its position in the file, borders in it) for each chunk of an array or object.
-    A border is a comma between two elements (in an object, also a colon between key and value).
+    """Yields (chunk, position of the chunk in the file, borders in the chunk) for each chunk of an
+    array or object. A border is a comma between two elements (in an object, also a colon between
+    key and value).
 
-    `borders` is int64 of shape (n, 2): the positions in the file at which an element ends and the
-    next one starts. The array is overwritten when the next chunk is scanned. `memory` is the state
-    of the scanner, from `new_state`; it is carried from one chunk to the next.
+    `borders` is int64 of shape (n, 2): for each border, the positions in the file at which one
+    element ends and the next element starts. The array `borders` is overwritten when the next chunk
+    is scanned. `memory` is the state of the scanner, from `new_state`; the scanner changes it with
+    each chunk.
     """
     from manifests.kernels.json_scan import scan  # imports numba
 

@@ -23,8 +23,7 @@ def array_splits(
     scanned once.
 
     In a split, `start` and `stop` are byte positions, and `first` is the number of elements before
-    the split, as for the parameters of `elements`. A compressed file is one split, because it can
-    be read only from its start.
+    the split. A compressed file is one split, because it can be read only from its start.
     """
     start, first = array.start, 0
     if not is_compressed(place) and _size(file, array) > split_bytes:
@@ -39,8 +38,8 @@ def _size(file: File, array: ByteRange) -> int:
 
 
 def _cuts(place: str, array: ByteRange, split_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yields (position, number of elements before it) for each position at which the array is
-    cut."""
+    """Yields, for each position at which the array is cut, (position, number of elements before the
+    position)."""
     try:
         at, chunks = after_bracket(read_chunks(place, *array), array.start, b"[")
     except RowError:

@@ -1,4 +1,5 @@
-"""Cuts text files into splits at newlines, and reads their lines with exact line numbers."""
+"""Cuts text files at newlines into splits (the ranges that one task each reads), and reads their
+lines with exact line numbers."""
 
 from __future__ import annotations
 
@@ -21,9 +22,9 @@ class Lines(NamedTuple):
     """How many lines of text the rows of a batch take. A CSV row takes several lines if a quoted
     field has a newline.
 
-    `of_rows` maps the number of each row that takes more than one line to its number of lines.
-    `hidden` has the numbers of the rows in `of_rows` that could not be read. `blank` is the number
-    of blank lines in the batch.
+    The keys of `of_rows` are the numbers of the rows that take more than one line, and its values
+    are the numbers of lines of these rows. `hidden` has the numbers of the rows in `of_rows` that
+    could not be read. `blank` is the number of blank lines in the batch.
     """
 
     of_rows: Mapping[int, int]
@@ -39,8 +40,8 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
     """Yields splits of at least `split_bytes`. Each split ends after a newline or at the end of the
     file.
 
-    In a split, `start` and `stop` are byte positions, and `first` is the number of lines before it.
-    A compressed file is one split, because it can be read only from its start.
+    In a split, `start` and `stop` are byte positions, and `first` is the number of lines before the
+    split. A compressed file is one split, because it can be read only from its start.
     """
     if is_compressed(file.uri) or file.size <= split_bytes:
         yield Split((file,))
@@ -103,11 +104,8 @@ class Block(NamedTuple):
 
 
 def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
-    """Yields (line number, line) for each line of a split. Lines of the file are numbered from 1.
-
-    `b"a\\r\\nb"` -> (1, b"a"), (2, b"b"). The lines are those of `line_blocks`, without their
-    endings.
-    """
+    """Yields (line number, line) for each line of a split, without line endings. Lines are numbered
+    from 1 in the file: `b"a\\r\\nb"` -> (1, b"a"), (2, b"b")."""
     for block in line_blocks(split, context):
         yield from enumerate(block.lines, block.first)
 
@@ -115,9 +113,9 @@ def lines(split: Split, context: Context) -> Iterator[tuple[int, bytes]]:
 def line_blocks(split: Split, context: Context, keep_ends: bool = False) -> Iterator[Block]:
     """Yields the lines of a split, block by block.
 
-    A byte order mark is removed, and so are line endings (LF or CRLF), unless `keep_ends`. Only one
-    block and one line are in memory; a line over the limit `max_row_bytes` is a LongLine. Raises
-    FileError for a broken compressed file, and for lines that end with CR alone.
+    A byte order mark is removed. Line endings (LF or CRLF) are removed unless `keep_ends` is true.
+    Only one block and one line are in memory; a line over the limit `max_row_bytes` is replaced by
+    a LongLine. Raises FileError for a broken compressed file, and for lines that end with CR alone.
     """
     number, limit = split.first + 1, context.limits.max_row_bytes
     begun = _Begun(limit)

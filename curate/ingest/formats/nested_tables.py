@@ -38,7 +38,8 @@ class RowBatch(NamedTuple):
 
 
 def row_splits(file: File, context: Context) -> Iterator[Split]:
-    """Yields the splits of a file. Splits are small, because an image is opened for each row."""
+    """Yields the splits of a file (the ranges that one task each reads). Splits are small, because
+    an image is opened for each row."""
     if columnar.is_columnar(file.name):
         return columnar.splits(file, context)
     size_bytes = max(MIN_SPLIT_BYTES, file.size // MAX_SPLITS)
@@ -63,7 +64,8 @@ def row_batches(split: Split, context: Context) -> Iterator[RowBatch]:
 
 
 def count_rows(split: Split, context: Context) -> Count:
-    """The number of rows in a split: rows of parquet, lines, or elements of a JSON array."""
+    """Returns the number of rows in a split: rows of a parquet or Arrow file, lines of JSON lines,
+    or elements of a JSON array."""
     file = split.files[0]
     if columnar.is_columnar(file.name):
         return columnar.count_rows(split, context)
@@ -74,7 +76,8 @@ def count_rows(split: Split, context: Context) -> Count:
 
 
 def column_names(head: Head) -> set[str]:
-    """The column names of a columnar file, or the keys of the first object of a JSON file."""
+    """Returns the column names of a parquet or Arrow file, or the keys of the first object of a
+    JSON file."""
     schema = columnar.sniffed_schema(head)
     if schema is not None:
         return set(schema.names)

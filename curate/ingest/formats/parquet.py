@@ -1,4 +1,5 @@
-"""Opens parquet files with clear errors, cuts them at row groups, and reads small batches.
+"""Opens parquet files with clear errors, cuts them into splits at row groups, and reads small
+batches.
 
 Readers use `formats.columnar`, which also reads Arrow files and converts the types of columns.
 """
@@ -75,10 +76,11 @@ def sniffed_schema(head: Head) -> pa.Schema | None:
 
 
 def row_group_splits(file: File, context: Context) -> Iterator[Split]:
-    """Yields splits of one or more row groups. A split has about SPLIT_BYTES or SPLIT_ROWS.
+    """Yields the splits of a parquet file (the ranges that one task each reads). A split has one or
+    more row groups: it ends after the row group with which it reaches SPLIT_BYTES or SPLIT_ROWS.
 
     In a split, `start` and `stop` are row group numbers, and `first` is the number of rows before
-    it.
+    the split.
     """
     start = rows = size_bytes = first = 0
     with open_parquet(file, context.base) as opened:
@@ -97,8 +99,8 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
     """Yields the row groups of a split in batches of at most BATCH_ROWS rows and about BATCH_BYTES,
     each with the number of its first row in the file.
 
-    A row group that cannot be read is skipped; after the last row group, FileError is raised with
-    the numbers of the lost rows.
+    A row group that cannot be read is skipped. If row groups were skipped, FileError is raised
+    after the last row group; the error lists the ranges of the lost rows.
     """
     at = split.first
     try:
@@ -111,8 +113,9 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
 
 
 def _check_total(split: Split, context: Context) -> None:
-    """If this is the last split of a file, raises FileError if all row groups together have fewer
-    rows than the file states. A file that states 0 rows is accepted, because old writers do so."""
+    """Raises FileError if all row groups of the file together have fewer rows than the file states.
+    This is checked only in the last split of a file. A file that states 0 rows is accepted, because
+    old writers do so."""
     with open_parquet(split.files[0], context.base) as opened:
         groups, stated = opened.num_row_groups, opened.metadata.num_rows
         if split.stop not in (-1, groups):
@@ -126,11 +129,12 @@ def _check_total(split: Split, context: Context) -> None:
 def _group_by_group(
     split: Split, context: Context, begin: int
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yields the rows of a split from row number `begin` on, in the form of `record_batches`, but
-    reads each row group by itself.
+    """Yields the rows of a split, from the row with the number `begin` on, as `record_batches`
+    does, but reads each row group by itself.
 
-    A row group is read completely before its first row is yielded: if its columns have different
-    numbers of rows, this is known only at its end, and the values in a row may not belong together.
+    The columns of a damaged row group may have different numbers of rows; then the values in a row
+    may not belong together. This is known only at the end of the row group. So a row group is read
+    completely before its first row is yielded.
     """
     lost = LostRows()
     at = split.first
@@ -160,8 +164,8 @@ def _group_rows(split: Split, context: Context) -> list[tuple[int, int]]:
 
 
 def _read(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of a split. Raises FileError at the end if their number is not the one in the
-    metadata, because Arrow reads a file that is cut off without an error."""
+    """Yields the rows of a split. Raises FileError at the end if the number of rows is not the
+    number in the metadata: Arrow raises no error for a file that is cut off."""
     dictionaries = _long_repeated(split, context)
     with open_parquet(split.files[0], context.base, dictionaries) as opened:
         groups = _groups(opened, split)
@@ -191,7 +195,7 @@ def _groups(opened: pq.ParquetFile, split: Split) -> range:
 
 
 def count_rows(split: Split, context: Context) -> Count:
-    """The number of rows in the row groups of a split, by the metadata of the file."""
+    """Returns the number of rows in a split, which is read from the metadata of the file."""
     return Count("rows", sum(rows for _, rows in _group_rows(split, context)))
 
 

@@ -1,7 +1,7 @@
 """Random access to the bytes of an input file by slicing: `source[start:stop]`.
 
-Inputs are read, not memory-mapped: if a file becomes shorter while it is read, a slice of it is
-shorter too. With a memory map, the process would be killed (SIGBUS).
+Inputs are read, not memory-mapped. If a file becomes shorter while it is open, a slice near the end
+has fewer bytes. With a memory map, the process would be killed (SIGBUS).
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class LocalFile:
         return self._read(start, stop - start)
 
     def window(self, start: int) -> Window:
-        """Reads the range of the file that begins at `start`. The range is longer if the file is
-        read in order."""
+        """Reads a range of the file that begins at `start`. The range is 2 KiB long; while the file
+        is read in order, each range is twice as long as the range before, up to 1 MiB."""
         follows = 0 <= start - self._window.stop <= _NEAR
         self._window_bytes = min(2 * self._window_bytes, _MAX_WINDOW) if follows else _MIN_WINDOW
         data = self._read(start, self._window_bytes)
@@ -91,8 +91,8 @@ class BlockCache:
         return int(self._size)
 
     def __getitem__(self, span: slice) -> memoryview:
-        """The bytes of a slice. A slice that is inside one block is cut from the block. Any other
-        slice is fetched on its own, and is not kept in memory."""
+        """Returns the bytes of a slice. A slice that is inside one block is cut from the block. Any
+        other slice is fetched from the remote file, and is not kept in memory."""
         start, stop, _ = span.indices(self._size)
         number = start // self._block_bytes
         first = number * self._block_bytes
@@ -101,8 +101,8 @@ class BlockCache:
         return self._fetch(start, stop - start)
 
     def window(self, start: int) -> Window:
-        """The bytes from `start` to the end of the block that contains `start`. If these are fewer
-        than 2 KiB, the 2 KiB from `start` on are fetched instead."""
+        """Returns the bytes from `start` to the end of the block that contains `start`. If this
+        range has fewer than 2 KiB, the 2 KiB from `start` on are fetched instead."""
         number, at = divmod(start, self._block_bytes)
         data = self._block(number)[at:]
         if len(data) < _MIN_WINDOW:
@@ -125,8 +125,8 @@ Source = memoryview | LocalFile | BlockCache
 
 
 def window_at(source: Source, start: int) -> Window:
-    """A range of a file that contains the byte `start` and the bytes after it. The range is as long
-    as one read of the source: at least 2 KiB after `start`, if the file has them."""
+    """Returns a range of a file that contains the byte `start` and the bytes after `start`: at
+    least 2 KiB, or fewer if the file ends before."""
     if isinstance(source, memoryview):
         return Window(source, 0, len(source))
     return source.window(start)

@@ -23,8 +23,8 @@ _LONG_BYTES = _BATCH_BYTES // BATCH_ROWS
 
 
 def repetitive(opened: pq.ParquetFile, groups: range) -> list[str]:
-    """The paths of the text and binary columns that have a dictionary in one of the row groups
-    `groups`, and are so large that the dictionary may have a long value."""
+    """Returns the paths of the text and binary columns that have a dictionary in one of the row
+    groups `groups`, and whose size in this row group is large enough for a long value."""
     found: dict[str, None] = {}
     texts = {n: column.path for n, column in enumerate(opened.schema) if _is_text(column)}
     for number in groups if texts else ():
@@ -43,9 +43,9 @@ def _is_text(column: pq.ColumnSchema) -> bool:
 
 
 def long_repeated(opened: pq.ParquetFile, groups: range, paths: list[str]) -> list[str]:
-    """Returns the columns, of the columns `paths`, that have a dictionary with a long value in one
-    of the row groups `groups`. A value is long if a batch of rows with this value would be larger
-    than _BATCH_BYTES. `opened` is the file, opened so that these columns are read as
+    """Returns those of the columns `paths` that have a dictionary with a long value in one of the
+    row groups `groups`. A value is long if a batch of rows with this value would be larger than
+    _BATCH_BYTES. `opened` is the parquet file, opened so that the columns `paths` are read as
     dictionaries."""
     return [path for path in paths if any(_longest(opened, g, path) > _LONG_BYTES for g in groups)]
 

@@ -1,5 +1,5 @@
-"""Finds the data files in folders that Hugging Face's `datasets` wrote, among the caches beside
-them."""
+"""Finds the data files in folders that Hugging Face's `datasets` wrote, and leaves out the cache
+files in the same folders."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _INDICES = ("_indices_files", "_indices_data_files")
 
 
 def data_files(files: list[File]) -> list[File]:
-    """Removes from the files of a source the Arrow files that `datasets` itself does not read as
-    data, such as caches. The order stays the same.
+    """Removes the Arrow files that `datasets` itself does not read as data, such as caches, from
+    the files of a source. The order stays the same.
 
     In a folder of `save_to_disk`, `state.json` lists the data files. In any other folder, a file
-    `cache-*.arrow` beside other Arrow files is a copy that `datasets` keeps of a step's result.
-    Without this rule, the rows of a cache would become records a second time.
+    `cache-*.arrow` beside other Arrow files is a copy of data that `datasets` keeps; without this
+    rule, the rows of this copy would become records a second time.
 
     Raises InputError if `state.json` lists a file that does not exist, or if it names a file of
     indices, which selects or reorders the rows.
@@ -47,8 +47,9 @@ def _no_data(folder: str, files: list[File]) -> list[File]:
 
 
 def _data_names(place: str) -> set[str] | None:
-    """The names of the data files that the `state.json` at `place` lists; None if there is no such
-    file, or if another program than `datasets` wrote it."""
+    """Returns the names of the data files that the `state.json` at `place` lists; None if there is
+    no such file, or if another program than `datasets` wrote it. Raises InputError as `data_files`
+    does."""
     if not storage.exists(place):
         return None
     state = _state(storage.read_bytes(place))
@@ -59,12 +60,12 @@ def _data_names(place: str) -> set[str] | None:
             "this saved data set has an indices file, which selects or reorders its rows; the "
             "reader does not support it.",
             place,
-            "Save it again: dataset.flatten_indices().save_to_disk(...).",
+            "Save the data set again: dataset.flatten_indices().save_to_disk(...).",
         )
     names = [one["filename"] for one in state["_data_files"]]
     for name in names:
         if not storage.exists(storage.join(_folder(place), name)):
-            fix = "Copy the file there, or remove it from `_data_files`."
+            fix = f"Copy {name} to this folder, or remove {name} from `_data_files`."
             raise InputError(
                 f"the data file {name}, which `_data_files` lists, does not exist.", place, fix
             )

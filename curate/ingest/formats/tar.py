@@ -1,7 +1,8 @@
-"""Lists the files in a tar from its headers alone: the name, offset and size of each.
+"""Lists the files in a tar from its headers alone: the name, offset and size of each file.
 
 Supported formats: ustar and pax (POSIX.1-2024, `pax`), GNU tar 1.35 (long names, base-256 sizes),
-V7. Nothing is unpacked. A broken header is reported after all members before it.
+V7. Nothing is unpacked. All members before a broken header are yielded, then the broken header is
+reported.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Member(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A member of a tar that cannot be read. The name is None if the tar ends before the member's
-    name."""
+    """A member of a tar that cannot be read. Its headers begin at the byte position `start`. The
+    name is None if the tar ends before the member's name."""
 
     name: str | None
     start: int
@@ -91,8 +92,8 @@ def _not_a_tar(head: bytes) -> str:
 def members(
     source: Source, start: int = 0, stop: int = -1, walked: Walked | None = None
 ) -> Iterator[Member | Fault]:
-    """Yields the files of a tar, in order, whose headers begin at `start` or later and before
-    `stop` (-1: the end). Members of all types are counted in `walked`.
+    """Yields the files of a tar whose headers begin at `start` or later and before `stop` (-1: the
+    end of the tar), in order. Members of all types are counted in `walked`.
 
     A file that cannot be read is yielded as a Fault; no error is raised. If the tar ends too early,
     all complete members are yielded before the Fault.
@@ -123,7 +124,8 @@ def members(
 
 
 def count_members(source: Source, start: int = 0, stop: int = -1) -> Count:
-    """The number of members of a tar, by their headers: files, links, folders and devices."""
+    """Returns the number of members of a tar (files, links, folders and devices), which is counted
+    from the headers alone."""
     walked = Walked()
     for _ in members(source, start, stop, walked):
         pass
@@ -179,8 +181,8 @@ def _member(
 def _no_file(
     source: Source, header: bytes, start: int, at: int, name: str, size: int
 ) -> tuple[Fault | str, int]:
-    """Handles a member that is not a regular file. Its headers begin at `start`, and `header` is
-    its last header, at position `at`.
+    """Handles a member that is not a regular file. The headers of the member begin at `start`;
+    `header` is the last of these headers, at position `at`.
 
     Returns a Fault for a link or a sparse file, and the name of the type, such as `folder`, for any
     other member. The second value is the position of the next member's headers.
@@ -233,7 +235,8 @@ def _ends(source: Source, header: bytes, at: int) -> bool:
     left = len(source) - at
     if left > _MAX_PADDING_BYTES or any(bytes(source[at : at + left])):
         raise BrokenError(
-            f"{left} bytes follow the end marker at byte {at}, where a tar has only zeros."
+            f"{left} bytes follow the end marker of the tar at byte {at}. After this marker, a "
+            "tar may have only zeros."
         )
     return True
 

@@ -20,7 +20,8 @@ class BrokenError(Exception):
 
 
 def size_of(header: bytes, at: int) -> int:
-    """Verifies the checksum of the header at position `at`, and returns its size field."""
+    """Verifies the checksum of the header at position `at`, and returns the size that the header
+    states. Raises BrokenError if the header is cut off or not valid."""
     if len(header) < BLOCK:
         raise BrokenError(f"the tar ends too early, at byte {at + len(header)}, inside a header.")
     if header[148:154] != b"%06o" % _sum(header) and not sum_agrees(header):
@@ -33,16 +34,19 @@ def size_of(header: bytes, at: int) -> int:
 
 
 def _sum(header: bytes) -> int:
-    """The sum of all bytes of a header. Each byte of the checksum field counts as a space.
+    """Returns the sum of all bytes of a header, where each byte of the checksum field counts as a
+    space.
 
     zlib's Adler-32 computes the sum quickly in C: its lower 16 bits are the sum plus one, modulo
-    65521. The result is exact if names are ASCII. For other headers, `sum_agrees` is called too.
+    65521. The result is exact if names are ASCII. For other names, the result may be wrong, so the
+    caller also calls `sum_agrees`.
     """
     return (zlib.adler32(header) & 0xFFFF) - sum(header[148:156]) + (8 * 0x20 - 1)
 
 
 def sum_agrees(header: bytes) -> bool:
-    """Whether the checksum is correct in any notation. Old tars may have a sum of signed bytes."""
+    """Whether the checksum in a header is correct. The checksum may be the sum of unsigned bytes
+    or, in old tars, of signed bytes, in octal or base-256 notation."""
     try:
         stated = _number(header[148:156]) - 8 * 0x20
     except ValueError:
@@ -52,8 +56,8 @@ def sum_agrees(header: bytes) -> bool:
 
 
 def _number(field: bytes) -> int:
-    """Parses a number in octal digits or in GNU's base-256 notation. Raises ValueError for anything
-    else."""
+    """Parses a number in octal digits or in GNU's base-256 notation. Raises ValueError for any
+    other notation."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     value = int(field.partition(b"\0")[0].strip() or b"0", 8)
@@ -63,7 +67,8 @@ def _number(field: bytes) -> int:
 
 
 def name_of(header: bytes) -> str:
-    """The name of a member, with its ustar prefix. A byte that is not UTF-8 becomes `\\xff`."""
+    """Returns the name of a member, with its ustar prefix. A byte that is not UTF-8 is written as
+    an escape: the byte 255 becomes the four characters `\\xff`."""
     name = header[:100].partition(b"\0")[0]
     if header[345] and header[257:263] == b"ustar\0":
         name = header[345:500].partition(b"\0")[0] + b"/" + name
@@ -71,7 +76,8 @@ def name_of(header: bytes) -> str:
 
 
 class Extension(NamedTuple):
-    """Fields of extended headers. They replace the same fields in the header of the next member."""
+    """Fields of extended headers. They replace the fields `name` and `size` in the header of the
+    next member. `is_sparse` is true if the next member is a sparse file."""
 
     name: str | None = None
     size: int | None = None
@@ -107,19 +113,17 @@ def _extend(extension: Extension, records: dict[bytes, bytes]) -> Extension:
 
 
 def _extend_globally(extension: Extension, records: dict[bytes, bytes]) -> Extension:
-    """Returns `extension` unchanged, because comments and dates in a global header are ignored.
-    Raises ValueError for a path or size in a global header, because it would apply to all
-    members."""
+    """Returns `extension` unchanged: comments and dates in a global header are ignored. Raises
+    ValueError for a path or size in a global header, because all members would have this path or
+    size."""
     if b"path" in records or b"size" in records:
-        raise ValueError("one path or size for every member")
+        raise ValueError("a global header states a path or size for all members")
     return extension
 
 
 def _pax_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yields the (key, value) records of a pax header: `b"12 path=a.b\\n"` -> (b"path", b"a.b").
-
-    The number is the length of the whole record, including the number itself.
-    """
+    The 12 is the length of the whole record, including the digits of the length."""
     at = 0
     while at < len(body) and body[at]:
         digits = body[at : at + 20].partition(b" ")[0]

@@ -10,8 +10,8 @@ from curate.ingest.formats.random_access import Source
 from manifests.errors import RowError
 
 _NAME_IT = (
-    "If it is the caption of all images, set `caption: [{0}]`. Otherwise give each image its "
-    "own key, without a dot."
+    "If this member is the caption of all images, set `caption: [{0}]`. Otherwise give each "
+    "image its own key, without a dot."
 )
 
 
@@ -44,12 +44,12 @@ def samples(
     captions: Sequence[str] = (),
     walked: tar.Walked | None = None,
 ) -> Iterator[Sample]:
-    """Yields the samples whose first header is at `start` or later, and before `stop` (-1: the
-    end). `captions` has the suffixes of the files with captions.
+    """Yields the samples whose first header is at `start` or later, and before `stop` (-1: the end
+    of the tar). `captions` has the suffixes of the files with captions.
 
-    A fault that belongs to no sample becomes a sample without members. Members that belong to no
-    sample are counted in `walked`. If the tar ends too early, the last sample has the fault,
-    because some of its members may be missing.
+    A fault that belongs to no sample is yielded as a sample without members. Other members that
+    belong to no sample, such as hidden files, are counted in `walked`. If the tar ends too early,
+    the last sample has the fault, because some of its members may be missing.
     """
     walked = tar.Walked() if walked is None else walked
     for group in _groups(source, start, stop, walked):
@@ -90,13 +90,15 @@ def _groups(source: Source, start: int, stop: int, walked: tar.Walked) -> Iterat
 
 
 def _by_stem(group: Sample, captions: Sequence[str]) -> Iterator[Sample]:
-    """Yields the samples of a group of members that has suffixes with a dot, such as `0.jpg`.
+    """Yields the samples in a group of members that has suffixes with a dot, such as `0.jpg`. A
+    group has the members whose names are equal up to the first dot.
 
-    If a text or JSON file has such a suffix (`05.txt`), the key itself has a dot. If then all
-    suffixes have a dot, the key of a sample is the name up to the last dot: `22.05.jpg` and
-    `22.05.txt` are the sample `22.05`. If it is not clear whether the text file is the caption of
-    one image or of all images, the group gets an error. If no text or JSON file has such a suffix,
-    all images of the group are one sample, as in the webdataset library.
+    If a text or JSON file in the group has such a suffix (`05.txt`), the keys of the samples may
+    have a dot themselves. If all suffixes of the group have a dot, the key of a sample is the name
+    up to the last dot: `22.05.jpg` and `22.05.txt` are the sample `22.05`. Otherwise, if it is not
+    clear whether the text file is the caption of one image or of all images, the group gets an
+    error. If no text or JSON file has such a suffix, all images of the group are one sample, as in
+    the webdataset library.
     """
     exact = {"json", *captions}
     endings = {suffix.rpartition(".")[2] for suffix in exact}
@@ -135,8 +137,9 @@ def _unclear(group: Sample, sidecars: list[str]) -> RowError:
 
 
 def _key(name: str) -> tuple[str, str]:
-    """Splits the name of a member into key and suffix: `a/b.0.jpg` -> (`a/b`, `0.jpg`). Both are
-    empty for a hidden file, a name without a dot, or a path outside the tar."""
+    """Splits the name of a member into key and suffix: `a/b.0.jpg` -> (`a/b`, `0.jpg`). Key and
+    suffix are empty for a hidden file, a name without a dot, or a path that leads out of the
+    tar."""
     base = name.rfind("/") + 1
     dot = name.find(".", base)
     if dot <= base or _leaves_archive(name):
@@ -149,7 +152,8 @@ def _kind_of_stray(name: str) -> str:
 
 
 def _leaves_archive(name: str) -> bool:
-    """Whether a path is absolute, on POSIX or Windows, or contains `..` as a folder."""
+    """Whether the path of a member is absolute, on POSIX or Windows, or contains the folder
+    `..`."""
     if not (".." in name or ":" in name or name.startswith(("/", "\\"))):
         return False
     path = name.replace("\\", "/")
@@ -166,8 +170,9 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
 
 
 def _with_fault(sample: Sample, error: RowError, at: str, others: int) -> Sample:
-    """Sets `fault` and `at` of a sample to `error` and `at`, unless the sample already has a fault,
-    and adds `others` to the field `others`. `at` is the suffix of the member with the fault."""
+    """Returns the sample with `fault` and `at` set to `error` and `at`. If the sample already has a
+    fault, this first fault stays. In both cases, `others` is added to the sample's field `others`.
+    `at` is the suffix of the member with the fault."""
     others += sample.others
     if sample.fault is not None:
         return sample._replace(others=others)

@@ -45,8 +45,9 @@ that the row takes up."""
 class Rows(NamedTuple):
     """A batch of rows: the valid rows with their numbers, and the broken rows with their errors.
 
-    Rows of a JSON array are numbered from 0; other rows have the number of their first line, from
-    1. `lines` says how many lines of text a row takes, for each row that takes more than one.
+    The number of a row in a JSON array is its index, from 0; the number of any other row is the
+    number of its first line, from 1. `lines` says how many lines of text a row takes, for each row
+    that takes more than one line.
     """
 
     numbers: list[int]
@@ -56,10 +57,11 @@ class Rows(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The format of a table: JSON lines, a JSON array, or fields (CSV, TSV).
+    """The format of a table: JSON lines (`lines`), a JSON array (`array`), or rows of fields
+    (`fields`), as in CSV and TSV.
 
-    `header` has the column names of a CSV or TSV, and `line` is the line number of the header.
-    `quotes` is how fields are quoted. JSON has no header.
+    For rows of fields, `header` has the column names, `line` is the line number of the header, and
+    `quotes` says how fields are quoted. JSON has no header.
     """
 
     kind: Literal["lines", "array", "fields"]
@@ -75,8 +77,9 @@ class Layout(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What the recipe requires of a table: columns that it must have, and the settings `delimiter`
-    and `quotes`, which are None if they are detected from the file."""
+    """What the recipe requires of a table: `names` are columns that the table must have;
+    `delimiter` and `quotes` are the settings of the same names. A setting that is None is detected
+    from the file."""
 
     names: Collection[str] = ()
     delimiter: str | None = None
@@ -86,10 +89,10 @@ class Wanted(NamedTuple):
 def layout_of(split: Split, context: Context, wanted: Wanted) -> Layout:
     """Detects the layout of a split's file.
 
-    A file that ends in .json, .jsonl or .ndjson is a JSON array, or lines. In any other file, the
-    first line that is not blank decides: `{` starts JSON lines, and other lines are the header of a
-    table. Raises FileError if a line cannot be a header, or if the header or the quotes can be read
-    in two ways.
+    A file that ends in .json, .jsonl or .ndjson is a JSON array or JSON lines. In any other file,
+    the first line that is not blank decides: if it starts with `{` or `[`, the file is JSON lines
+    or a JSON array; otherwise, this line is the header of a table. Raises FileError if the line
+    cannot be a header, or if the header or the quotes can be read in two ways.
     """
     file = split.files[0]
     place = storage.resolve(context.base, file.uri)
@@ -117,7 +120,7 @@ def layout_of(split: Split, context: Context, wanted: Wanted) -> Layout:
 
 def _check_lines(split: Split, context: Context) -> None:
     """Raises FileError if none of the first lines of a file is a JSON object, because the file then
-    has another format. Single broken lines are no error here."""
+    has another format. If only some lines are broken, no error is raised here."""
     file = split.files[0]
     with_content = (line for _, line in lines(Split((file,)), context) if line.strip())
     starts = [line.lstrip()[:1] for line in islice(with_content, FIRST_LINES)]
@@ -130,8 +133,8 @@ def _check_lines(split: Split, context: Context) -> None:
 
 def split_quotes(split: Split, context: Context, width: int | None) -> Quotes:
     """Detects how the fields of a split's TSV are quoted, as `quotes_of` does. `width` is the
-    number of columns, if it is known. If the split is only a part of a file, the result is `none`,
-    because a file with quoted fields is never cut."""
+    number of columns, if the number is known. If the split is only a part of a file, the result is
+    `none`, because a file with quoted fields is never cut into several splits."""
     file = split.files[0]
     if split.start > 0 or split.stop >= 0:
         return "none"
@@ -146,8 +149,8 @@ def _delimiter_and_names(
 ) -> tuple[str, list[str]]:
     """Returns the delimiter of a header and the column names: `a;b` -> `;`, [a, b].
 
-    `number` is the line number of the header. If the header has several possible delimiters, the
-    one that gives the wanted column names is used.
+    `number` is the line number of the header. If the header contains several possible delimiters,
+    the result is the delimiter with which the header has all column names in `wanted.names`.
     """
     given = [wanted.delimiter] if wanted.delimiter else [d for d in DELIMITERS if d in header]
     readings = {d: names for d in given or [","] if (names := _fields(header, d)) is not None}
@@ -180,13 +183,14 @@ def _fields(header: str, delimiter: str) -> list[str] | None:
 
 
 def is_one_split(file: File) -> bool:
-    """Whether a file is one split whatever its layout is, because it is compressed or small."""
+    """Whether a file is always one split (the range that one task reads), because it is compressed
+    or small."""
     return is_compressed(file.uri) or file.size <= SPLIT_BYTES
 
 
 def table_splits(file: File, context: Context, wanted: Wanted) -> Iterator[Split]:
-    """Yields the splits of a table. A table whose fields may contain newlines is one split, and so
-    is a compressed or small file."""
+    """Yields the splits of a table (the ranges that one task each reads). A table whose fields may
+    contain newlines is one split, and so is a compressed or small file."""
     if is_one_split(file):
         return iter([Split((file,))])
     layout = layout_of(Split((file,)), context, wanted)
@@ -266,8 +270,8 @@ def _by_name(number: int, line: bytes, layout: Layout) -> Row:
 
 
 def _by_header(batch: list[CsvRow], layout: Layout) -> Iterator[Numbered]:
-    """Yields each CSV row with its values by column name, and with the number of its first line,
-    because a quoted field may contain newlines. The header is left out."""
+    """Yields each CSV row as a dict by column name, with the number of its first line and the
+    number of its lines: a quoted field may contain newlines. The header is left out."""
     header = layout.header
     for number, fields, count in batch:
         if isinstance(fields, RowError):
@@ -290,8 +294,8 @@ def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:
 
 def count_units(split: Split, context: Context, layout: Layout) -> Count:
     """Counts the units of a split: the elements of a JSON array, or the lines of any other table.
-    If quoted fields may contain newlines, blank lines cannot be counted from the bytes alone; then
-    `read_rows` counts them."""
+    Blank lines are counted as left aside. If quoted fields may contain newlines, blank lines cannot
+    be counted here, because a blank line may be part of a field; then `read_rows` counts them."""
     if layout.kind == "array":
         place = storage.resolve(context.base, split.files[0].uri)
         return count_elements(place, *split[1:])

@@ -1,5 +1,5 @@
-"""Decides whether quotes in a TSV enclose fields, as in files that data frames write, or are part
-of the texts, as in captions from the web."""
+"""Decides whether quotes in a TSV enclose fields, as in files that pandas writes, or are part of
+the texts, as in captions from the web."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _MAX_LINES = 1000
 
 
 class _Evidence(NamedTuple):
-    """What a few consecutive lines show about the quotes in their file. `quotes` is None if they
-    show nothing; `lines` is the number of these lines."""
+    """What a few consecutive lines show about the quotes in their file. `quotes` is None if the
+    lines show nothing. `lines` is the number of the consecutive lines."""
 
     quotes: Quotes | None
     lines: int = 1
@@ -38,11 +38,12 @@ def quotes_of(lines: Iterator[tuple[int, bytes]], width: int | None, file: File)
     """Decides how the fields of a TSV are quoted, from all of its lines that have quotes. The
     result is `none` if no line shows how.
 
-    `width` is the number of columns. If it is None, the table has two columns, and a text that is
-    not quoted may contain tabs. A line `a "b"<tab>c` is evidence for `none`, because a data frame
-    would quote the first field; `"a ""b"" d"<tab>c` is evidence for `doubled`, and so is a quoted
-    field with a tab or a newline. Raises FileError if there are lines for both, and the smaller
-    number of lines is more than the share MAX_MINORITY of all these lines.
+    `width` is the number of columns. If `width` is None, the table has two columns, and a text that
+    is not quoted may contain tabs. A line `a "b"<tab>c` is evidence for `none`, because a program
+    that quotes fields would quote the first field; `"a ""b"" d"<tab>c` is evidence for `doubled`,
+    and so is a quoted field with a tab or a newline. Some lines may be evidence for `doubled` and
+    other lines for `none`. Then the larger number of lines decides, but FileError is raised if the
+    share of the smaller number is above MAX_MINORITY.
     """
     found: dict[Quotes, list[int]] = {"doubled": [], "none": []}
     again = deque[tuple[int, bytes]]()
@@ -73,9 +74,9 @@ def _evidence(
     lines: Iterator[tuple[int, bytes]],
     width: int | None,
 ) -> _Evidence:
-    """Returns what the first line in `held` shows about the quotes in the file. Lines that may
-    belong to a quoted field of this line are taken from `again`, then from `lines`, and are
-    appended to `held`."""
+    """Returns what the first line in `held` shows about the quotes in the file. If this line may
+    start a quoted field with newlines, the lines of the field are appended to `held`; they are
+    taken from `again` (lines that were looked at before), then from `lines`."""
     text = _text(held[0][1])
     is_plain = _is_plain(text, width)
     if not any(field.startswith('"') for field in text.split("\t")):
@@ -109,8 +110,8 @@ def _is_plain(line: str, width: int | None) -> bool:
 
 
 def _needs_quotes(row: str) -> bool:
-    """Whether a complete row has a quoted field that contains a tab or quotes, or has only quoted
-    fields."""
+    """Whether a complete row has a quoted field that contains a tab or quotes, or whether all its
+    fields are quoted."""
     fields = complete_row(row, "\t")
     return all(field.startswith('"') for field in fields) or any(
         field.startswith('"') and ("\t" in field or '"' in field[1:-1]) for field in fields

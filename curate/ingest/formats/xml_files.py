@@ -1,4 +1,4 @@
-"""Parses small XML files safely. A document type declaration is rejected: it could define
+"""Parses small XML files safely. A document type declaration is an error, because it could define
 entities."""
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ def parsed(data: bytes, place: str) -> Element:
 
 
 def children(chunks: Iterable[bytes], place: str, root: str, max_bytes: int) -> Iterator[Element]:
-    """Yields the children of the root element one at a time, so a large file needs little memory.
-    After the children that are complete, raises FileError in the same cases as `parsed`, for a root
-    element with another tag than `root`, and for a child of more than `max_bytes`."""
+    """Yields the children of the root element one at a time, so that a large file needs little
+    memory. Raises FileError in the same cases as `parsed`, and if the root element has another tag
+    than `root`, or if a child has more than `max_bytes` bytes. All complete children before the
+    error are yielded first."""
     parser = _Parser(place, 1, root, max_bytes)
     for chunk in chunks:
         yield from parser.feed(chunk)
@@ -43,8 +44,8 @@ def children(chunks: Iterable[bytes], place: str, root: str, max_bytes: int) -> 
 
 
 class _Parser:
-    """Parses XML piece by piece. It returns the complete elements at one nesting depth: 0 is the
-    root, and 1 its children."""
+    """Parses XML piece by piece, and yields the complete elements at one nesting depth: depth 0 is
+    the root element, and depth 1 has the children of the root."""
 
     def __init__(self, place: str, depth: int, root: str = "", max_bytes: int = -1) -> None:
         self._place, self._depth, self._root, self._max_bytes = place, depth, root, max_bytes
@@ -56,8 +57,8 @@ class _Parser:
         parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self._text, _doctype
 
     def feed(self, data: bytes) -> Iterator[Element]:
-        """Parses more bytes of the file. Yields the elements that end in them, then raises their
-        fault."""
+        """Parses the next bytes of the file. Yields the elements that end in these bytes. If the
+        bytes are faulty, raises the FileError after the last complete element."""
         return self._parse(data, False)
 
     def close(self) -> Iterator[Element]:
@@ -77,9 +78,9 @@ class _Parser:
                 self._check_size()
         except _Refused as refused:
             fault = f"line {self._expat.CurrentLineNumber}: {refused}."
-            return FileError(fault, self._place, "Remove this part of the file.")
+            return FileError(fault, self._place, "Remove the content at this line from the file.")
         except (expat.ExpatError, ValueError, LookupError) as error:
-            return FileError(f"broken XML: {error}.", self._place, "Correct the XML.")
+            return FileError(f"the XML is broken: {error}.", self._place, "Correct the XML.")
         except FileError as error:
             return error
         return None
@@ -132,7 +133,8 @@ def text_of(element: Element, tag: str) -> str | None:
 
 
 def rest_of(element: Element, spent: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The child elements as a JSON object by tag, without the children whose tag is in `spent`.
+    """Returns the child elements as a JSON object by tag, without the children whose tag is in
+    `spent`, because the caller has already used these children.
 
     `<a><n>1</n><n>2</n><x>hi</x></a>` -> `{"n": [1, 2], "x": "hi"}`
     """

@@ -138,7 +138,7 @@ def test_a_chat_with_more_or_fewer_tags_than_images_is_a_failure_and_keeps_nothi
     chats = pa.array([TURNS, TURNS, None], pa.list_(TURN))
     found = read(tmp_path, {"images": images, "conversations": chats})
     assert found.records.num_rows == 1
-    fix = "Each image must have one tag, in a user turn."
+    fix = "Write one <image> tag for each image of the sample, in a user turn."
     assert messages(found) == [
         ("a.parquet#1", f"the turns have 1 <image> tags, but the sample has 2 images. {fix}"),
         ("a.parquet#2", "the conversation has no turns"),

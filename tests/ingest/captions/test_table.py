@@ -219,8 +219,8 @@ def test_broken_csv_rows_are_failures_with_their_lines(tmp_path: Path) -> None:
         ("a.csv#2", f"line 2: the row has 1 fields, but the table has 2 columns. {columns}"),
         ("a.csv#3", f"line 3: the row has 3 fields, but the table has 2 columns. {columns}"),
         ("a.csv#4", f"line 4: the byte 0xe9 is not UTF-8. {CONVERT}"),
-        ("a.csv#5", f"line 5: broken CSV: ',' expected after '\"'. {quotes}"),
-        ("a.csv#7", f"line 7: a quoted field is not closed. {quotes}"),
+        ("a.csv#5", f"line 5: the row is not valid CSV: ',' expected after '\"'. {quotes}"),
+        ("a.csv#7", f"line 7: a quoted field has no closing quote. {quotes}"),
     ]
 
 

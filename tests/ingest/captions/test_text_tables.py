@@ -155,7 +155,7 @@ def test_a_header_with_a_name_twice_is_refused_with_the_name_and_the_columns(
         data = "caption,x,caption,x\nfirst,1,,2\n".replace(",", mark)
         with pytest.raises(FileError, match="'caption' for columns 1 and 3") as error:
             read(tmp_path, name, data)
-        assert "Rename all but one" in str(error.value)
+        assert "Give each column and each field its own name" in str(error.value)
 
 
 def test_several_columns_without_a_name_are_named_by_their_position(tmp_path: Path) -> None:

@@ -262,8 +262,8 @@ def test_a_table_with_a_name_twice_is_refused_with_the_name_and_the_columns(
     ones = pa.array(["1"])
     inner = pa.StructArray.from_arrays([ones, ones], names=["x", "x"])
     cases = {
-        "the schema has the name 'x' for columns 1 and 3.": ([ones] * 3, ["x", "y", "x"]),
-        "column 'a' has the name 'x' for fields 1 and 2.": ([inner], ["a"]),
+        "the schema has the same name 'x' for columns 1 and 3.": ([ones] * 3, ["x", "y", "x"]),
+        "column 'a' has the same name 'x' for fields 1 and 2.": ([inner], ["a"]),
     }
     place = tmp_path / name
     for fault, (columns, names) in cases.items():

@@ -124,8 +124,8 @@ def test_something_after_the_end_marker_is_a_fault() -> None:
     data = packed({"a": b"x"})
     assert faults(listed(data + data)) == [
         (
-            f"{2 * len(data) - 1024} bytes follow the end marker at byte 1024, where a tar has "
-            "only zeros. Download or create the tar again."
+            f"{2 * len(data) - 1024} bytes follow the end marker of the tar at byte 1024. After "
+            "this marker, a tar may have only zeros. Download or create the tar again."
         )
     ]
 
@@ -134,8 +134,8 @@ def test_a_tar_of_too_many_zeros_is_not_an_empty_one() -> None:
     data = packed({"a": b"x"})[:1024] + bytes(2 << 20)
     assert faults(listed(data)) == [
         (
-            "2097152 bytes follow the end marker at byte 1024, where a tar has only zeros. "
-            "Download or create the tar again."
+            "2097152 bytes follow the end marker of the tar at byte 1024. After this marker, a "
+            "tar may have only zeros. Download or create the tar again."
         )
     ]
 

@@ -33,12 +33,12 @@ def test_what_is_complete_before_a_fault_is_kept(fault: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (b"<a><b>", "broken XML: no element found: line 1, column 6. Correct the XML."),
+        (b"<a><b>", "the XML is broken: no element found: line 1, column 6. Correct the XML."),
         (b"<x><b/></x>", "the root element is <x>, not <a>."),
         (b"<!DOCTYPE a><a/>", "line 1: the file declares a document type"),
         (b"<a>" + b"<b>" * 64, "line 1: elements are nested more than 64 levels deep"),
         (b"<a><b>" + b"c" * 99 + b"</b></a>", "an element of 102 bytes is over the limit of 99."),
-        (b"<a><b x='" + b"c" * 99, "broken XML"),
+        (b"<a><b x='" + b"c" * 99, "the XML is broken"),
     ],
 )
 def test_a_file_that_is_refused_states_why(text: bytes, fault: str) -> None:

@@ -125,7 +125,7 @@ def test_other_readers_of_chats_refuse_placeholders_by_the_name_of_the_dialect(
         [found] = read_all(reader(name="own", path="a.jsonl"), str(tmp_path))
         [failure] = found.failures
         assert failure.message == (
-            "a turn contains the placeholder <ref-object>, which ms-swift replaces by a name "
-            "or a box, and this reader does not. For samples with `objects`, use the reader "
-            "ms_swift, which reads JSON."
+            "a turn contains the placeholder <ref-object>. ms-swift replaces the placeholder by "
+            "a name or a box, but this reader does not. For samples with `objects`, use the "
+            "reader ms_swift, which reads JSON."
         )

@@ -62,7 +62,7 @@ class Decontaminate(RowStep):
 
     The default is 13 words and one n-gram in common. The training set of GPT-3 was first filtered
     in this way (published: Brown et al. 2020, appendix C; later the authors removed only the
-    passages, and ignored n-grams found in more than 10 documents). They used no n below 8 words,
+    passages, and ignored n-grams found in more than 10 documents). The authors used no n below 8
     because shorter n-grams match by chance. For this reason there is `min_words` (our choice). PaLM
     counted an item as contaminated if 70 % of its 8-grams were found (published: Chowdhery et al.
     2022, section 8): `n: 8, overlap: 0.7`. `distance` and `threshold` are ours.
@@ -118,7 +118,7 @@ class Decontaminate(RowStep):
         if self.embedding and not embedded:
             raise ValueError(
                 "the step sets embedding, but no benchmark does: set the embedding of a "
-                "benchmark, or remove it from the step"
+                "benchmark, or remove embedding from the step"
             )
         return self
 

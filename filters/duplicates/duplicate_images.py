@@ -31,8 +31,8 @@ class DuplicateImages(CorpusStep):
     records.
 
     With `by: perceptual`, two images are equal if they look the same, mirrored or not: their 64-bit
-    perceptual hashes differ in at most `distance` bits, and on a second look their small colour
-    images differ by at most `colour_distance` gray levels, as in `duplicates`. With `by: image`,
+    perceptual hashes differ in at most `distance` bits, and their small colour images
+    differ by at most `colour_distance` gray levels, as in `duplicates`. With `by: image`,
     two images are equal if they have the same bytes.
 
     `keep` decides which image stays, as in `duplicates`. `media.pixels` and `media.bytes` are
@@ -41,7 +41,7 @@ class DuplicateImages(CorpusStep):
     dropped, unless `keep_text` is set and the record has text.
 
     `removed` is the number of images that were removed from a record; `survivors` lists the ids of
-    the records in which equal images stay.
+    the records that keep an equal image.
     """
 
     version: ClassVar[int] = 2
@@ -62,7 +62,7 @@ class DuplicateImages(CorpusStep):
     chains: Literal["cut", "keep"] = Field(
         "cut",
         description="perceptual: cut: every removed image is within the distance of the image that "
-        "stays; keep: or of another removed image",
+        "stays; keep: it is within the distance of this image or of another removed image",
     )
     keep: Keep = Field(
         ("-media.pixels", "id"),
@@ -75,8 +75,8 @@ class DuplicateImages(CorpusStep):
         unused = {"distance", "colour_distance", "chains"} & self.model_fields_set
         if self.by == "image" and unused:
             raise ValueError(
-                f"{min(unused)} has no effect with by: image, which compares bytes; leave it out, "
-                "or write by: perceptual"
+                f"{min(unused)} has no effect with by: image, which compares bytes. Remove this "
+                "setting, or write by: perceptual"
             )
         return self
 

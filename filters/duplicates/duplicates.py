@@ -64,7 +64,7 @@ class Fit(NamedTuple):
 
 
 class Duplicates(CorpusStep):
-    """Keep the best record of every family of duplicates, and drop the others.
+    """Keep the best record of every family (group) of duplicates, and drop the others.
 
     `by` decides which records are duplicates:
 
@@ -77,7 +77,7 @@ class Duplicates(CorpusStep):
       counts as one n-gram;
     - `perceptual`: records with the same number of images, in which each image looks like the image
       at the same position in the other record, mirrored or not: their 64-bit perceptual hashes
-      differ in at most `distance` bits, and on a second look their small colour images (8 x 8
+      differ in at most `distance` bits, and their small colour images (8 x 8
       pixels, brought to the same brightness and contrast) differ by at most `colour_distance` gray
       levels where they differ most. Only luma is compared if one of the images is gray;
     - `semantic`: records whose embeddings (the column `embedding`) have a cosine of at least
@@ -163,8 +163,8 @@ class Duplicates(CorpusStep):
     chains: Literal["cut", "keep"] | None = Field(
         None,
         description="perceptual: cut: every dropped record is within the distance of the record "
-        "that stays (the default); keep: or of another dropped record (the default with minhash "
-        "or semantic)",
+        "that stays (the default); keep: it is within the distance of this record or of another "
+        "dropped record (the default with minhash or semantic)",
     )
     embedding: str | None = Field(None, description="semantic: the column that has the embeddings")
     clusters: str | None = Field(
@@ -182,8 +182,8 @@ class Duplicates(CorpusStep):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        """Fill in the defaults of the settings that the values of `by` use. Raises ValueError for a
-        setting that none of them uses, such as `distance` with `by: minhash`."""
+        """Fills in the defaults of the settings that the values of `by` use. Raises ValueError for
+        a setting that no value of `by` uses, such as `distance` with `by: minhash`."""
         ways = as_list(given.get("by")) if isinstance(given, dict) else None
         return with_defaults(given, ways) if isinstance(ways, list | tuple) else given
 
@@ -203,8 +203,8 @@ class Duplicates(CorpusStep):
             )
         if self.chains == "cut" and (near := [way for way in self.by if way in NEAR]):
             raise ValueError(
-                f"chains: cut is not possible with {near[0]}: only images are compared with the "
-                "record that stays. Write chains: keep"
+                f"chains: cut is not possible with {near[0]}: a chain can be cut only with "
+                "by: perceptual. Write chains: keep"
             )
         return self
 
@@ -329,8 +329,8 @@ class Duplicates(CorpusStep):
         return find_index_files(runs, kind, self.version, settings)
 
     def _survivors(self, search: Search, forest: Forest, workspace: Workspace) -> Found:
-        """Chooses the record of each family that stays. If records are duplicates because their
-        images are equal, their similarity is computed from the images."""
+        """Chooses the record of each family (group of duplicates) that stays. If records are
+        duplicates because their images are equal, their similarity is computed from the images."""
         by_images = "perceptual" in self.by
         within = self._tolerance() if self.chains == "cut" else None
         found = search.survivors(forest, sort_keys(self.keep), by_images, workspace, within)

@@ -13,7 +13,8 @@ from manifests.step import Context, Images, Measured, RowErrors, RowStep
 
 
 class ImageDecodes(RowStep):
-    """Quarantine records with an image that cannot be decoded, with the decoder's error text.
+    """Quarantine records with an image that cannot be decoded. The message is the decoder's error
+    text.
 
     Every image is decoded, at the smallest scale that its codec offers. Steps that run together
     decode each image only once. `decoded` is the number of a record's images that could be decoded.

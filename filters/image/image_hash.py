@@ -32,16 +32,16 @@ class ImageHash(RowStep):
     for an image with almost no detail (a plain colour). Two images look alike if the `hash` of one
     image differs in few bits (6 to 10 of 64) from the `hash` or the `mirror` of the other image.
     `colours` is the image reduced to 8 x 8 pixels of RGB (192 bytes), row by row; `duplicates` and
-    `duplicate_images` compare it, if two hashes are near. It is null where the hash is null. A
-    record with an image that cannot be decoded is quarantined.
+    `duplicate_images` compare it, if two hashes are near. `colours` is null where the hash is null.
+    A record with an image that cannot be decoded is quarantined.
 
     The hash is pHash: the image is reduced to 32 x 32 pixels of luma and a discrete cosine
     transform (DCT-II) is applied; the bits record which of the 8 x 8 lowest frequencies are above
     their median. Frequencies that are 0 in one direction are left out. Images are hashed as they
     are shown, by their Exif orientation, and without plain borders: bars of one colour at two
     opposite sides, neither more than twice as wide as the other, if at least half of the image
-    remains. A white border around a white ground is not seen. Images are decoded at the smallest
-    scale their codec offers; steps that run together decode each image only once.
+    remains. A border around a background of the same colour is not detected. Images are decoded at
+    the smallest scale their codec offers; steps that run together decode each image only once.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
     """

@@ -26,7 +26,7 @@ class BoxDuplicates(RowStep):
 
     The time grows with the square of the number of boxes that one label has on one image; the
     memory does not. The default is high on purpose: different objects in front of each other may
-    overlap by 0.5, while two outlines of the same object usually agree better than that.
+    have an IoU of 0.5, while two boxes of the same object usually have a higher IoU.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)

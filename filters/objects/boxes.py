@@ -137,7 +137,8 @@ class Boxes(RowStep):
 
 class _Shape(NamedTuple):
     """The geometry of n objects, by which the step decides which objects stay: the box of each
-    object or the box around its polygon (`extent`), and whether this box is valid (`known`)."""
+    object or the box around its polygon (`extent`), and whether this box is valid (`known`).
+    `broken` marks objects whose box or point has missing or infinite numbers."""
 
     extent: np.ndarray
     """(n, 4): the box, or the box around the polygon; nan for an object that has neither."""

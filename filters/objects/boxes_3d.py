@@ -147,7 +147,8 @@ class Boxes3d(RowStep):
         """Yields each reason in `REMOVED`, in the order of `REMOVED`, with a mask (n,) of the boxes
         that are removed for this reason.
 
-        An unknown value is nan, which is neither under nor over a bound.
+        `annotated` has the fields of the boxes' annotations, and `visible` their projections. An
+        unknown value is nan, which is neither under nor over a bound.
         """
         points = np.fmin(annotated["lidar_pts"], annotated["segmentation_pts"])
         height = (visible.boxes[:, 3] - visible.boxes[:, 1]) / UNITS

@@ -106,8 +106,8 @@ class Cameras(RowStep):
 
     def _file_entries(self, flat: pa.Array, media: Media, wanted: np.ndarray) -> np.ndarray:
         """Returns the entry that the file has for each image or video, (media, 6): fx, fy, cx, cy,
-        width and height. It is nan if the file has no entry for the image, or if the mask `wanted`
-        is false for it."""
+        width and height. The row of an image is nan if the file has no entry for the image, or if
+        the mask `wanted` is false for the image."""
         entries = np.full((len(flat), 6), np.nan)
         if self.path is not None:
             # One image at a time, since each is looked up in a dict.
@@ -119,7 +119,8 @@ class Cameras(RowStep):
         self, cameras: np.ndarray, camera_sizes: np.ndarray, sizes: np.ndarray, given: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Returns a dict from each error text to the mask (media,) of the images whose camera has
-        this error. `given` is the mask of the images whose camera is from the file."""
+        this error. `sizes` are the sizes of the images, `camera_sizes` the sizes for which the file
+        gives the cameras, and `given` is the mask of the images whose camera is from the file."""
         camera_aspect = camera_sizes[:, 0] / camera_sizes[:, 1]
         aspect = camera_aspect / (sizes[:, 0] / sizes[:, 1])
         off_centre = np.abs(cameras[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)

@@ -28,8 +28,8 @@ class CountAgreement(RowStep):
 
     A record that lost an annotation when it was read (`curate.lost` in `meta`), or of which the
     source annotates only some labels (`curate.absent`), has null in `agrees` and true in
-    `incomplete`: how many objects its image has is not known. If it states a number, it counts
-    as different.
+    `incomplete`, because the number of objects on its image is not known. If such a record states a
+    number, the two numbers count as different.
     """
 
     version: ClassVar[int] = 2

@@ -91,7 +91,6 @@ class LabelFrequency(CorpusStep):
         return Outcome(columns, reasons(records, (none_in_bounds, "no label in bounds")))
 
     def _out_of_bounds(self, frequency: np.ndarray) -> np.ndarray:
-        """Returns a mask (n,) of the frequencies under `min` or over `max`."""
         outside = np.zeros(len(frequency), bool)
         if self.min is not None:
             outside |= frequency < self.min

@@ -102,12 +102,13 @@ class Labels(RowStep):
         place = media.resolve(self.rename_file)
         names = read_renames(place)
         if fault := _conflict(names):
-            raise InputError(fault, place, "Remove one of them.")
+            raise InputError(fault, place, "Remove one of the two labels.")
         return names
 
     def _renamed(self, labels: pa.Array, names: dict[str, str]) -> pa.Array:
         """Returns the labels with their new names. `names` is a dict from old name to new name,
-        from the setting `rename`; a label that is not in it stays. An empty label becomes null."""
+        from the setting `rename` or `rename_file`; a label that is not in `names` stays. An empty
+        label becomes null."""
         if names:
             olds = normalise(pa.array(list(names), pa.string()), fold=True)
             found = pc.index_in(pc.utf8_lower(labels), olds)

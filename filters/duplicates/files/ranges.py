@@ -1,7 +1,9 @@
-"""Files of hashes and keys of units, divided into ranges by their highest bits.
+"""Files of hashes and keys of units (records or images), divided into ranges by the highest bits of
+the hashes and keys.
 
-Every source writes one file with a record batch for each range. A task of a later phase reads one
-range of all sources, so it reads all units with equal hashes, whichever source they are in.
+Every source (a part of the corpus, or an index file of an earlier run) writes one file with a
+record batch for each range. A task of a later phase reads one range of all sources, so it reads all
+units with equal hashes, whichever source they are in.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ EQUAL_SCHEMA = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("unit", 
 
 
 def near_schema(words: int) -> pa.Schema:
-    """Returns the Arrow schema of a file of keys. Each row has a key and its unit, and `words`
-    uint64 of data by which the unit is compared."""
+    """Returns the Arrow schema of a file of keys. Each row has a key, the unit (record or image)
+    that has the key, and `words` uint64 values, the data by which the unit is compared."""
     payload = pa.list_(pa.field("item", pa.uint64(), nullable=False), words)
     return pa.schema(
         [("key", pa.uint64()), ("mark", pa.uint64()), ("unit", pa.uint32()), ("payload", payload)]
@@ -43,7 +45,7 @@ def range_starts(sorted_hashes: np.ndarray, bits: int) -> np.ndarray:
 def read_range(folder: str, sources: Iterable[Source], ending: str, number: int) -> pa.Table | None:
     """Returns the rows of range `number` of the hashes, from the files of all sources, in one
     table. The file of a source has the name of the source and the ending `ending`. The column
-    `unit` of the result has ids that are unique in the corpus.
+    `unit` of the result has the ids of units (records or images), which are unique in the corpus.
 
     Returns None if no source wrote a file with this ending.
     """

@@ -1,5 +1,5 @@
-"""The interface between the search for duplicates and a kind of duplicate: methods, and the tables
-they exchange.
+"""The interface between the search for duplicates and a kind of duplicate: the methods of a kind,
+and the arrays that these methods get and return.
 
 A unit is a record or a single image, whichever is compared. Here units are the rows of one source
 (a part of the corpus, or a file of an earlier run's index), numbered from 0.
@@ -16,7 +16,7 @@ from filters.duplicates.kinds.identity import combine_hashes
 
 
 class DescribedUnits(NamedTuple):
-    """The data by which the n units of one source are compared.
+    """The data by which the n units (records or images) of one source are compared.
 
     `present` (n,) bool: false for units that are never duplicates, such as records without text.
     `identity` (n, 2) uint64: units with equal identities are duplicates without verification.
@@ -33,7 +33,8 @@ class DescribedUnits(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """The keys that at least two units share, with an entry for each key of each unit: m entries.
+    """The keys that at least two units (records or images) share. There is an entry for each such
+    key of each unit: m entries.
 
     `keys` (m,) uint64. `marks` (m,) uint64: the first 64 bits of the unit's identity (a hash of its
     content). `payload` (m, words) uint64: the data by which the unit is compared. Entries are
@@ -46,8 +47,9 @@ class Entries(NamedTuple):
 
 
 class CandidatePairs(NamedTuple):
-    """Pairs of units that may be duplicates. `pairs` (k, 2) int64: the positions of the two units
-    in `Entries`. `similarity` (k,) float32: the similarity of each pair."""
+    """Pairs of units (records or images) that may be duplicates. `pairs` (k, 2) int64: the
+    positions of the two units in `Entries`. `similarity` (k,) float32: the similarity of each
+    pair."""
 
     pairs: np.ndarray
     similarity: np.ndarray
@@ -55,20 +57,20 @@ class CandidatePairs(NamedTuple):
 
 class Identity(Protocol):
     """A rule for equality: it computes a hash of each record, and records with the same hash are
-    duplicates. It must be picklable."""
+    duplicates. A rule must be picklable."""
 
     @property
     def columns(self) -> tuple[str, ...]: ...
 
     def identify(self, table: pa.Table) -> pa.Array:
         """Returns a 128-bit hash, fixed_size_binary(16), for each row. Rows with equal hashes are
-        duplicates; a row with null never is."""
+        duplicates. A row whose hash is null is never a duplicate."""
         ...
 
     def certain(self, table: pa.Table) -> pa.Array:
-        """Returns a second 128-bit hash for each row. Rows with equal second hashes are duplicates
-        for certain, and are not compared. The second hash is the same as that of `identify`, except
-        for a rule by which rows with equal hashes of `identify` must still be compared."""
+        """Returns a stricter 128-bit hash for each row: rows with equal hashes are duplicates
+        without any comparison. Most rules return the hashes of `identify`. A rule returns other
+        hashes if rows with equal hashes of `identify` must still be compared."""
         ...
 
     def index_columns(self, table: pa.Table) -> dict[str, pa.Array]:
@@ -78,8 +80,8 @@ class Identity(Protocol):
 
 
 class Kind(Protocol):
-    """One kind of near-duplicate, such as texts with common n-grams. It must be picklable, and
-    works on arrays only: it knows nothing of parts, files or workers."""
+    """One kind of near-duplicate, such as texts with common n-grams. A kind must be picklable. Its
+    methods do not read files: they get and return tables and arrays."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -88,14 +90,14 @@ class Kind(Protocol):
 
     @property
     def keys_per_unit(self) -> int:
-        """The approximate number of keys of a unit. From it the engine computes the number of
-        ranges into which keys are divided."""
+        """The approximate number of keys of a unit (record or image). The engine computes from this
+        number into how many ranges keys are divided."""
         ...
 
     @property
     def words(self) -> int:
-        """The number of uint64 words of data (the payload) that are stored with each key of a
-        unit."""
+        """The number of uint64 words of data (the payload) that are stored with each key of a unit
+        (record or image)."""
         ...
 
     def describe(self, table: pa.Table) -> DescribedUnits: ...
@@ -107,7 +109,8 @@ class Kind(Protocol):
 
     def candidates(self, entries: Entries) -> CandidatePairs:
         """Returns pairs of entries that share a key and may be duplicates. An entry is one key of
-        one unit. If `verifier` is None, all of these pairs are duplicates."""
+        one unit (record or image). If `verifier` is None, the pairs are not compared again: all of
+        them are duplicates."""
         ...
 
     @property
@@ -118,17 +121,18 @@ class Kind(Protocol):
 
     @property
     def compare_across_slices(self) -> bool:
-        """Whether all units that share a key are compared with each other, even if the key has too
-        many units for one task.
+        """Whether all units (records or images) that share a key are compared with each other, even
+        if the key has too many units for one task.
 
-        The units of such a key are split into slices. If the value is false, units in different
-        slices are not compared.
+        The units of a key with too many units are split into slices. If the value is false, units
+        in different slices are not compared.
         """
         ...
 
 
 class Verifier(Protocol):
-    """Compares two units by data that is too large to be stored with every key (features)."""
+    """Compares two units (records or images) by their features: data that is too large to be stored
+    with every key of a unit."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -153,7 +157,8 @@ class Verifier(Protocol):
 def with_identity(
     units: DescribedUnits, present: np.ndarray, identity: np.ndarray, certain: np.ndarray
 ) -> DescribedUnits:
-    """Returns the units, changed so that only units with equal `identity` values can be duplicates.
+    """Returns the units (records or images), changed so that only units with equal `identity`
+    values can be duplicates.
 
     `present` (n,) bool is false for units that have no `identity` value: these units are never
     duplicates. `identity`, (n, 2) uint64, is mixed into the keys, so units with different
@@ -171,8 +176,9 @@ def with_identity(
 
 
 def identity_only(present: np.ndarray, identity: np.ndarray) -> DescribedUnits:
-    """Returns n units that are duplicates only if their `identity` values, (n, 2) uint64, are
-    equal. They have no keys and no payload. Units whose `present` is false are never duplicates."""
+    """Returns n units (records or images) that are duplicates only if their `identity` values, (n,
+    2) uint64, are equal. The units have no keys and no payload. Units whose `present` is false are
+    never duplicates."""
     no_keys = np.empty(0, np.uint64)
     payload = np.empty((len(present), 0), np.uint64)
     return DescribedUnits(present, identity, no_keys, no_keys.astype(np.int64), payload)

@@ -1,7 +1,6 @@
 """Finds images that may look the same, because the Hamming distance of their perceptual hashes is
-small, either as the images are or with one of them mirrored. Whether they do look the same is
-decided by their small colour images.
-"""
+small, either as the images are or with one of them mirrored. A comparison of their small colour
+images then decides whether the images look the same."""
 
 from __future__ import annotations
 

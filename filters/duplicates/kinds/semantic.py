@@ -127,7 +127,8 @@ def _vectors(column: pa.Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _fingerprints(payload: np.ndarray) -> np.ndarray:
-    """Returns a 128-bit hash of each row of `payload`, as two uint64: (n, 2)."""
+    """Returns a 128-bit hash of each row of `payload` (the unit vectors in float16), as two uint64:
+    (n, 2)."""
     identity = np.zeros((len(payload), 2), np.uint64)
     for word in range(payload.shape[1]):
         column = np.ascontiguousarray(payload[:, word])
@@ -140,9 +141,9 @@ def _near_pairs(vectors: np.ndarray, threshold: float) -> list[Edges]:
     """Returns the pairs of vectors with a cosine of at least the threshold, as pairs of row
     numbers.
 
-    Only blocks on and above the diagonal are multiplied. If a pair is found, its cosine is computed
-    again, because the last bits of a product of blocks depend on the machine and on the number of
-    threads.
+    The matrix of all cosines is computed in blocks, only on and above its diagonal. If a pair is
+    found, its cosine is computed again, because the last bits of a product of blocks depend on the
+    machine and on the number of threads.
     """
     from manifests.kernels.cosine import dot_products
 

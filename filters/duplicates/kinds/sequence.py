@@ -116,8 +116,8 @@ class ShareInCommon:
     columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, *LOOKS)
 
     def features(self, table: pa.Table) -> pa.Array:
-        """Returns _WORDS numbers for each image of a record: a hash of its family, the hash of the
-        image, the hash of its mirror image, and its small colour image."""
+        """Returns _WORDS numbers for each image of a record: a hash of its family (group of similar
+        images), the hash of the image, the hash of its mirror image, and its small colour image."""
         rows, known = _known(table)
         _, families = media_lists(table[IMAGE_FAMILIES])
         values = np.asarray(families.fill_null(0)).astype(np.uint64)
@@ -155,8 +155,9 @@ def _known(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _same_images(table: pa.Table) -> pa.Array:
-    """Returns a 128-bit hash for each record, which is equal for records with equal images in the
-    same order."""
+    """Returns a 128-bit hash for each record. Records have equal hashes if their images, in order,
+    have the same perceptual hashes and the same small colour images. Images without a hash are
+    ignored."""
     rows, known = _known(table)
     counts = np.bincount(rows, minlength=table.num_rows)
     return list_identities(

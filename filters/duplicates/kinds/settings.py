@@ -45,7 +45,7 @@ def with_defaults(given: dict[str, Any], ways: list[Any] | tuple[Any, ...]) -> d
             if given.get(name) is not None and name not in own:
                 raise ValueError(
                     f"{name} is a setting of `by: {way}`, not of `by: "
-                    f"{', '.join(map(str, ways))}`. Remove it."
+                    f"{', '.join(map(str, ways))}`. Remove {name}."
                 )
     if "minhash" in ways and given.get("n") is None:
         own["n"] = _TOKENS_IN_NGRAM.get(given.get("tokens") or "words")

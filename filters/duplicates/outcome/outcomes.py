@@ -28,15 +28,17 @@ index of an earlier run."""
 
 
 def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:
-    """Writes what becomes of each unit that has duplicates, sorted by part and by unit."""
+    """Writes what becomes of each unit (record or image) that has duplicates, sorted by part and by
+    unit."""
     with parts.writing(uri, _SCHEMA, durable=False) as file:
         for own in _positions_by_part(found.forest, corpus_parts):
             file.write(_outcomes(found, own, first_unit_id(corpus_parts)))
 
 
 def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
-    """Returns the rows of the outcomes file for the units at the positions `own` of the forest.
-    Unit ids from `first_earlier` on belong to indexes of earlier runs."""
+    """Returns the rows of the file of outcomes for the units (records or images) at the positions
+    `own` of the forest. Units whose id is `first_earlier` or higher belong to indexes of earlier
+    runs."""
     units, survivors, ids = found.forest.units, found.survivors, found.members.ids
     _, numbers = split_unit_ids(units[own])
     survivor, of = survivors.survivor[own], survivors.duplicate_of[own]
@@ -53,22 +55,22 @@ def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
 
 
 def _positions_by_part(forest: Forest, corpus_parts: int) -> Iterator[slice]:
-    """Yields, for each part of the corpus, the slice of `forest.units` that has the part's
-    units."""
+    """Yields, for each part of the corpus, the slice of `forest.units` that has the units (records
+    or images) of the part."""
     firsts = np.arange(corpus_parts + 1, dtype=np.uint64) << np.uint64(32)
     starts = np.searchsorted(forest.units, firsts).tolist()
     return map(slice, starts, starts[1:])
 
 
 def read_outcomes(uri: str, part: Part) -> pa.Table:
-    """Returns the rows of the outcomes file for one part: only units that have duplicates have a
-    row."""
+    """Returns the rows of the file of outcomes for one part. Only units (records or images) that
+    have duplicates have a row."""
     return read_batch(uri, part.number)
 
 
 def outcome_of_part(uri: str, part: Part) -> Outcome:
     """Returns the measures and the drop reason of each record of a part. A record without
-    duplicates is a family of one."""
+    duplicates is a family (group of duplicates) of one record."""
     found = read_outcomes(uri, part)
     place = np.full(part.rows, -1, np.int64)
     place[np.asarray(found[UNIT])] = np.arange(found.num_rows)

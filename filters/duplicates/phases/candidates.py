@@ -23,8 +23,8 @@ from manifests.step import TaskResult
 
 
 class IdentityRange(NamedTuple):
-    """The input of a task that finds equal units: the number of a range of identities (hashes of
-    units' contents)."""
+    """The input of a task that finds equal units (records or images): the number of a range of
+    identities (hashes of the units' contents)."""
 
     number: int
 
@@ -34,8 +34,9 @@ class IdentityRange(NamedTuple):
 
 
 class KeyRange(NamedTuple):
-    """The input of a task that compares units: the keys of range `number` except its hot keys, or
-    the single hot key `hot`. A hot key is a key that too many units have for one task.
+    """The input of a task that compares units (records or images): the keys of range `number`
+    except its hot keys, or the single hot key `hot`. A hot key is a key that too many units have
+    for one task.
 
     The entries of a hot key (one for each unit that has the key) are split into `slices` slices.
     The task compares the entries of slice `first` with those of slice `second`, which may be the
@@ -58,9 +59,10 @@ class KeyRange(NamedTuple):
 def key_ranges(
     bits: int, hot: dict[int, int], max_entries: int, across_slices: bool
 ) -> list[KeyRange]:
-    """Returns the inputs of all tasks: one task for each range, and tasks for the slices of every
-    hot key. A slice has at most `max_entries` entries. `hot` is the number of entries of each hot
-    key.
+    """Returns the inputs of all tasks that compare units (records or images): one task for each of
+    2^bits ranges of keys, and tasks for the hot keys. A hot key has too many entries (units with
+    this key) for one task; `hot` is the number of entries of each hot key. These entries are split
+    into slices of at most `max_entries` entries.
 
     If `across_slices` is true, every two slices of a hot key are compared; otherwise each slice is
     compared only with itself. For three slices, the tasks are (0, 1), (0, 2), (1, 2) if
@@ -78,8 +80,8 @@ def key_ranges(
 
 @dataclass(frozen=True)
 class LinkEqual:
-    """A task: finds units with the same identity (hash of their content), and writes a pair of the
-    first unit and each of the others."""
+    """A task: finds units (records or images) with the same identity (hash of their content), and
+    writes pairs of the first unit of an identity and each other unit of this identity."""
 
     folder: str
     sources: list[Source]
@@ -101,9 +103,9 @@ def _made(folder: str, name: str, found: Edges) -> TaskResult:
 
 
 def _link_equal(high: np.ndarray, low: np.ndarray, units: np.ndarray) -> Edges:
-    """Returns pairs that link equal units: the unit with the lowest id among the units of an
-    identity, and each other unit of this identity. Unit units[i] has the 128-bit identity (high[i],
-    low[i])."""
+    """Returns pairs that link equal units (records or images): the unit with the lowest id among
+    the units of an identity, and each other unit of this identity. Unit units[i] has the 128-bit
+    identity (high[i], low[i])."""
     order = repeated_keys(high)
     order = order[np.lexsort((units[order], low[order], high[order]))]
     high, low, units = high[order], low[order], units[order]
@@ -137,11 +139,12 @@ def repeated_keys(keys: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FindCandidates:
-    """A task: finds the pairs of units that share a key and that `kind` accepts as candidate pairs.
+    """A task: finds the pairs of units (records or images) that share a key and that `kind` accepts
+    as candidate pairs.
 
-    The keys in `hot` are compared by separate tasks. `first_earlier` is the lowest id of a unit
-    from an earlier run's index. Units with this id or a higher id are never compared with each
-    other.
+    The keys in `hot`, which too many units have for one task, are compared by separate tasks.
+    `first_earlier` is the lowest id of a unit from an earlier run's index. Units with this id or a
+    higher id are never compared with each other.
     """
 
     kind: Kind
@@ -170,9 +173,9 @@ class FindCandidates:
         return pairs.take(pairs.a < self.first_earlier).distinct()
 
     def _row_mask(self, task: KeyRange, keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-        """Returns a mask (n,) of the entries that the task compares: all entries except those of
-        hot keys, or, if the task is for one hot key, the entries of this key that are in the task's
-        slices."""
+        """Returns a mask (n,) of the entries that the task compares. If the task is for one hot key
+        (a key that too many units have for one task), these are the entries of this key that are in
+        the task's slices. Otherwise these are all entries except the entries of hot keys."""
         if task.hot is None:
             if not self.hot:
                 return np.ones(len(keys), bool)

@@ -14,8 +14,8 @@ from filters.duplicates.files.edges import Edges
 
 
 class Forest(NamedTuple):
-    """A maximum spanning forest of the pairs of duplicates: its nodes are the units that have a
-    duplicate.
+    """A maximum spanning forest of the pairs of duplicates. Its nodes are the units (records or
+    images) that have a duplicate.
 
     `units` (n,) uint64: the ids of the units, ascending. `component` (n,) int64: for each unit, the
     position of the unit with the lowest id in the same family (connected component). Edge i joins
@@ -34,8 +34,9 @@ class Forest(NamedTuple):
 
 
 def spanning_forest(edges: Edges) -> Forest:
-    """Returns a maximum spanning forest: the most similar pairs that connect the same units. Among
-    pairs of equal similarity, those with lower unit ids are preferred.
+    """Returns a maximum spanning forest: the most similar pairs that connect the same units
+    (records or images). Of several pairs with equal similarity, the pairs with lower unit ids are
+    preferred.
 
     Edges 1-2 (0.9), 2-3 (0.8) and 1-3 (0.7) form one component; the first two edges are kept.
     """

@@ -1,6 +1,6 @@
-"""Notes for the user on what the search has found: units of which very many other units are
-duplicates, such as a logo, and units that were not compared with all others.
-"""
+"""Notes for the user about the search for duplicates: about records or images with very many
+duplicates, such as a logo, and about images that were not compared with all others of their
+family."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def note(space: Workspace, text: str) -> None:
 
 
 def hub_note(forest: Forest, members: Members, survivors: Survivors) -> str:
-    """Returns a note on the units of which more than MIN_JOINED other units are duplicates; "" if
-    there are none. The note lists the record ids of the three such units that have the most
-    duplicates."""
+    """Returns a note about the units (records or images) of which more than MIN_JOINED other units
+    are duplicates; "" if there are none. The note lists the record ids of the three such units that
+    have the most duplicates."""
     of = survivors.duplicate_of
     joined = np.bincount(of[of >= 0], minlength=len(forest.units))
     hubs = np.flatnonzero(joined > MIN_JOINED)

@@ -130,9 +130,10 @@ class ImageProof:
         self, images: Forest, units: np.ndarray, family: np.ndarray, space: Workspace
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the pairs of records of one family in which an image of the first record and an
-        image of the second are a pair of the forest `images` (images with near hashes).
+        image of the second record are a pair of the forest `images` (images with near hashes).
 
-        A record is given by its position in `units`; family[i] is the family of record units[i].
+        A record is given by its position in `units`. family[i] is the family of record units[i], a
+        group of records that are linked by similar images.
         """
         record = self._records_of_images(images, space)
         ends = record[images.a], record[images.b]
@@ -158,9 +159,10 @@ class ImageProof:
         return np.concatenate(found)
 
     def _search(self, members: Members, family: np.ndarray, open_: np.ndarray) -> Links:
-        """Returns pairs of records that are in one family and look the same, among the records at
-        the positions `open_`. These are the records of families that are not connected completely
-        yet. family[i] is the family of record i."""
+        """Compares the records at the positions `open_` within their families, and returns the
+        pairs of records that look the same. family[i] is the family of record i, a group of records
+        that are linked by similar images. `open_` has the records of the families in which the
+        links found so far do not connect all records."""
         from manifests.kernels.look_families import chained
 
         assert members.looks is not None
@@ -169,8 +171,8 @@ class ImageProof:
 
 
 def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorts records by family. Returns (starts, order): the records of family i, in their old
-    order, are order[starts[i] : starts[i + 1]].
+    """Sorts records by family (group of duplicates). Returns (starts, order): the records of family
+    i, in their old order, are order[starts[i] : starts[i + 1]].
 
     by_family([7, 2, 7]) -> [0, 1, 3], [1, 0, 2].
     """
@@ -180,8 +182,8 @@ def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Returns the distinct units of the pairs, ascending; and the positions in this array of the
-    first unit and of the second unit of each pair."""
+    """Returns the distinct units (records or images) of the pairs, ascending; and the positions in
+    this array of the first unit and of the second unit of each pair."""
     units = np.unique(np.concatenate([pairs.a, pairs.b]))
     return units, (np.searchsorted(units, pairs.a), np.searchsorted(units, pairs.b))
 
@@ -189,9 +191,10 @@ def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
 def _not_connected(
     units: np.ndarray, family: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Returns a mask of the units whose family is not connected completely by the links `pairs`
-    (first unit, second unit, similarity). If the only link in a family of a, b and c is a-b, the
-    mask has all three. family[i] is the position of the first unit in the family of units[i]."""
+    """Returns a mask of the units (records) in families that the links `pairs` (first unit, second
+    unit, similarity) do not connect completely. If the only link in a family of a, b and c is a-b,
+    the mask has all three. family[i] is the position of the first unit in the family of
+    units[i]."""
     from manifests.kernels.union_find import spanning_edges
 
     _, component = spanning_edges(pairs[0], pairs[1], len(units))

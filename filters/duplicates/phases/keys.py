@@ -1,8 +1,8 @@
 """Phase 1 of 5: every source (a part, or an index file of an earlier run) writes the hashes and
-keys of its units, split into ranges.
+keys of its units (records or images), split into ranges.
 
 If several units of a source are equal, only the first is written, as their representative; the
-others are linked to it.
+others are linked to the representative.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Sizes(NamedTuple):
     memory for a corpus of any size.
 
     `equal_bits`, `near_bits`: identities and keys are split into 2^bits ranges each. `max_entries`:
-    a key with more entries than this is hot: it is removed from its range, and compared by separate
-    tasks. `sources`: the number of sources.
+    a key with more entries than this number is hot: the key is removed from its range, and compared
+    by separate tasks. `sources`: the number of sources.
     """
 
     equal_bits: int
@@ -62,8 +62,8 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True)
 class WriteKeys:
-    """A task: reads the units of a source, and writes the first unit of each identity (hash of its
-    content) with its keys."""
+    """A task: reads the units (records or images) of a source, and writes the first unit of each
+    identity (hash of its content) with its keys."""
 
     describe: Callable[[Source], DescribedUnits]
     sizes: Sizes
@@ -86,8 +86,8 @@ class WriteKeys:
 
 
 def _collapse_equal(units: DescribedUnits, source: int) -> tuple[np.ndarray, Edges]:
-    """Returns the first unit of each identity, sorted by identity, and pairs of this unit with the
-    other units that have the same identity."""
+    """Returns the first unit (record or image) of each identity, sorted by identity, and pairs of
+    this unit with the other units that have the same identity."""
     own = np.flatnonzero(units.present)
     own = own[np.argsort(units.identity[own, 0], kind="stable")]
     identity = units.identity[own]
@@ -117,9 +117,9 @@ def _identity_table(units: DescribedUnits, representatives: np.ndarray) -> pa.Ta
 def _key_table(
     units: DescribedUnits, representatives: np.ndarray, sizes: Sizes
 ) -> tuple[pa.Table, np.ndarray, dict[str, int]]:
-    """Returns the keys of the units `representatives`, sorted by range; the row at which each range
-    starts; and a dict from key to number of entries, for the keys that have at least
-    `sizes.reported_count` entries."""
+    """Returns the keys of the units (records or images) `representatives`, sorted by range; the row
+    at which each range starts; and a dict from key to number of entries, for the keys that have at
+    least `sizes.reported_count` entries."""
     from manifests.kernels.grouping import partition
 
     keys, owners = units.keys, units.owners

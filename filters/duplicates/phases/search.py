@@ -49,8 +49,8 @@ _NEAR_BYTES = 20
 
 
 class Found(NamedTuple):
-    """The result of a search: the families of duplicates, the data of their members, and the member
-    of each family that stays."""
+    """The result of a search: the families (groups) of duplicates, the data of their members, and
+    the member of each family that stays."""
 
     forest: Forest
     members: Members
@@ -100,10 +100,10 @@ class Search(NamedTuple):
         space: Workspace,
         within: Tolerance | None = None,
     ) -> Found:
-        """Runs phase 5: chooses the unit of each family that stays, by the sort keys `keep`. If
-        `looks` is true, the hashes and colours of the units' images are read too. If `within` is
-        given, a unit is dropped only if it looks the same as a unit that stays, within this
-        tolerance."""
+        """Runs phase 5: chooses the unit (record or image) of each family of duplicates that stays,
+        by the sort keys `keep`. If `looks` is true, the hashes and colours of the units' images are
+        read too. If `within` is given, a unit is dropped only if it looks the same as a unit that
+        stays, within this tolerance."""
         members = read_members(forest.units, self.rows, self.sources, keep, looks, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)
@@ -159,7 +159,8 @@ def _bits(size_bytes: int) -> int:
 
 
 def _links(folder: str, commits: Iterable[Commit]) -> list[Edges]:
-    """Reads the pairs of equal units within each source, which phase 1 wrote."""
+    """Reads the pairs of equal units (records or images) within each source, which phase 1 wrote.
+    `commits` lists the files of the phase."""
     entries = [entry for commit in commits if (entry := commit.file(LINKS))]
     return [
         edges.from_table(parts.read_columns(storage.join(folder, entry.name))) for entry in entries
@@ -168,7 +169,7 @@ def _links(folder: str, commits: Iterable[Commit]) -> list[Edges]:
 
 def _hot_keys(commits: Iterable[Commit], max_entries: int) -> dict[int, int]:
     """Returns the keys that have too many entries for one task to compare, with their numbers of
-    entries."""
+    entries. `commits` has the counts that the tasks of phase 1 returned."""
     total: Counter[int] = Counter()
     for commit in commits:
         total.update({int(key): n for key, n in commit.detail["frequent"].items()})

@@ -1,5 +1,5 @@
-"""Phase 5 of 5: chooses the unit of every family that stays, the survivor; the other units refer to
-it."""
+"""Phase 5 of 5: chooses the survivor of every family (group of duplicates), the unit that stays.
+The other units refer to the survivor. A unit is a record or an image."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from filters.duplicates.ranking.members import Members, similarity_of_bits
 
 
 class Survivors(NamedTuple):
-    """The result for each of the n units of a forest: arrays (n,), in the order of the forest.
+    """The result for each of the n units (records or images) of a forest: arrays (n,), in the order
+    of the forest.
 
-    `survivor` int64: the position of the best unit of the family. `duplicate_of` int64: the
-    position of the next unit on the path to the survivor, which may be the survivor itself. For a
-    unit that stays, `survivor` and `duplicate_of` are -1. `similarity` float32: the similarity of
-    the unit and `duplicate_of`. `family_size` int32: the number of units in the family.
+    `survivor` int64: the position of the best unit of the family (group of duplicates).
+    `duplicate_of` int64: the position of the next unit on the path to the survivor, which may be
+    the survivor itself. For a unit that stays, `survivor` and `duplicate_of` are -1. `similarity`
+    float32: the similarity of the unit and `duplicate_of`. `family_size` int32: the number of units
+    in the family.
     """
 
     survivor: np.ndarray
@@ -29,8 +31,8 @@ class Survivors(NamedTuple):
 
 
 def choose_survivors(forest: Forest, order: np.ndarray, from_earlier_run: np.ndarray) -> Survivors:
-    """Chooses the unit of each family that stays: the family's first unit in `order`, which lists
-    the positions of all units, best first.
+    """Chooses the unit (record or image) of each family of duplicates that stays: the family's
+    first unit in `order`, which lists the positions of all units, best first.
 
     Units of an earlier run (`from_earlier_run`, (n,) bool) are never dropped and are not counted in
     `family_size`. They come first in `order`, so a family with a unit of an earlier run has such a
@@ -62,9 +64,9 @@ def choose_within_distance(
     members: Members,
     tolerance: Tolerance,
 ) -> tuple[Survivors, int]:
-    """Chooses the units that stay, in rounds. In each family, the best unit stays, and the units
-    that look the same as this unit are dropped. Then the best of the remaining units stays, and so
-    on.
+    """Chooses the units (records or images) that stay, in rounds. In each family of duplicates, the
+    best unit stays, and the units that look the same as this unit are dropped. Then the best of the
+    remaining units stays, and so on.
 
     So every dropped unit looks the same as a unit that stays, which is its `duplicate_of`. `order`
     and `from_earlier_run` are as in `choose_survivors`. Also returns the number of units that were

@@ -76,8 +76,8 @@ def _sorted_by_component(pairs: Edges) -> Edges:
 
 
 def _write_wanted(pairs: Edges, uri: str) -> list[int]:
-    """Writes, to the file `uri`, the units that the slices of the pairs need, in one record batch
-    for each source that has such units. Returns the numbers of these sources.
+    """Writes, to the file `uri`, the units (records or images) that the slices of the pairs need,
+    in one record batch for each source that has such units. Returns the numbers of these sources.
 
     Each row of a batch is (slice, number of the unit in its source); rows are sorted.
     """
@@ -98,8 +98,8 @@ def _write_wanted(pairs: Edges, uri: str) -> list[int]:
 
 @dataclass(frozen=True)
 class WriteFeatures:
-    """A task: writes the features of a source's units, in one record batch for every slice of the
-    pairs. `wanted` is the file that lists the units that each slice needs."""
+    """A task: writes the features of a source's units (records or images), in one record batch for
+    every slice of the pairs. `wanted` is the file that lists the units that each slice needs."""
 
     read: ReadUnits
     wanted: str

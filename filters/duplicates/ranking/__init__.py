@@ -1,2 +1,2 @@
-"""Orders the members of a family of duplicates by the setting `keep`, to choose the one that
-stays."""
+"""Orders the members of a family (group of duplicates) by the setting `keep`, to choose the member
+that stays."""

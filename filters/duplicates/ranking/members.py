@@ -1,5 +1,5 @@
-"""Reads the data by which the members of a family are compared: the id and the ranks of each
-member's record, and the hashes and colours of its images."""
+"""Reads the data by which the members of a family (group of duplicates) are compared: the id and
+the ranks of each member's record, and the hashes and colours of its images."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ _MEMBERS = ".members.arrow"
 
 
 class Members(NamedTuple):
-    """The data of each of the n units of a forest, in the order of the forest. `ids` are the ids of
-    the units' records. `ranks` (n, sort keys) float64 has a rank by each sort key; the lowest is
-    best. `looks` has the hashes and small colour images of the units' images; None if they were not
-    read."""
+    """The data of each of the n units (records or images) of a forest, in the order of the forest.
+    `ids` are the ids of the units' records. `ranks` (n, sort keys) float64 has a rank by each sort
+    key; the lowest is best. `looks` has the hashes and small colour images of the units' images;
+    None if they were not read."""
 
     ids: pa.Array
     ranks: np.ndarray
     looks: Looks | None
 
     def order(self, forest: Forest, from_earlier_run: np.ndarray) -> np.ndarray:
-        """Returns the positions of units, best first. Units of an earlier run come first. Then
-        units are ordered by rank, and by id if the ranks are equal."""
+        """Returns the positions of the units (records or images), best first. Units of an earlier
+        run come first. Then units are ordered by rank, and by id if the ranks are equal."""
         ranks = (self.ranks[:, n] for n in reversed(range(self.ranks.shape[1])))
         return np.lexsort((forest.units, record.id_keys(self.ids), *ranks, ~from_earlier_run))
 
 
 @dataclass(frozen=True)
 class ReadMembers:
-    """A task: reads the id and the ranks of each member in a source and, if `looks` is true, the
-    hashes and colours of the member's images.
+    """A task: reads the id and the ranks of each member (record or image) in a source and, if
+    `looks` is true, the hashes and colours of the member's images.
 
-    `keep` are the sort keys of the ranks. `units_uri` is a file that lists the members. Units of an
-    earlier run are not ranked: their ranks are all 0.
+    `keep` are the sort keys of the ranks. `units_uri` is a file that lists the members. Members of
+    an earlier run are not ranked: their ranks are all 0.
     """
 
     rows: RowReader
@@ -84,7 +84,8 @@ def read_members(
     space: Workspace,
     name: str = "members",
 ) -> Members:
-    """Reads the data of some units on the workers, in one task for each source that has such units.
+    """Reads the data of some units (records or images) on the workers, in one task for each source
+    that has such units.
 
     `members` are ascending unit ids. `keep` are the sort keys by which the units are ranked. If
     `looks` is true, the hashes and colours of the units' images are read too. `name` is the name of

@@ -1,6 +1,6 @@
-"""The setting `keep`: the order of preference among the records of a family of duplicates.
+"""The setting `keep`: the order of preference among the records of a family (group of duplicates).
 
-The order depends on the records alone, never on which of them was read first.
+The order depends on the records alone, never on which record was read first.
 """
 
 from __future__ import annotations

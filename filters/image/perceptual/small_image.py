@@ -76,8 +76,8 @@ def _pixels(image: Image) -> np.ndarray:
     """Returns the pixels of an RGB image, uint8 (height, width, 4). The fourth byte of a pixel is
     not used.
 
-    The array shares the memory of the image, except for an image that Pillow stores in several
-    pieces of memory (more than 16 MB): this is copied.
+    The array shares the memory of the image. Only an image of more than 16 MB, which Pillow stores
+    in several pieces of memory, is copied.
     """
     try:
         flat = np.asarray(pa.array(image).flatten())

@@ -46,7 +46,8 @@ def _read(path: str, stamp: tuple[int, int]) -> dict[str, str]:
     try:
         text = storage.read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"the file is not UTF-8: {error}", path, "Save it as UTF-8.") from error
+        fault = f"the file is not UTF-8: {error}"
+        raise InputError(fault, path, "Save the file as UTF-8.") from error
     separator = {"csv": ",", "tsv": "\t"}.get(path.rsplit(".", 1)[-1].lower())
     return _mapping(text, path) if separator is None else _columns(text, separator, path)
 
@@ -72,7 +73,7 @@ def _columns(text: str, separator: str, path: str) -> dict[str, str]:
             raise InputError(f"line {number} has {len(row)} columns, not 2: {row}", path, _FORM)
         if row and names.setdefault(row[0], row[1]) != row[1]:
             raise InputError(
-                f"line {number} renames {row[0]!r}, which an earlier line gives another name",
+                f"line {number} gives the label {row[0]!r} another new name than an earlier line",
                 path,
                 "Keep one line for each label.",
             )

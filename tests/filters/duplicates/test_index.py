@@ -177,7 +177,7 @@ def test_an_index_of_other_settings_is_refused_and_the_difference_named(
             base,
             base / "x",
         )
-    assert "this run has no index to compare with: its index was made with other settings" in str(
+    assert "no index to compare with: the step had other settings in the earlier run" in str(
         caught.value
     )
     assert named in str(caught.value)
@@ -320,6 +320,6 @@ def test_an_index_of_another_version_of_the_step_is_refused(
     recipe = text_recipe(step(against="first", **MINHASH), sources=NEW)
     with pytest.raises(RecipeError) as caught:
         run_engine(recipe, base, base / "x")
-    fault = f"its index was made by version {now - 1} of the step; this is {now}"
-    assert f"this run has no index to compare with: {fault}" in str(caught.value)
-    assert "Run its recipe again, with a new output folder." in str(caught.value)
+    fault = f"the step had version {now - 1} in the earlier run, but now has {now}"
+    assert f"the earlier run has no index to compare with: {fault}" in str(caught.value)
+    assert "Run the recipe of the earlier run again, with a new output folder." in str(caught.value)

@@ -85,7 +85,6 @@ def _settings(found: ImagePairs) -> str:
 
 
 def _check_step(out: str, step: str | None) -> None:
-    """Raise InputError if the run has no step named `step`."""
     known = [a.step for a in manifest.load_run(out).ledger]
     if step is not None and step not in known:
         raise InputError(f"no step named '{step}' in this run.", out, nearest(step, known))

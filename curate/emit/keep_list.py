@@ -1,7 +1,8 @@
 """Keep lists: the uids of the surviving records, as DataComp's `resharder.py` reads them.
 
 Each shard is written to a file with the uids of its own records. Then `keep_list.npy` is written
-with the uids of all shards: sorted, and each uid once."""
+with the uids of all shards: sorted, and each uid once.
+"""
 
 from __future__ import annotations
 

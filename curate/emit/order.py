@@ -4,7 +4,8 @@ of this hash.
 There are two phases. First, the rows of each file of records are sorted and cut into one record
 batch for each shard (by `bucket`, or by `cut` if the order of the corpus is kept). Then each shard
 merges its record batches from all files (`gather`). The position of a row depends only on the seed,
-the row's id and the number of shards."""
+the row's id and the number of shards.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def bucket(table: pa.Table, seed: int, count: int) -> list[pa.Table]:
     """Returns the rows of the table sorted by hash, then by id, and cut into `count` tables, which
     may be empty.
 
-    Table i has the rows whose hash is in [i, i + 1) * 2**64 / count."""
+    Table i has the rows whose hash is in [i, i + 1) * 2**64 / count.
+    """
     keys = random_keys(table["id"], seed)
     return _pieces(_sorted(table, keys), [-(-(i << 64) // count) for i in range(1, count)])
 
@@ -55,7 +57,8 @@ def cut(table: pa.Table, first: int, rows: int, count: int) -> list[pa.Table]:
     """Returns the rows of the table in the order of the corpus, cut into `count` tables.
 
     `first` is the number of the table's first row among all `rows` rows of the corpus. Table i of
-    the result has the rows with numbers in [i, i + 1) * rows / count."""
+    the result has the rows with numbers in [i, i + 1) * rows / count.
+    """
     keys = np.arange(first, first + table.num_rows, dtype=np.uint64)
     return _pieces(_sorted(table, keys), [-(-i * rows // count) for i in range(1, count)])
 
@@ -75,7 +78,8 @@ def gather(part_uris: Iterable[str], number: int) -> Gathered:
 
     Raises ManifestError if two rows have the same id. If shards are shuffled, such rows are always
     found, because they have the same hash. In the order of the corpus, they are found only if they
-    are in the same shard."""
+    are in the same shard.
+    """
     batches = [pa.table(parts.open_part(uri).get_batch(number)) for uri in part_uris]
     narrow = pa.concat_tables(batch.select(["id", "origin", SORT_KEY]) for batch in batches)
     _refuse_repeated_ids(narrow)

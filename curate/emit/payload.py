@@ -155,7 +155,8 @@ class _Files:
         recorded for its row.
 
         `refs` and `rows` have the reference and the row of each image or video. `order` has their
-        indices in the order in which they are read."""
+        indices in the order in which they are read.
+        """
         view, ends = block.data.data, block.offsets.tolist()
         for number in order:
             row, ref = rows[number], refs[number]

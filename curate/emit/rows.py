@@ -5,7 +5,8 @@ row.
 show occurs twice, and an image or video that no segment shows is not written. `objects.media` is
 the position, from 0, of the annotated image or video among the images and videos of `messages`. If
 the messages show it several times, this is the first position; if they do not show it, it is
-null."""
+null.
+"""
 
 from __future__ import annotations
 

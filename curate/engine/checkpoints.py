@@ -3,7 +3,8 @@ continues there.
 
 The rows of one file of records (a part) have their own folder of checkpoints. When all rows are
 measured, the checkpoints are joined into one file, the sidecar of the part. Its bytes do not depend
-on where one checkpoint ended and the next began."""
+on where one checkpoint ended and the next began.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ class Checkpoints:
     saved before all rows of the part are measured. `rows` is the number of rows that are saved.
 
     `earlier_blobs` is the uri of the blobs (bytes that the step stored, such as images) of an
-    earlier attempt; new blobs are appended to a copy of this file."""
+    earlier attempt; new blobs are appended to a copy of this file.
+    """
 
     def __init__(
         self, folder: str, part: str, inputs_digest: str, schema: pa.Schema, earlier_blobs: str = ""

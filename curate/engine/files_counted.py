@@ -32,7 +32,8 @@ def with_files(
 
     `left_aside` has, for each suffix, the number of files that are skipped without an error:
     `{".md": 1}`. A file counts as failed if some of its units failed and none of them became a
-    record."""
+    record.
+    """
     aside = sum(left_aside.values())
     files = [Counted(source=source, unit=FILES, found=aside, left_aside=dict(left_aside))]
     by_file: dict[str, list[Counted]] = defaultdict(list)

@@ -59,7 +59,8 @@ class FusedSteps(NamedTuple):
 
         `options` say where media are found. `blobs` stores bytes for the steps. If `remove` is
         false, no row is removed, so each step also measures the rows that an earlier step would
-        drop."""
+        drop.
+        """
         schema = self.schema
         dropped_as = dropped_schema(schema)
         with contextlib.closing(options.open(self.images)) as media:

@@ -15,7 +15,8 @@ def only_new_objects() -> Iterator[None]:
     A reader makes millions of small objects, so there are many collections. Each collection would
     visit all modules and functions of the process, none of which is garbage. Nothing is done if the
     program that calls curate has frozen objects itself (`gc.freeze`), because `gc.unfreeze` at the
-    end of the block would unfreeze these objects too."""
+    end of the block would unfreeze these objects too.
+    """
     if gc.get_freeze_count():
         yield
         return

@@ -39,7 +39,8 @@ def halving(
     If nothing raises, the whole batch is one block. If `call` raises on a block, the block is
     halved repeatedly, until the block that fails is a single row; the result for this row is
     `failed(row, error)`. A block that takes longer than the limit on CPU time is cut into smaller
-    blocks too. `raised` counts the rows that fail."""
+    blocks too. `raised` counts the rows that fail.
+    """
     results: list[T] = []
     limit = time_limit.current()
     waiting = limit.blocks(planned.name, 0, batch.num_rows)

@@ -37,7 +37,8 @@ class Note:
     The file is mapped into memory, so its content is kept when the process is ended. When a hanging
     process gets the signal SIGPROF from its timer, faulthandler appends the traceback of each
     thread to the file, and then the signal ends the process. So a file with a traceback shows that
-    the process hung. `attempt` identifies the inputs of the work and the time limit."""
+    the process hung. `attempt` identifies the inputs of the work and the time limit.
+    """
 
     def __init__(self, place: str, attempt: str) -> None:
         self._place, self._attempt = place, attempt
@@ -79,7 +80,8 @@ def read_notes(place: str, attempt: str) -> set[Block]:
     path of the note.
 
     Only notes of attempts with the name `attempt` are used, because other attempts had other inputs
-    or another time limit."""
+    or another time limit.
+    """
     listed: list[Any] = []
     if storage.size_and_stamp(place + _LIST):
         listed = json.loads(storage.read_bytes(place + _LIST))

@@ -15,7 +15,8 @@ class MediaOptions(NamedTuple):
     `base` is the folder that relative uris start from. `kept` is the folder of the media that
     readers copied from their inputs, and of the bytes that steps made. `limits` are the limits on
     the size of media. `max_cpu_seconds` limits the CPU time of one record; 0 means that there is no
-    limit."""
+    limit.
+    """
 
     base: str
     kept: str

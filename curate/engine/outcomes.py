@@ -49,7 +49,8 @@ class StepResult(NamedTuple):
 
     `annotated` has all rows, with the columns that the step adds. `kept`, `dropped` and
     `quarantined` have the rows that the step kept, dropped and quarantined, and `account` has the
-    numbers of these rows."""
+    numbers of these rows.
+    """
 
     annotated: pa.Table
     kept: pa.Table
@@ -107,7 +108,8 @@ def expand(answer: Answer, mask: np.ndarray, batch: pa.Table) -> Answer:
 
     The rows that are not selected get nulls, except in a column that the step rewrites, where they
     keep their old values. For example, drop ["short"] with mask [False, True] -> drop [None,
-    "short"]."""
+    "short"].
+    """
     at = pa.array(np.cumsum(mask) - 1, mask=~mask)
 
     def expanded(name: str, column: pa.Array) -> pa.Array:

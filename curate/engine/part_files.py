@@ -1,8 +1,8 @@
-"""Writes the files of one part: the kept, dropped and quarantined rows, and the commit.
+"""Writes the files of one part: its kept, dropped and quarantined rows, and its commit.
 
-A part is made from one split of a source (a range of a file, or a group of files). Its commit is a
-JSON file that is written last and lists the other files with their digests; a part exists when its
-commit exists.
+A part has the records of one split of a source (a range of a file, or a group of files). Its commit
+is a JSON file that is written last and lists the other files with their digests; a part counts as
+complete only if it has a commit.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ written (our choice)."""
 
 
 class RemovedRows:
-    """Writes the rows that steps removed to a file, which exists only if there are any.
+    """Writes the rows that steps removed to a file. The file is made only if a row was removed.
 
-    Rows are held until there are enough of them for a record batch.
+    Rows are held in memory until there are enough of them for a record batch.
     """
 
     def __init__(self, uri: str, stack: contextlib.ExitStack) -> None:
@@ -63,8 +63,8 @@ class RemovedRows:
 
     @property
     def entries(self) -> list[FileEntry]:
-        """A list with the entry of the file for the commit; an empty list if no row was removed.
-        Valid after the files of the part are closed."""
+        """What the commit states about the file of removed rows, as a list with one entry; an empty
+        list if no row was removed. Valid after the file is closed."""
         return [] if self._file is None else [self._file.entry]
 
 
@@ -97,8 +97,8 @@ class PartFiles:
     def account(
         self, account: Account, quarantined: pa.Table, dropped: pa.Table | None = None
     ) -> None:
-        """Add the account of one step for one batch (its numbers of kept, dropped and quarantined
-        rows), and write the rows that the step removed."""
+        """Add `account`, the numbers of rows that one step kept, dropped and quarantined in one
+        batch, and write the rows that the step removed."""
         self._accounts.append(account)
         self._quarantined.add(quarantined)
         if dropped is not None:
@@ -113,13 +113,14 @@ class PartFiles:
         detail: dict[str, Any] | None = None,
         more: list[str] | None = None,
     ) -> Commit:
-        """Write the commit, the JSON file that lists all files of the part. With it, the part is
-        complete. Call this after the files are closed.
+        """Write the commit, the JSON file that lists all files of the part. With the commit, the
+        part is complete. Call this after the other files are closed.
 
-        `inputs_digest` identifies the inputs of the part, `origin` names them, and `counted` has
-        the numbers of their units. `steps` lists all steps: each step gets an account, even if no
-        row reached it. `detail` has further facts to save. `more` has the names of the other parts
-        that the same task made; their commits must be written already.
+        `inputs_digest` identifies what the part was made from, `origin` names it, and `counted` has
+        the numbers of its units (lines, rows, ...). `steps` lists all steps: each step gets an
+        entry in the counts, even if no row reached the step. `detail` has further facts to save.
+        `more` has the names of the other parts that the same task made; their commits must be
+        written already.
         """
         commit = Commit(
             part=self.part,
@@ -153,11 +154,11 @@ class PartFiles:
 def writing(
     folder: str, part: str, schema: pa.Schema, blobs: BlobFile | None = None
 ) -> Iterator[PartFiles]:
-    """Open the files of a part for writing. Any earlier commit is deleted first, because its files
-    change.
+    """Open the files of a part for writing. An earlier commit of the part is deleted first, because
+    the files that it lists change.
 
-    Call `commit` after the `with` block: the file of kept rows is complete only then. `blobs` is a
-    file of blobs that is already open, to be named in the part's commit.
+    Call `commit` after the `with` block, because the file of kept rows is complete only then.
+    `blobs` is a file of blobs that is already open, which the commit lists too.
     """
     storage.delete(commit_uri(folder, part))
     with contextlib.ExitStack() as stack:
@@ -167,7 +168,7 @@ def writing(
 
 def open_blobs(stack: contextlib.ExitStack, folder: str, part: str) -> BlobFile:
     """Return the file for the blobs of a part: bytes that a reader or a step stores, such as
-    images. It is complete when `stack` is closed."""
+    images. The file is complete when `stack` is closed."""
     uri = storage.join(folder, part + BLOBS)
     return BlobFile(blobs_uri(folder, part), lambda: stack.enter_context(storage.writing(uri)))
 
@@ -178,8 +179,8 @@ def blobs_uri(folder: str, part: str) -> str:
 
 
 def blob_entries(name: str, blobs: BlobFile) -> list[FileEntry]:
-    """Return a list with the commit's entry for the blob file, or an empty list if no blobs were
-    stored."""
+    """Return what the commit states about the file of blobs, as a list with one entry; an empty
+    list if no blobs were stored."""
     if blobs.sink is None:
         return []
     return [
@@ -192,8 +193,8 @@ def commit_uri(folder: str, part: str) -> str:
 
 
 def load_commit(folder: str, part: str) -> Commit | None:
-    """Read the commit of a part, the JSON file that lists its other files; None if there is
-    none."""
+    """Read the commit of a part, the JSON file that lists the part's other files; None if the part
+    has no commit."""
     return manifest.load_commit(commit_uri(folder, part))
 
 

@@ -38,7 +38,8 @@ class PartView(NamedTuple):
 
     @classmethod
     def of_commit(cls, commit: Commit, uri: str) -> PartView:
-        """Return the view of a part that a pass has just written to the file `uri`."""
+        """Return the view of a part that a pass has just written to the file `uri`. `commit` is the
+        part's list of files and counts."""
         return cls(
             name=commit.part,
             uri=uri,
@@ -50,8 +51,9 @@ class PartView(NamedTuple):
         )
 
     def with_sidecar(self, commit: Commit, uri: str) -> PartView:
-        """Return the view of the part after one more step, whose sidecar (new columns, and marks
-        for removed rows) is the file `uri`."""
+        """Return the view of the part after one more step. `uri` is the sidecar of the step: a file
+        with new columns for the part's rows, and marks for rows that the step removed. `commit`
+        states the counts and the digest of the file."""
         return self._replace(
             digest=fingerprint([self.digest, commit.digest]),
             rows=commit.rows,
@@ -62,15 +64,17 @@ class PartView(NamedTuple):
 
     def with_measures(self, commit: Commit, uri: str) -> PartView:
         """Return the view of the part with the measures in the file `uri` added as columns. All
-        rows stay."""
+        rows stay. `commit` states the digest of the file."""
         return self._replace(
             digest=fingerprint([self.digest, commit.digest]), sidecars=(*self.sidecars, uri)
         )
 
     def read(self, batch_rows: int, columns: tuple[str, ...] | None = None) -> Iterator[pa.Table]:
-        """Yield batches of the remaining rows, with the columns that sidecars add.
+        """Yield batches of the rows that no step has removed, with the columns that sidecars (files
+        of later steps) add.
 
-        `columns` lists all columns to read; None means every column whose name has no leading dot.
+        `columns` lists all columns to read; None means every column whose name has no leading
+        dot.
         """
         sidecars, own = self._opened(columns)
         for batch in parts.read(self.uri, batch_rows, own):
@@ -83,8 +87,12 @@ class PartView(NamedTuple):
         columns: tuple[str, ...],
         read: Callable[[str, tuple[str, ...] | None], pa.Table] = parts.read_columns,
     ) -> pa.Table:
-        """Read some columns of the remaining rows; no other column of the part is read. `read`
-        reads a file: `parts.read_checked` for files that an earlier process wrote."""
+        """Read some columns of the rows that no step has removed; no other column of the part is
+        read.
+
+        `read` is the function that reads a file. Pass `parts.read_checked` if an earlier process
+        wrote the files.
+        """
         sidecars, own = self._opened(columns, read)
         return _apply_all(sidecars, read(self.uri, own)).select(list(columns))
 
@@ -93,8 +101,9 @@ class PartView(NamedTuple):
         columns: tuple[str, ...] | None,
         read: Callable[[str, tuple[str, ...] | None], pa.Table] = parts.read_columns,
     ) -> tuple[list[_Sidecar], tuple[str, ...] | None]:
-        """Open the sidecar files for reading these columns (None: all). Also return the names of
-        those columns that are in the part file itself."""
+        """Open the sidecar files for reading the given columns (None: all columns). Also return the
+        names of the given columns that are in the part file itself. `read` reads the columns of a
+        file."""
         tables = [read(uri, None) for uri in self.sidecars]
         if columns is None:
             return [_Sidecar(table) for table in tables], None
@@ -105,8 +114,8 @@ class PartView(NamedTuple):
 
 
 class _Sidecar:
-    """Reads a sidecar in slices: each slice has as many rows as the batch of the part to which it
-    belongs."""
+    """Reads a sidecar (a file with new columns for the rows of a part) in slices. Each slice has
+    the rows of one batch of the part."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table, self._start = table, 0

@@ -1,4 +1,5 @@
-"""The folder of a pass: the commits of its parts, and a manifest once every part is committed."""
+"""The folder of a pass: the commits of its parts (a commit lists the files of one part), and a
+manifest, which is written once every part has a commit."""
 
 from __future__ import annotations
 
@@ -17,16 +18,16 @@ from manifests.run.manifest import Commit, PassManifest
 
 
 class PassFolder(NamedTuple):
-    """The folders of a pass, which is one reading and writing of all parts. `folder` has the
-    commits and the manifest. `files` has the files listed in the commits; it is often the same
+    """The folders of a pass, which reads and writes all parts of the data once. `folder` has the
+    commits and the manifest. `files` has the files that the commits list; it is often the same
     folder."""
 
     folder: str
     files: str
 
     def open(self, out: str) -> None:
-        """Make the folders. Raises ManifestError if one of them is a link that leads out of the
-        folder `out` of the run, because files in it will be deleted."""
+        """Make the folders. Raises ManifestError if one of the folders is a link that leads out of
+        the folder `out` of the run, because files in these folders will be deleted."""
         for folder in dict.fromkeys((self.folder, self.files)):
             storage.make_folder(folder)
             if not storage.is_inside(out, folder):
@@ -37,11 +38,12 @@ class PassFolder(NamedTuple):
                 )
 
     def groups(self, digests: dict[str, str]) -> list[list[Commit]]:
-        """Return the commits of each task that need not run again: all its parts exist, and were
-        made from the inputs that the task has now. There is one list for each such task.
+        """Return the commits of the tasks that need not run again, one list of commits for each
+        task. A task need not run again if all parts that it makes have a commit, and were made from
+        the task's present inputs.
 
-        `digests` has the digest of the present inputs of each task, by the name of the task's first
-        part. The parts themselves are not read.
+        `digests` has the digest of the present inputs of each task, by the name of the first part
+        that the task makes. Only the commits are read, not the files of the parts.
         """
         first = [c for p, c in self._load(digests).items() if c.inputs_digest == digests[p]]
         more = self._load(name for commit in first for name in commit.more)
@@ -56,8 +58,8 @@ class PassFolder(NamedTuple):
     def begin(self, parts: set[str]) -> None:
         """Prepare the folder for changes.
 
-        Deletes unfinished files of killed tasks, all parts that are not in `parts`, and the
-        manifests, because they will no longer be true.
+        Deletes the unfinished files of killed tasks, the files of all parts that are not named in
+        `parts`, and the manifests, which will no longer describe the files.
         """
         if self.files != self.folder:
             storage.delete(storage.join(self.files, shard_set.NAME))
@@ -65,8 +67,8 @@ class PassFolder(NamedTuple):
         storage.clear_unfinished(self.files)
 
     def forget(self, parts: set[str] | None) -> None:
-        """Delete these parts (None: all parts) and the unfinished work on them, because they were
-        made from damaged files."""
+        """Delete the named parts (None: all parts), and the unfinished work on them, because they
+        were made from damaged files."""
         committed = self._committed()
         self._delete(committed if parts is None else committed & parts)
         storage.delete_folder(storage.join(self.folder, workspace.WORK))
@@ -74,7 +76,7 @@ class PassFolder(NamedTuple):
             storage.delete_folder(storage.join(self.folder, checkpoints.FOLDER, part))
 
     def finish(self, made: PassManifest) -> None:
-        """Write the manifest of the pass, unless the folder already has an identical one."""
+        """Write the manifest of the pass, unless the folder already has an identical manifest."""
         place = storage.join(self.folder, manifest.NAME)
         content = manifest.content_of(made)
         if storage.exists(place) and storage.read_bytes(place) == content:
@@ -89,7 +91,7 @@ class PassFolder(NamedTuple):
         return {*ours} - {"manifest", "splits"}
 
     def _load(self, parts: Iterable[str]) -> dict[str, Commit]:
-        """Read the commits of these parts. Missing and damaged commits are left out."""
+        """Read the commits of the named parts. Missing and damaged commits are left out."""
         names = list(parts)
         uris = [commit_uri(self.folder, name) for name in names]
         with ThreadPoolExecutor(THREADS) as threads:
@@ -97,7 +99,7 @@ class PassFolder(NamedTuple):
             return {name: commit for name, commit in found if commit and commit.part == name}
 
     def _delete(self, parts: set[str]) -> None:
-        """Delete the manifest of the pass, and these parts."""
+        """Delete the manifest of the pass, and the files and commits of the named parts."""
         storage.delete(storage.join(self.folder, manifest.NAME))
         known = self._load(parts)
         there = storage.names(self.files) if parts - known.keys() else []

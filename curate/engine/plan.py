@@ -42,7 +42,8 @@ _FIRST = fingerprint([RECORDS_VERSION])
 
 
 def notes(loaded: Loaded) -> list[str]:
-    """Return the notes of the steps for the user, shown before the run: `duplicates: ...`."""
+    """Return the notes of the steps for the user, which are printed before the run. Each note
+    starts with the name of its step."""
     return [
         f"{planned.name}: {note}"
         for planned in loaded.steps
@@ -69,9 +70,9 @@ def _step_passes(loaded: Loaded, limits: dict[str, object]) -> list[StepPass]:
     """Return the passes of the steps. `limits` are the limits on media, which are part of the
     fingerprints of the passes.
 
-    Consecutive cheap row and reshape steps are fused into one pass. A corpus step has its own pass.
-    A costly step has two passes, one that measures and one that decides which rows are dropped. So
-    a changed bound repeats only the second pass.
+    Consecutive cheap row and reshape steps run in one pass. A corpus step has its own pass. A
+    costly step has two passes: the first measures, and the second decides which rows are dropped.
+    So if a bound (a setting that only decides) is changed, only the second pass is repeated.
     """
     passes: list[StepPass] = []
     before: list[PlannedStep] = []

@@ -50,7 +50,8 @@ class PlannedStep(NamedTuple):
 
     @property
     def costs(self) -> bool:
-        """Whether the step is costly: it has its own passes, and its measures are stored."""
+        """Whether the step is costly. A costly step has its own passes, and its measures are
+        stored."""
         return isinstance(self.step, RowStep) and self.step.costs
 
     @property
@@ -62,7 +63,8 @@ class PlannedStep(NamedTuple):
 
     @property
     def measures(self) -> dict[str, pa.DataType]:
-        """The step's measures under their names in this run: `words-2.count`."""
+        """The types of the step's measures, by the names that the measures have in this run, such
+        as `words-2.count`."""
         return {f"{self.name}.{m}": kind for m, kind in self.step.measures().items()}
 
     @property
@@ -71,26 +73,27 @@ class PlannedStep(NamedTuple):
         return tuple(self.in_run(column) for column in self.step.reads())
 
     def in_run(self, column: str) -> str:
-        """The name that a column has in this run. `column` is the name that the step uses for
-        it."""
+        """Returns the name that a column has in this run, given the name that the step uses for the
+        column: `words.count` -> `words-2.count` if this run has named the step `words`
+        `words-2`."""
         step, _, measure = column.partition(".")
         known = (self.required_steps or {}).get(step)
         return f"{known}.{measure}" if known else column
 
     def seed(self, recipe_seed: int) -> int:
-        """The seed of the step: a hash of its name and the recipe's seed, so that two steps draw
-        different numbers.
+        """Returns the seed of the step: a hash of the step's name and the recipe's seed, so that
+        two steps draw different numbers.
 
-        The recipe's seed is included only if the step declares that it uses the seed.
+        If the step does not declare that it uses a seed, 0 takes the place of the recipe's seed.
         """
         own = recipe_seed if type(self.step).uses_seed else 0
         text = f"{self.name}\0{own}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
     def identity(self, base: str, recipe_seed: int, bounds: bool = True) -> dict[str, Any]:
-        """All values that determine the step's results: its class and shape, the columns it
-        rewrites, its version, settings, `only`, the names and digests of the files in its settings,
-        its models, and the seed if it uses one.
+        """All values that determine the step's results: its name, class, kind and version, the
+        columns that it rewrites, its settings and `only`, the digests of the files that it loads,
+        its models, and the recipe's seed if the step uses a seed.
 
         `base` is the folder that relative paths start from. Settings marked `Location`, such as
         paths and endpoints, are left out. If `bounds` is false, settings marked `Bound` are also
@@ -117,15 +120,16 @@ class PlannedStep(NamedTuple):
         return [_digest(uri) for uri in self.step.files(base)]
 
     def without_bounds(self) -> Step:
-        """A copy of the step on which `measure` is called. In it, the settings marked `Bound` have
-        their default values."""
+        """Returns a copy of the step on which `measure` is called. In the copy, the settings marked
+        `Bound` have their default values."""
         fields = type(self.step).model_fields
         bounds = type(self.step).marked(Bound)
         defaults = {name: fields[name].get_default(call_default_factory=True) for name in bounds}
         return self.step.model_copy(update=defaults) if bounds else self.step
 
     def row_mask(self, batch: pa.Table) -> np.ndarray | None:
-        """bool (rows,): true for the rows that `only` selects. None if it selects all rows."""
+        """Returns bool (rows,): true for the rows that the step's `only` selects; None if the step
+        has no `only`."""
         if self.only is None:
             return None
         mask = np.ones(batch.num_rows, bool)
@@ -134,14 +138,14 @@ class PlannedStep(NamedTuple):
                 raise StepError(
                     f"`only` names the column '{column}', which the rows do not have",
                     f"steps.{self.name}.only",
-                    f"Their columns are: {', '.join(batch.column_names)}.",
+                    f"The columns of the rows are: {', '.join(batch.column_names)}.",
                 )  # fmt: skip
             mask &= selected(batch, column, allowed, f"steps.{self.name}.only")
         return mask
 
     def given(self, batch: pa.Table, columns: tuple[str, ...] = ()) -> pa.Table:
-        """The columns of a batch that the step reads, under the names that the step uses. `columns`
-        are further columns; they come first, under their own names."""
+        """Returns the columns of a batch that the step reads, with the names that the step uses.
+        `columns` are further columns, which come first and keep their names."""
         declared = self.step.reads()
         names = [*columns, *(c for c in self.reads if c not in columns)]
         own = [*columns, *(c for c in declared if c not in columns)]
@@ -175,7 +179,7 @@ class PlannedStep(NamedTuple):
             raise StepError(
                 f"the step returned '{name}' as a {kind} instead of an Arrow array",
                 f"step {self.name}",
-                "Make it with pa.array(values, type).",
+                "Make the array with pa.array(values, type).",
             )  # fmt: skip
         if len(value) != rows:
             raise StepError(
@@ -185,9 +189,9 @@ class PlannedStep(NamedTuple):
         return record.one_chunk(value)
 
     def reasons(self, drop: pa.Array | None, rows: int) -> pa.Array:
-        """string (rows,): the drop reason of each row, null for a row that stays. `drop` is what
-        the step returned: such an array, or None if all rows stay. Raises StepError if `drop` has
-        another type or number of values."""
+        """Returns string (rows,): the drop reason of each row, null for a row that stays. `drop` is
+        what the step returned: an array of drop reasons, or None if all rows stay. Raises StepError
+        if `drop` has another type or number of values."""
         if drop is None:
             return pa.nulls(rows, pa.string())
         found = self.values(drop, "drop", rows)
@@ -195,21 +199,22 @@ class PlannedStep(NamedTuple):
             raise StepError(
                 f"the drop reasons that the step returned are {found.type}, not text",
                 f"step {self.name}",
-                "Make them with reasons(rows, (mask, 'the reason')).",
+                "Make the drop reasons with reasons(rows, (mask, 'the reason')).",
             )  # fmt: skip
         return found.cast(pa.string())
 
 
 def selected(batch: pa.Table, column: str, allowed: list[Any], place: str) -> np.ndarray:
-    """bool (rows,): true for the rows whose value in `column` is one of `allowed`. `place` says in
-    errors where the recipe has these values."""
+    """Returns bool (rows,): true for the rows whose value in `column` is one of `allowed`. Errors
+    name `place`, the place of these values in the recipe."""
     kind = batch.schema.field(column).type
     try:
         values = pa.array(allowed, from_pandas=False).cast(kind)
         return np.asarray(pc.is_in(batch[column], values))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
         raise StepError(
-            f"the rows cannot be compared with {allowed} in the column '{column}', which is {kind}",
+            f"the column '{column}' has the type {kind}, which cannot be compared with the values "
+            f"{allowed} in `only`",
             place,
             f"Write values of the type {kind} in `only`.",
         ) from None
@@ -221,8 +226,8 @@ def _digest(uri: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _digest_of_version(uri: str, size_and_stamp: tuple[int, int] | None) -> str:
-    """The digest of a file. The file is read only once while its size and modification time are the
-    same."""
+    """The digest of a file. If the function is called again with the same uri, size and
+    modification time, the file is not read again."""
     return file_digest(uri)
 
 

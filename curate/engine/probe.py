@@ -50,10 +50,11 @@ class Distribution(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """The results of a probe. `accounts` has the counts of each step as if no other step ran.
+    """The results of a probe. `accounts` has the numbers of rows that each step would keep and drop
+    if it were the only step.
 
     `rows` is the size of the sample. `quarantined` lists the inputs that could not be read.
-    `skipped` lists the steps that cannot be measured on a sample, each with the reason.
+    `skipped` has the steps that cannot be measured on a sample, and the reason for each.
     """
 
     rows: int
@@ -67,7 +68,8 @@ def probe(loaded: Loaded, rows: int) -> Probed:
     """Read about `rows` records, spread over all sources, and measure all of them with every row
     step.
 
-    A step is skipped if it needs the measures of a step that cannot be measured on a sample.
+    A step is skipped if it is a corpus or reshape step, or if it needs a measure of a skipped
+    step.
     """
     skipped = _skipped(loaded.steps)
     steps = [step for step in loaded.steps if step.name not in skipped]
@@ -139,7 +141,8 @@ def _head(
 def _measure(
     fused: FusedSteps, sample: pa.Table, media: MediaOptions, seed: int
 ) -> tuple[pa.Table, list[Account]]:
-    """Return the sample with all measures, and an account for each step."""
+    """Return the sample with all measures, and the numbers of rows that each step would keep and
+    drop."""
     accounts: list[Account] = []
     found = [fused.schema.empty_table()]
     batches = _batches(sample, fused.batch_rows)
@@ -177,7 +180,7 @@ def _distribution(name: str, column: pa.ChunkedArray) -> Distribution:
 
 
 def _by_value(values: pa.Array) -> dict[str, int]:
-    """Count the most common values, largest count first."""
+    """Count the most common values; the value with the largest count comes first."""
     found: list[dict[str, Any]] = pc.value_counts(values).to_pylist()
     found.sort(key=lambda v: (-v["counts"], str(v["values"])))
     return {str(v["values"]): v["counts"] for v in found[:_BINS]}

@@ -16,8 +16,8 @@ from manifests.visible import on_one_line
 
 
 class Bar:
-    """The progress of one pass. `shown` is the display of all bars on the terminal, if there is
-    one."""
+    """The progress of one pass with `tasks` tasks. `shown` is the terminal display to which the bar
+    is added; None if there is no terminal."""
 
     def __init__(self, title: str, tasks: int, shown: Any = None) -> None:
         self.title, self.tasks, self.done, self._shown = title, tasks, 0, shown
@@ -27,9 +27,10 @@ class Bar:
         self._bar = shown.add_task(title, total=tasks, summary="") if shown else None
 
     def step(self, ledger: list[Account], is_task: bool = True) -> None:
-        """Add the rows of a completed part to the counts, and count its task as done. `ledger` has
-        an account for each step of the pass. If `is_task` is false, only the rows are counted,
-        because the task has been counted already with another of its parts."""
+        """Add the rows of a completed part to the counts, and count the task that made the part as
+        done. `ledger` has the numbers of rows of each step of the pass. If `is_task` is false, the
+        task is not counted, because it made several parts and has been counted with another of
+        these parts."""
         self.done += is_task
         if ledger:
             self.rows_in += ledger[0].rows_in
@@ -41,8 +42,8 @@ class Bar:
 
     @property
     def summary(self) -> str:
-        """A summary: `1,200 rows, 400/s, 1,100 kept, 100 dropped`. It gives the number of completed
-        parts if no rows are known."""
+        """A summary, such as `1,200 rows, 400/s, 1,100 kept, 100 dropped`. If no rows were counted,
+        the number of completed tasks, such as `3 of 8 parts`."""
         if not self.rows_in:
             return f"{self.done:,} of {self.tasks:,} parts"
         seconds = max(time.monotonic() - self._start, 1e-3)
@@ -59,8 +60,8 @@ class Progress:
 
     @contextmanager
     def show(self, title: str, tasks: int, done_before: int = 0) -> Iterator[Bar]:
-        """Show a bar for `tasks` tasks, in a `with` block. `done_before` is the number of other
-        parts of the pass, which are complete already."""
+        """Show a progress bar for `tasks` tasks, in a `with` block. `done_before` is the number of
+        other tasks of the pass, which an earlier run has completed."""
         if self.quiet or not tasks:
             yield Bar(title, tasks)
         elif sys.stderr.isatty():

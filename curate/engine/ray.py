@@ -64,10 +64,10 @@ class RayExecutor:
     def map_opened(
         self, work: Opened[T, R], items: Iterable[T], resources: Resources
     ) -> Iterator[tuple[T, R]]:
-        """Run items on a pool of actors. Each actor opens `work` when it receives its first item.
+        """Process the items on a pool of actors. Each actor opens `work` (for example, loads a
+        model) when it receives its first item.
 
-        After an error, or if the caller stops early, running calls are killed without waiting for
-        them.
+        After an error, or if the caller stops early, running calls are killed immediately.
         """
         waiting = iter(items)
         first = next(waiting, None)
@@ -84,7 +84,8 @@ class RayExecutor:
             pool.kill()
 
     def _run(self, work: Callable[[T], R], items: Iterator[T]) -> Iterator[tuple[T, R]]:
-        """Keep a bounded number of tasks in flight; yield their results as they complete."""
+        """Process the items with Ray tasks, of which a limited number run at once; yield each item
+        with its result when its task completes."""
         import ray
 
         shared = ray.put(work)
@@ -145,8 +146,8 @@ def _result(reference: Any, item: object) -> Any:
 
 
 def _raised(error: Any) -> Exception:
-    """Return the exception that the work raised in a worker. A CurateError is returned as it is,
-    any other exception with Ray's traceback."""
+    """Return the exception that was raised in a worker. A CurateError is returned as it is, any
+    other exception with Ray's traceback."""
     cause: Exception = error.cause
     return cause if isinstance(cause, CurateError) else error
 
@@ -169,8 +170,8 @@ def _died(error: Any, item: object) -> WorkerError:
 
 
 class _Call(NamedTuple):
-    """An item that an actor is processing. `deaths` is the number of workers that died while they
-    processed this item before."""
+    """An item that an actor is processing. `deaths` is the number of actors that died while they
+    processed this item."""
 
     actor: Any
     item: Any
@@ -178,10 +179,11 @@ class _Call(NamedTuple):
 
 
 class _Actors:
-    """A pool of actors. An actor has at most one item, so if the actor dies, it is known which item
-    it had.
+    """A pool of actors. An actor processes at most one item at a time, so if the actor dies, it is
+    known which item it was processing.
 
-    An actor that has not started yet gets no item: other work may occupy its place in the cluster.
+    An actor that has not started yet gets no item: it may never start, because other work may
+    occupy the cluster.
     """
 
     def __init__(self, work: Opened[Any, Any], resources: Resources, size: int) -> None:
@@ -221,7 +223,8 @@ class _Actors:
             results = self._finish(self._wait())
 
     def close(self) -> None:
-        """Close the work that every actor opened. An error raised while closing is raised here."""
+        """Let every actor close what it opened. An error that is raised while closing is raised
+        here."""
         import ray
 
         closing = [actor.close.remote() for actor in self._free]
@@ -247,7 +250,8 @@ class _Actors:
 
     def _give(self, waiting: Iterator[tuple[Any, int]]) -> None:
         """Assign an item to every free actor. Items whose actor died are assigned first. `waiting`
-        yields the other items, each with 0, the number of actors that died while they had it."""
+        yields the other items, as pairs (item, 0): 0 is the number of actors that died while they
+        processed the item."""
         while self._free:
             known = self._again.pop() if self._again else next(waiting, None)
             if known is None:
@@ -256,10 +260,10 @@ class _Actors:
             self._calls[actor.call.remote(self._work, known[0])] = _Call(actor, *known)
 
     def _wait(self) -> Any:
-        """Wait for the next call or actor start to complete, and return its reference.
+        """Wait until a call or the start of an actor completes, and return its reference.
 
-        Raises WorkerError if no actor runs and no node that is left in the cluster has room for
-        one.
+        Raises WorkerError if no actor is working and no live node of the cluster has room for an
+        actor.
         """
         import ray
 
@@ -272,8 +276,8 @@ class _Actors:
                 actors_that_fit(_nodes(), self._resources)
 
     def _finish(self, reference: Any) -> list[tuple[Any, Any]]:
-        """Return the item and the result of a completed call. The list is empty if the actor died,
-        or if only an actor start completed."""
+        """Return the item and the result of a completed call, as a list with one pair. The list is
+        empty if the actor died, or if `reference` is not a call but the start of an actor."""
         import ray
 
         if reference in self._starting:
@@ -306,11 +310,11 @@ class _Actors:
         self._free.append(actor)
 
     def _repeat(self, call: _Call, error: Any) -> None:
-        """Queue the item of an actor that died, so that another actor processes it. `error` is the
-        error of the call.
+        """Queue the item of an actor that died, so that another actor processes the item. `error`
+        is the error of the call.
 
-        Raises WorkerError if too many actors died while they had this item; actors on preempted
-        nodes are not counted.
+        Raises WorkerError if too many actors died while they processed this item; actors on
+        preempted nodes are not counted.
         """
         import ray
 

@@ -116,7 +116,7 @@ def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
 
 def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -> Iterator[Fault]:
     """Yields a fault for each file that the run read and that does not exist now. `stated` and
-    `saved` have the files of the run, and `groups` has the files that exist now."""
+    `saved` are what the run recorded about its files, and `groups` has the files that exist now."""
     there = {file.uri for group in groups for file in group}
     for uri in dict.fromkeys([*stated, *saved.files]):
         if uri not in there:
@@ -126,12 +126,13 @@ def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -
 def _group(
     group: list[File], saved: Saved, then: Units | None, now: Units | str
 ) -> Iterator[Fault]:
-    """Compares a group of files with what the run recorded, and yields the differences. `then` is
-    the number of units (lines, rows, ...) in the run, None if the run did not read the group. `now`
-    is the present number, or an error text if the units cannot be counted.
+    """Compares a group of files (read together by one task) with what the run recorded, and yields
+    the differences. `then` is the number of units (lines, rows, ...) in the run; None if the run
+    did not read the group. `now` is the present number, or an error text if the units cannot be
+    counted.
 
-    If the files have the sizes and times that they had in the run, only the number of units can
-    differ. Otherwise, the difference is that a file is new or has changed.
+    If the files have the same sizes and times as in the run, only the number of units is compared.
+    Otherwise, each file that is new or has changed is a difference.
     """
     is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0
     if then is not None and is_same:
@@ -147,8 +148,8 @@ def _group(
 
 
 def _edited(group: list[File], then: Units, now: Units | str) -> Iterator[Fault]:
-    """Yields a fault if a group, whose files have the sizes and times that they had in the run, has
-    another number of units now."""
+    """Yields a fault if a group of files, which have the same sizes and times as in the run, has
+    another number of units (lines, rows, ...) now."""
     if NOT_COUNTED in then or now == then:
         return
     others = f" (or of one of {len(group) - 1} other files of its part)" if len(group) > 1 else ""
@@ -157,9 +158,9 @@ def _edited(group: list[File], then: Units, now: Units | str) -> Iterator[Fault]
 
 
 def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:
-    """Yields a fault if the numbers of files that the source leaves aside are not the same now as
-    in the run. `now` has the present number for each kind of file (`{".md": 1}`), and `known` is
-    the manifest with the numbers of the run."""
+    """Yields a fault if the numbers of files that the source skips without an error are not the
+    same now as in the run. `now` has the present number for each suffix (`{".md": 1}`), and `known`
+    is the manifest with the numbers of the run."""
     then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), None)
     if then is not None and now != then:
         fault = (

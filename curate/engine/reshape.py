@@ -29,8 +29,8 @@ def run_reshape(
     """Replace the rows selected by `mask` with the records that the step makes from them.
     `selected` has the selected rows; if `mask` is None, all rows are selected.
 
-    The other rows come first in the result. `dropped_as` is the schema of dropped rows in this
-    pass.
+    In the result, the rows that are not selected come first. `dropped_as` is the schema of dropped
+    rows in this pass.
     """
     step = planned.step
     assert isinstance(step, ReshapeStep)
@@ -73,8 +73,9 @@ def run_reshape(
 
 
 class _Made(NamedTuple):
-    """The results of a reshape step for some rows: records with all columns of the pass; and, for
-    each input row, a drop reason or an error, both null if records were made from the row."""
+    """The results of a reshape step for some input rows. `rows` has the new records, with all
+    columns of the pass. `drop` and `errors` have, for each input row, the reason or the error for
+    which no record was made from it; both are null if records were made from the row."""
 
     rows: pa.Table
     drop: pa.Array
@@ -87,8 +88,8 @@ def _nothing(planned: PlannedStep, selected: pa.Table) -> _Made:
 
 
 def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
-    """Validate and return the records that a reshape step made, each with the measures of its
-    parent.
+    """Check and return the records that a reshape step made. Each record gets the measures of its
+    parent, the input row that it was made from.
 
     Raises StepError if the records do not have the record schema, or if an input row was neither
     replaced nor removed, or was both replaced and removed.
@@ -112,7 +113,7 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     if len(parents) != answered.rows.num_rows:
         raise StepError(
             f"the step returned {len(parents)} parents for "
-            f"{answered.rows.num_rows} new records; each record needs one",
+            f"{answered.rows.num_rows} new records; each record needs one parent",
             place,
         )
     if len(parents) and not 0 <= parents.min() <= parents.max() < rows:

@@ -50,8 +50,8 @@ class FinishedPass(NamedTuple):
 class Run:
     """Runs one recipe into one output folder, with one executor.
 
-    If `retry` is true, parts with quarantined inputs are made again, because their media may exist
-    now.
+    If `retry` is true, parts with quarantined inputs are made again, because the cause may be gone:
+    a missing image, for example, may exist now.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class Run:
         return planned.after(run, state, made)
 
     def _usable(self, planned: Pass[Any], place: PassFolder, tasks: list[Any]) -> dict[str, Commit]:
-        """Return the commits of an earlier run whose files still have the sizes and digests that
-        the commits state.
+        """Return the commits (lists of files and digests) of an earlier run whose files still have
+        the sizes and digests that the commits state.
 
         Every file is read once to check this. A part with a damaged file is made again, and so are
         the parts of later passes that may have been made from the damaged bytes.
@@ -129,7 +129,7 @@ class Run:
         known = [commit for group in groups for commit in group]
         damaged = damage(place.files, known, self.context.executor)
         for one in damaged:
-            self.context.progress.warn(f"{one.place}: {one.fault}; this part is computed again")
+            self.context.progress.warn(f"{one.place}: {one.fault}; the file is made again")
         read = {d.part for d in damaged if d.was_read and d.entry.name.endswith((PART, BLOBS))}
         wrong = {one.part for one in damaged}
         if read and planned.kind != "shards":
@@ -144,8 +144,8 @@ class Run:
         }
 
     def _forget_after(self, damaged: Pass[Any], parts: set[str]) -> None:
-        """Delete what later passes made from `parts`, which are parts of the pass `damaged` with
-        damaged files. Called before these parts are made again."""
+        """Delete what later passes made from the parts `parts` of the pass `damaged`, because files
+        of these parts are damaged. Call this before the parts are made again."""
         storage.delete(storage.join(self.out, manifest.NAME))
         run = self.context
         spoiled: set[str] | None = parts
@@ -156,7 +156,7 @@ class Run:
             PassFolder(later.folder(run), later.files_folder(run)).forget(spoiled)
 
     def _finish_pass(self, planned: Pass[Any], place: PassFolder, commits: list[Commit]) -> None:
-        """Write the manifest of a pass whose parts are all committed."""
+        """Write the manifest of a pass, when all of its parts are complete."""
         accounts = ledger.total(a for commit in commits for a in commit.ledger)
         ledger.check(accounts, planned.folder_name)
         elsewhere = place.files != place.folder
@@ -179,8 +179,9 @@ class Run:
     def _check_count(
         self, planned: Pass[Any], folder: str, state: State, running: Iterable[Commit]
     ) -> None:
-        """Raise at once if an error budget given as a count is exceeded. `running` has the commits
-        of the current pass, and `state` is the state before it."""
+        """Raise BudgetError as soon as there are more quarantined inputs than `max_quarantined`, if
+        this setting is a number and not a share. `running` has the commits of the current pass,
+        which have the counts of its parts, and `state` is the state before the pass."""
         limit = self.loaded.recipe.max_quarantined
         if limit < 1:
             return
@@ -190,8 +191,9 @@ class Run:
             raise self._over_budget(spent, f"max_quarantined: {limit}")
 
     def _check_budget(self) -> None:
-        """Raise if the finished passes exceed the error budget, a share of the inputs or a count.
-        Parts of an earlier run count too."""
+        """Raise BudgetError if the finished passes have more quarantined inputs than the recipe's
+        setting `max_quarantined` allows, which is a number or a share of all inputs. Inputs that an
+        earlier run quarantined count too."""
         limit, inputs = self.loaded.recipe.max_quarantined, self._inputs()
         spent, is_share = self._spent(), limit < 1
         if spent > (limit * inputs if is_share else limit) and (inputs or not is_share):
@@ -200,7 +202,8 @@ class Run:
             raise self._over_budget(spent, f"max_quarantined: {limit}{of}")
 
     def _over_budget(self, spent: int, budget: str) -> BudgetError:
-        """Return the error of a run whose list of quarantined inputs is written."""
+        """Return the error that says that `spent` inputs were quarantined, which is more than
+        `budget` allows. The file of the run's quarantined inputs must be written already."""
         what = "1 input was" if spent == 1 else f"{spent} inputs were"
         again = transient_count(self.out)
         retry = f" {again:,} of them may succeed now: run again with --retry." if again else ""
@@ -219,8 +222,8 @@ class Run:
         return sum(_quarantined_count(done.manifest.parts) for done in self.finished)
 
     def _write_quarantine(self, running: Iterable[pa.Table]) -> FileEntry:
-        """Write the quarantined rows of all passes to one file. `running` has those of the current
-        pass."""
+        """Write the quarantined rows of all finished passes, and the rows in `running`, to one
+        file. `running` has the quarantined rows of the current pass."""
         tables = (
             table
             for done in self.finished
@@ -253,13 +256,14 @@ class Run:
 
 
 def transient_count(out: str) -> int:
-    """Return how many of the quarantined inputs of a run have a transient error."""
+    """Return how many of the quarantined inputs of a run have an error whose cause may be gone now,
+    such as a server that did not answer."""
     later = parts.read_columns(storage.join(out, RUN_QUARANTINE), ("later",))["later"]
     return pc.sum(later).as_py() or 0
 
 
 def _parts(commit: Commit) -> list[str]:
-    """The names of all parts that the task of this commit made."""
+    """The names of all parts that one task made. `commit` is the commit of the first part."""
     return [commit.part, *commit.more]
 
 

@@ -1,4 +1,5 @@
-"""Writes sidecars: files beside a part with the result of a step, new columns and removed rows."""
+"""Writes sidecars. A sidecar is a file beside a part (a file of records) with the result of a step:
+new columns for the part's rows, and marks for rows that the step removed."""
 
 from __future__ import annotations
 
@@ -30,14 +31,14 @@ def write_sidecar(
     more: tuple[FileEntry, ...] = (),
     blobs: BlobFile | None = None,
 ) -> Commit:
-    """Write the sidecar of a part, its dropped and quarantined rows, and the commit that lists
-    these files.
+    """Write the result of a step for one part: the sidecar (new columns, and marks for removed
+    rows), the dropped and quarantined rows, and the commit that lists these files.
 
-    `view` is the part, of which only the columns that a dropped row has are read. `answer` is the
+    `view` is the part; only the columns that a dropped row has are read from it. `answer` is the
     result of the step for all rows of the part, and `passed_over` the number of rows that the step
     did not process. `before` lists the steps that ran earlier. `inputs_digest` identifies the
     inputs; if it is "", the digest of the part is used. `more` lists files that the step wrote for
-    the part, and `blobs` is the file of bytes that it stored.
+    the part, and `blobs` is the file of bytes that the step stored.
     """
     dropped_as = dropped_schema(part_schema([*before, step]))
     made_here = ("step", "reason", *answer.columns)

@@ -1,5 +1,5 @@
-"""Computes the splits of a source, and saves them so that later runs need not scan the files
-again."""
+"""Divides the files of a source into splits (ranges of a file, or groups of files), and saves the
+splits so that later runs need not scan the files again."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ reader fails on every file (our choice)."""
 
 class Saved(NamedTuple):
     """The splits of a source, as a run saves them. `by_group` has the splits of each group of
-    files, by `group_key`. `left_aside` has, for each kind of file, the number of files that are
-    left aside: `{".md": 1}`."""
+    files, by `group_key`. `left_aside` has, for each suffix, the number of files that are skipped
+    without an error: `{".md": 1}`."""
 
     by_group: Mapping[str, list[Split]]
     left_aside: Mapping[str, int]
@@ -48,11 +48,12 @@ def of_source(
     executor: Executor,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Split]:
-    """Return the splits of a source, in the order of its files.
+    """Return the splits of a source (ranges of a file, or groups of files), in the order of its
+    files.
 
-    `folder` has the saved splits of the last run. Only new and changed files are split again. For
-    each file that cannot be read, such as a broken link, the list ends with a split of only this
-    file. `note` prints a note for the user.
+    `folder` has the saved splits of the last run. Only new and changed files are split again. At
+    the end of the list, each file that cannot be read, such as a broken link, is a split of its
+    own. `note` prints a note for the user.
     """
     files = _list_files(reader, media.base)
     for text in notes_on(reader.name, files):
@@ -90,7 +91,7 @@ def _list_files(reader: Reader, base: str) -> SourceFiles:
 
 
 def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
-    """Raise InputError if the reader accepts the content of none of the first files.
+    """Raise InputError if the reader accepts none of the first few files by their content.
 
     A reader that is not in the catalog is not checked.
     """
@@ -110,8 +111,8 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
 
 @dataclass(frozen=True)
 class Cut:
-    """Cuts a file into splits on a worker, because the file may have to be scanned. A group of
-    several files is a single split."""
+    """Divides a file into splits (ranges that one task reads). Runs on a worker, because the file
+    may have to be scanned. A group of several files is a single split."""
 
     reader: Reader
     media: MediaOptions
@@ -136,7 +137,8 @@ def group_key(group: list[File] | tuple[File, ...]) -> str:
 
 
 def load(folder: str) -> Saved:
-    """Return the splits that a run saved in the folder of a read pass; none if they are damaged."""
+    """Return the splits that a run saved in the folder of a read pass; no splits if the saved file
+    is damaged."""
     content = saved_splits.load(folder)
     if isinstance(content, str):
         return Saved({}, {})

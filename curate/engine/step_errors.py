@@ -13,9 +13,10 @@ from manifests.errors import CurateError, RowError, StepError, foreign_message
 
 @contextlib.contextmanager
 def naming(planned: PlannedStep, method: str) -> Iterator[None]:
-    """Convert an error that does not belong to a single row into a StepError that names the method.
+    """In a `with` block of this function, convert an error that does not belong to a single row
+    into a StepError that names the step and the method.
 
-    The project's own errors are passed on, because they already name their place.
+    The project's own errors are not converted, because they already say where they occurred.
     """
     try:
         yield
@@ -28,7 +29,7 @@ def naming(planned: PlannedStep, method: str) -> Iterator[None]:
 
 
 def describe(planned: PlannedStep, error: BaseException) -> str:
-    """Format the error with the line of the step's code that raised it.
+    """Format an error with the line of the step's code that raised the error.
 
     Example: `KeyError: 'words' (mysteps.py, line 12)`.
     """

@@ -1,4 +1,4 @@
-"""Runs one row or reshape step on one batch. If it raises on a row, only that row is
+"""Runs one row or reshape step on one batch. If the step raises an error on a row, only this row is
 quarantined."""
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def measure(
     planned: PlannedStep, batch: pa.Table, context: Context, raised: RaisedRows | None = None
 ) -> tuple[Columns, pa.Table]:
     """Return the measures and rewritten columns of a row step, and a table with the error of each
-    row. `raised` counts the rows on which the step raises, over all batches of a part; if it is
-    None, the count is for this batch alone."""
+    row. `raised` counts the rows on which the step raises an error, over several batches; if it is
+    None, the rows of this batch are counted alone."""
     step = planned.without_bounds()
     assert isinstance(step, RowStep)
     if not batch.num_rows:  # a step is never called without rows
@@ -88,7 +88,8 @@ def _no_measures(planned: PlannedStep, rows: int = 0) -> Columns:
 
 
 def decide(planned: PlannedStep, columns: Columns, rows: int) -> pa.Array:
-    """string (rows,): the drop reasons of a row step, decided from the columns it measured."""
+    """Returns string (rows,): the drop reasons that a row step decides from the columns that it
+    measured; null for a row that stays."""
     step = planned.step
     assert isinstance(step, RowStep)
     own = {name.removeprefix(f"{planned.name}."): column for name, column in columns.items()}
@@ -118,8 +119,8 @@ def _checked(
 def _without_failed(
     columns: Columns, rewrites: tuple[str, ...], batch: pa.Table, errors: pa.Table
 ) -> Columns:
-    """Return the columns that a step returned, changed for rows with an error: the measures of
-    these rows become null, and columns that the step rewrites get their old values."""
+    """Return the columns that a step returned, changed for the rows with an error: the measures of
+    these rows become null, and columns that the step rewrites keep the old values of these rows."""
     failed = pc.is_valid(errors["kind"].combine_chunks())
     if not pc.any(failed).as_py():
         return columns

@@ -1,10 +1,11 @@
 """Limits the CPU seconds of one call of a step or a reader, so that no record can hang a run.
 
-Two timers of the kernel count the CPU time of this process during a call. The first raises an
-exception between two bytecodes. C code that never returns does not see it, so the second timer ends
-the process. Before that, a handler in C (faulthandler) marks in a file which rows were at work. Ray
-(or, for `--inline`, `curate.supervisor`) then runs the task again, with smaller blocks of the
-marked rows, until the block that hangs is a single row, which becomes an error.
+Two timers of the kernel count the CPU time of this process during a call. The first timer raises an
+exception between two bytecodes. C code that never returns does not notice this exception, so the
+second timer ends the process. Before the process ends, a handler in C (faulthandler) marks in a
+file which rows the process was working on. Ray (or, for `--inline`, `curate.supervisor`) then runs
+the task again, with smaller blocks of the marked rows, until the block that hangs is a single row.
+This row becomes an error.
 """
 
 from __future__ import annotations
@@ -44,16 +45,17 @@ half made: imports, the compiler, and the writing of files."""
 
 
 class _OverTimeError(BaseException):
-    """Raised by the timer in whatever code runs. It does not derive from Exception, so a step that
-    catches the errors of its rows does not take it for the error of one row."""
+    """Raised by the timer in whatever code is running. The class does not derive from Exception, so
+    that a step that catches the errors of its rows does not catch this error too."""
 
 
 class TimeLimit:
-    """Limits the CPU time of calls for one part. If `seconds` is 0, there is no limit.
+    """Limits the CPU time of the calls that process one file of records. If `seconds` is 0, there
+    is no limit.
 
-    `row` is the number of the current batch's first row, which identifies the batch when the part
-    is processed again. `hung` has the blocks of rows on which earlier attempts at the part hung, so
-    that their process was ended.
+    `row` is the number of the current batch's first row, which identifies the batch when the work
+    is repeated. `hung` has the blocks of rows on which earlier attempts hung, so that their process
+    was ended.
     """
 
     def __init__(self, seconds: float, hung: set[Block], note: Note | None) -> None:
@@ -64,9 +66,9 @@ class TimeLimit:
             self._smaller(block)
 
     def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
-        """Divide rows `start` to `start + rows` of the batch into blocks for a step, and return
-        (start, rows) of each block, the last block first. Usually, all rows are one block. Blocks
-        are smaller if the step has taken too long on an earlier block."""
+        """Divide rows `start` to `start + rows` of the batch into blocks for the step `step`.
+        Return (start, rows) of each block, the last block first. Usually, there is one block with
+        all rows. Blocks are smaller if the step has taken too long on an earlier block."""
         size = 1 if Block(step, self.row + start, rows) in self._hung else rows
         size = max(1, min(size, self._sizes.get(step, rows)))
         found = [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]
@@ -119,17 +121,18 @@ _is_supervised = False
 
 
 def current() -> TimeLimit:
-    """The limit of the part that this process is working on."""
+    """The limit for the work that this process is doing."""
     return _current
 
 
 @contextlib.contextmanager
 def limiting(folder: str, part: str, inputs: str, seconds: float) -> Iterator[None]:
-    """Limit the CPU time of each call of a step or reader to `seconds`, while a part is made in a
-    `with` block.
+    """In a `with` block of this function, limit the CPU time of each call of a step or reader to
+    `seconds`.
 
-    `inputs` is a digest of what the part is made from. Rows on which an earlier attempt to make the
-    part hung are not tried again, if that attempt had the same `inputs` and the same limit.
+    `part` names the result of the block's work, and `inputs` is a digest of what the result is made
+    from. Rows on which an earlier attempt at the same work hung are not tried again, if that
+    attempt had the same `inputs` and the same limit.
     """
     global _current
     with contextlib.ExitStack() as stack:

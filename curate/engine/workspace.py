@@ -1,4 +1,5 @@
-"""The workspace of a corpus step: workers, and a folder for the files of the step's phases."""
+"""What a corpus step works with: workers, and a folder for the files of its phases. A phase is a
+set of tasks that the step runs on workers; the next phase reads their files."""
 
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ They are not flushed to disk, so their digests are checked after a restart."""
 class Workspace(NamedTuple):
     """The folder, executor and progress display that a corpus step works with.
 
-    `kept` is the step's folder. `inputs_digest` identifies the corpus: files of a phase are reused
-    only if it has not changed. `base` is the folder that relative uris start from. `title` is the
-    step's name in messages.
+    `kept` is the step's folder. `inputs_digest` identifies the corpus: files that a phase (a set of
+    tasks) has written are used again only if the corpus has not changed. `base` is the folder that
+    relative uris start from. `title` is the step's name in messages.
     """
 
     kept: str
@@ -76,8 +77,8 @@ class Workspace(NamedTuple):
 
 @dataclass(frozen=True)
 class _Committing(Generic[K]):
-    """Runs a task of a phase of a corpus step. Then it writes the commit: a JSON file that lists
-    the files which the task made. The files of a task without a commit are not used."""
+    """Runs a task of a corpus step, then writes its commit: a JSON file that lists the files which
+    the task made. The files of a task without a commit are not used."""
 
     work: Callable[[K, str], TaskResult]
     folder: str
@@ -97,5 +98,5 @@ class _Committing(Generic[K]):
 
 
 def clear(folder: str) -> None:
-    """Delete the files of the phases of a completed corpus step."""
+    """Delete the temporary files of a completed corpus step."""
     storage.delete_folder(storage.join(folder, WORK))

@@ -155,8 +155,8 @@ def test_a_text_of_more_than_16_megabytes_beside_an_image_is_over_the_limit(phot
     made = run_recipe(photos, PHOTOS)
     message = (
         ".txt file: 16777217 bytes is over the limit of 16777216 bytes for a text or JSON "
-        "file beside an image. It should contain only the caption and its fields: shorten it, or "
-        "raise media.max_sidecar_bytes."
+        "file beside an image. The file should contain only the caption and its fields: shorten "
+        "the file, or raise media.max_sidecar_bytes."
     )
     assert made.quarantine == [
         Quarantined("data/x.png", "read photos", "LimitError", message),

@@ -162,7 +162,7 @@ def test_a_damaged_file_is_named_also_when_progress_is_not_shown(
     Run(loaded, str(out), Inline(), Progress(quiet))()
     printed = capsys.readouterr().err
     assert f"{part.name}: " in printed
-    assert "; this part is computed again" in printed
+    assert "; the file is made again" in printed
 
 
 @pytest.mark.parametrize("name", DAMAGE)

@@ -20,6 +20,7 @@ def test_a_value_that_the_column_cannot_have_is_refused_with_both() -> None:
     with pytest.raises(StepError) as raised:
         selected(ROWS, "count", ["many"], "step words")
     assert str(raised.value).startswith(
-        "step words: the rows cannot be compared with ['many'] in the column 'count'"
+        "step words: the column 'count' has the type int64, which cannot be compared with the "
+        "values ['many'] in `only`"
     )
     assert str(raised.value).endswith("Write values of the type int64 in `only`.")

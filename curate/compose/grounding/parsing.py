@@ -88,7 +88,8 @@ def objects_to_units(
     [0,1000].
 
     `size` is the width and height of the image in pixels, after its Exif rotation. Raises RowError
-    for a coordinate outside the image."""
+    for a coordinate outside the image.
+    """
     sizes = np.array([size], np.float64)
     out = []
     for one in objects:
@@ -119,7 +120,8 @@ def _from_json(text: str, start: int, last_key: int) -> tuple[list[ParsedObject]
 
     If the text at `start` is not JSON, there are two cases. If a key such as `bbox_2d` follows
     after `start`, the text is broken JSON, and RowError is raised. Otherwise, returns no objects
-    and `start` + 1. `last_key` is the index of the last such key in the text."""
+    and `start` + 1. `last_key` is the index of the last such key in the text.
+    """
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:

@@ -1,6 +1,7 @@
 """Random choices for a record that depend only on the step's seed and the record's id.
 
-So the choices are the same for any number of workers and any order of records."""
+So the choices are the same for any number of workers and any order of records.
+"""
 
 from __future__ import annotations
 

@@ -66,7 +66,8 @@ class RenderedObjects(NamedTuple):
     without a finite box (or point, or 3D box); its numbers are undefined. `order`, (n,) int64, has
     the indices of the objects in the order of answers, record by record, and `rank` has the
     position of each object in `order`. `error`, (records,) string, is the reason why the objects of
-    a record cannot be rendered, or null."""
+    a record cannot be rendered, or null.
+    """
 
     numbers: list[list[Number]]
     complete: np.ndarray
@@ -153,7 +154,8 @@ def group_by_name(
     `names` has the name of each object, and `order` the indices of all objects in the order of
     answers. `complete`, (n,) bool, is true for each object that can be in an answer. A name is left
     out if one of its objects is not complete, because an answer must contain all objects with its
-    name. Objects without a name are left out too."""
+    name. Objects without a name are left out too.
+    """
     groups: ObjectsByName = [{} for _ in range(records)]
     rows, is_complete = objects.rows.tolist(), complete.tolist()
     incomplete: list[tuple[int, str]] = []

@@ -73,7 +73,8 @@ def to_resized_pixels(
     `smart_resize`.
 
     `sizes` (n, 2) are the widths and heights of the images after their Exif rotation. Pixels are
-    rounded, and then limited to 0 .. side - 1 (published: process_bbox.ipynb)."""
+    rounded, and then limited to 0 .. side - 1 (published: process_bbox.ipynb).
+    """
     resized = np.tile(smart_resize(sizes, how), units.shape[1] // 2)
     scaled = np.rint(units * resized / UNITS)
     rounded: np.ndarray = np.clip(scaled, 0, resized - 1).astype(np.int64)

@@ -47,7 +47,8 @@ class Template(NamedTuple):
     """A question with a placeholder, {labels} or {expression}, for the name that is asked for.
     `published` says where the question was published; it is "" for our own questions.
 
-    `Template("Find {labels}.").fill("cat, dog") -> "Find cat, dog."`"""
+    `Template("Find {labels}.").fill("cat, dog") -> "Find cat, dog."`
+    """
 
     text: str
     published: str = ""

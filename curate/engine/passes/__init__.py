@@ -1,4 +1,5 @@
-"""The kinds of passes. Each module has one, with its tasks, the work of a task, and the results."""
+"""The kinds of passes. Each module has one kind of pass: its tasks, the work of a task, and the
+results."""
 
 from curate.engine.passes.contract import Pass, RunContext, SortedParts, State
 from curate.engine.passes.corpus import CorpusPass

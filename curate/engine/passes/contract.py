@@ -1,7 +1,9 @@
-"""The contract of a pass: its tasks, the work of a task, and the state passed to later passes.
+"""What every pass has: its tasks, the work of a task, and the state that it hands on to later
+passes.
 
-A task refers to files and carries no rows. It may be killed and repeated at any time: files are
-written under temporary names, and its part exists only once its commit exists.
+A task names files and carries no rows. A task may be killed and repeated at any time: files are
+written under temporary names, and the part that a task makes counts as complete only once its
+commit (the list of its files) is written.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from manifests.storage import parts
 
 
 class Task(Protocol):
-    """A task that makes one part. It is skipped if a commit with the same `inputs_digest`
-    exists."""
+    """A task that makes one part (a file with the records of one range of a source). The task is
+    skipped if a part with the same name and `inputs_digest` is already complete."""
 
     @property
     def part(self) -> str: ...
@@ -38,8 +40,8 @@ class Task(Protocol):
 
 
 class PartTask(NamedTuple):
-    """A task that makes one part. Its input is the part of the same name, as earlier passes left it
-    (`view`)."""
+    """A task that makes one part from the part of the same name in the passes before. `view` is
+    this earlier part."""
 
     view: PartView
 
@@ -56,10 +58,11 @@ T = TypeVar("T", bound=Task)
 
 
 class RunContext(NamedTuple):
-    """The settings that all passes of a run share. `steps` is the folder that has a subfolder for
-    each pass.
+    """The settings that all passes of a run share. `out` is the folder of the run, and `steps` is
+    the folder that has a subfolder for each pass.
 
-    If `retry` is true, quarantined inputs are tried again, because the cause may be gone.
+    If `retry` is true, quarantined inputs are tried again, because the cause of their errors may be
+    gone.
     """
 
     out: str
@@ -71,8 +74,8 @@ class RunContext(NamedTuple):
 
 
 class SortedParts(NamedTuple):
-    """The parts whose rows the order pass has sorted. Each part is cut into `shards` record
-    batches, one for each shard."""
+    """The files in `folder` whose rows were sorted into the order of the shards. Each file is cut
+    into `shards` record batches, one for each shard. `commits` has one entry for each file."""
 
     folder: str
     commits: tuple[Commit, ...]
@@ -80,11 +83,11 @@ class SortedParts(NamedTuple):
 
 
 class State(NamedTuple):
-    """The results of all passes so far. Each pass takes a state and returns the next one.
+    """The results of all passes so far. Each pass takes a state and returns the next state.
 
-    `parts` are the parts with the results of the steps so far. `sorted` are the parts in the order
-    of the shards. `shards` has, for each format, the folder, files, rows and bytes that were
-    written.
+    `parts` are the files of records with the results of the steps so far. `sorted` are the files
+    whose rows were sorted into the order of the shards. `shards` has, for each format, the folder,
+    the files, and the numbers of rows and bytes that were written.
     """
 
     parts: tuple[PartView, ...] = ()
@@ -96,7 +99,9 @@ class State(NamedTuple):
 class Pass(ABC, Generic[T]):
     """One pass over the corpus. `number` determines the order of the pass folders of a run.
 
-    `fingerprint` identifies the settings of this pass and of all passes before it.
+    `fingerprint` identifies the settings of this pass and of all passes before it. If `reads_all`
+    is true, the pass reads all parts of the passes before to make one part; if it is false, only
+    the part of the same name.
     """
 
     kind: ClassVar[str]
@@ -127,7 +132,7 @@ class Pass(ABC, Generic[T]):
         return storage.join(run.steps, self.folder_name)
 
     def files_folder(self, run: RunContext) -> str:
-        """The folder of the files that are listed in the commits."""
+        """The folder of the files that the commits list."""
         return self.folder(run)
 
     @abstractmethod
@@ -135,26 +140,28 @@ class Pass(ABC, Generic[T]):
         """Return one task for each part that the pass makes, in order."""
 
     def holds(self, commit: Commit, retry: bool) -> bool:
-        """Whether a part committed by an earlier run is still usable, so that it need not be made
-        again. If `retry` is true, a part with quarantined inputs may have to be made again."""
+        """Whether a part that an earlier run made can be used again. `commit` is the list of the
+        part's files and counts. If `retry` is true, a part with quarantined inputs may have to be
+        made again."""
         return not (retry and any(account.quarantined for account in commit.ledger))
 
     def errors(self, commit: Commit) -> int:
-        """Return how many inputs of the part with this commit have an error: this pass quarantines
-        them or, for a costly step, this pass finds them and the next pass quarantines them."""
+        """Return how many inputs of a part have an error. `commit` has the counts of the part. The
+        inputs are quarantined by this pass or, if this pass measures a costly step, by the next
+        pass."""
         return sum(sum(account.quarantined.values()) for account in commit.ledger)
 
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
-        """Return the tasks that must run. `commits` has the valid commits of an earlier run, by the
-        name of the part."""
+        """Return the tasks that must run, which are the tasks without a valid commit of an earlier
+        run. `commits` has the valid commits, by the name of the part."""
         return [task for task in tasks if task.part not in commits]
 
     @abstractmethod
     def work(self, run: RunContext, tasks: Iterable[T]) -> Iterator[Commit]:
-        """Run tasks; yield their commits as they complete, in any order."""
+        """Run tasks; yield the commit of each part that they make, in any order."""
 
     def quarantined(self, folder: str, commit: Commit) -> list[pa.Table]:
-        """Return the rows that the part with this commit quarantined, with the columns
+        """Return the rows that were quarantined in the part of this commit, with the columns
         `QUARANTINED`."""
         entry = commit.file(QUARANTINE)
         if entry is None:
@@ -162,16 +169,17 @@ class Pass(ABC, Generic[T]):
         return [parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED)]
 
     def failed(self, folder: str, state: State, commits: Iterable[Commit]) -> Iterator[pa.Table]:
-        """Yield the rows that `errors` counts in the parts with these commits, with the columns
+        """Yield the rows that `errors` counts in the parts of these commits, with the columns
         `QUARANTINED`. `state` is the state before the pass."""
         for commit in commits:
             yield from self.quarantined(folder, commit)
 
     def counted(self, folder: str, commits: list[Commit]) -> list[Counted]:
-        """Return, for each source, how many units (lines, rows, ...) are on disk, and what became
-        of them."""
+        """Return, for each source, how many units (lines, rows, ...) are on disk, how many of them
+        became records, and how many failed."""
         return total_counted(entry for commit in commits for entry in commit.counted)
 
     @abstractmethod
     def after(self, run: RunContext, state: State, commits: list[Commit]) -> State:
-        """Return the state after the pass. `commits` has one commit for each task, in order."""
+        """Return the state after the pass. `commits` has the commits of all parts that the pass
+        made, in order."""

@@ -1,5 +1,5 @@
-"""The pass of a corpus step: the step reads the whole corpus, then writes a sidecar for each
-part."""
+"""The pass of a corpus step: the step reads the whole corpus, then writes a sidecar for each part
+(new columns, and marks for removed rows)."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from manifests.storage.file_entry import FileEntry
 
 
 class CorpusTask(NamedTuple):
-    """A task that makes the sidecar of one part. The part is given by its index in `views`, a tuple
-    that all tasks share.
+    """A task that applies a corpus step to one part. `number` is the index of the part in `views`,
+    a tuple that all tasks share, and `part` is its name.
 
     `inputs_digest` is the digest of all parts, because the step reads all of them.
     """
@@ -45,8 +45,8 @@ class CorpusTask(NamedTuple):
 
 
 class ApplyTask(NamedTuple):
-    """What a worker needs to apply a corpus step to one part: the part as a file (`view`) and as
-    the step sees it (`part`), and the digest of the whole corpus."""
+    """What a worker needs to apply a corpus step to one part: the file of the part (`view`), the
+    part's number, name and number of rows (`part`), and the digest of the whole corpus."""
 
     view: PartView
     part: Part
@@ -73,7 +73,8 @@ class CorpusPass(Pass[CorpusTask]):
         return [CorpusTask(view.name, n, digest, state.parts) for n, view in enumerate(state.parts)]
 
     def work(self, run: RunContext, tasks: Iterable[CorpusTask]) -> Iterator[Commit]:
-        """Let the step read the corpus, then apply what it found to each part, on workers."""
+        """Let the step read the whole corpus, then let workers apply what the step found to each
+        part."""
         tasks = list(tasks)
         if not tasks:
             return
@@ -94,7 +95,7 @@ class CorpusPass(Pass[CorpusTask]):
             yield commit
 
     def _corpus(self, run: RunContext, views: tuple[PartView, ...]) -> CorpusView:
-        """Return a view of all parts, with the number of rows in each part that the step
+        """Return a view of all parts, which also has the number of rows in each part that the step
         processes."""
         rows = {view.name: view.rows for view in views}
         if self.step.only is not None:
@@ -112,8 +113,8 @@ class CorpusPass(Pass[CorpusTask]):
 
 @dataclass(frozen=True)
 class ApplyFit:
-    """Applies a corpus step to one part, on a worker. `fit` is what the step found in the whole
-    corpus."""
+    """Applies a corpus step to one part, on a worker, and writes the result to `folder`. `fit` is
+    what the step found in the whole corpus. `before` lists the steps that ran earlier."""
 
     media: MediaOptions
     step: PlannedStep
@@ -180,8 +181,8 @@ def _checked(planned: PlannedStep, outcome: Outcome, rows: int) -> _Checked:
 
 
 class CorpusView(NamedTuple):
-    """The corpus as one step reads it: the rows that its `only` selects, and the columns that it
-    declares.
+    """The corpus as one step reads it: only the rows that the step's setting `only` selects, and
+    the columns that the step declares.
 
     `views` are the parts of the corpus; `rows` has the number of selected rows of each part. The
     view can be pickled and sent to workers.
@@ -202,8 +203,9 @@ class CorpusView(NamedTuple):
 
 
 def read_selected(planned: PlannedStep, view: PartView, columns: tuple[str, ...]) -> pa.Table:
-    """Read the rows of a part that the step processes, with the given columns. The columns have the
-    names that the step uses, not those of this run."""
+    """Read the given columns of a part, for the rows that the step processes. The columns have the
+    names that the step uses, not the names that they have in this run: `words.count` even if this
+    run names the column `words-2.count`."""
     names = [planned.in_run(name) for name in columns]
     needed = tuple(dict.fromkeys((*names, *(planned.only or {}))))
     table = view.read_columns(needed)

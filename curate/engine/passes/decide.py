@@ -25,8 +25,8 @@ from manifests.step.outcome import ERRORS
 
 @dataclass(frozen=True)
 class DecidePass(Pass[PartTask]):
-    """Removes the rows that a costly step drops or failed on. `before` lists the steps that ran
-    earlier."""
+    """Removes the rows that a costly step drops, and the rows on which it failed. `before` lists
+    the steps that ran earlier."""
 
     kind: ClassVar[str] = "decide"
 

@@ -1,7 +1,8 @@
-"""The first pass of a costly step: it stores the step's measures in a sidecar for each part.
+"""The first pass of a costly step: it measures the rows of each part, and stores the measures in a
+file beside the part (a sidecar).
 
-Bounds are not used in this pass. Results are committed several times within a part, so a crash
-loses only seconds of work.
+Settings that only decide which rows are dropped (bounds) are not used in this pass. The measures of
+a part are saved several times while it is measured, so a crash loses only seconds of work.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ PASSED_OVER = ".passed_over"
 class MeasureTask(NamedTuple):
     """A task that measures one part.
 
-    `earlier` is the commit of an earlier sidecar for the same rows. If it is given, only the rows
-    with a transient error in that sidecar are measured again.
+    `earlier` states the files of an earlier measurement of the same rows. If it is given, only rows
+    with an error whose cause may be gone now, such as a server that did not answer, are measured
+    again.
     """
 
     view: PartView
@@ -63,7 +65,7 @@ class MeasureTask(NamedTuple):
 
 @dataclass(frozen=True)
 class MeasurePass(Pass[MeasureTask]):
-    """Measures every row with one step; removes no row."""
+    """Measures every row with one step. No row is removed."""
 
     kind: ClassVar[str] = "measure"
 
@@ -97,9 +99,8 @@ class MeasurePass(Pass[MeasureTask]):
         return (commit for _, commit in made)
 
     def _with_earlier(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
-        """With `--retry`, and if the part has an intact sidecar from an earlier run for the same
-        inputs, return the task with the commit of this sidecar. Otherwise, return the task
-        unchanged."""
+        """With `--retry`, add the commit of an earlier measurement to the task, if there is an
+        intact one of the same inputs. Otherwise, return the task unchanged."""
         commit = part_files.load_commit(folder, task.part) if run.retry else None
         if commit is None or commit.inputs_digest != task.inputs_digest:
             return task
@@ -153,8 +154,8 @@ class MeasurePart:
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of the sidecar file of a part: measures, rewritten columns, errors, and
-        PASSED_OVER (true for a row that the step does not process)."""
+        """The columns of the file with the measures of a part: measures, rewritten columns, errors,
+        and PASSED_OVER (true for a row that the step does not process)."""
         fields = [pa.field(name, kind) for name, kind in self.step.measures.items()]
         fields += [record.SCHEMA.field(name) for name in self.step.step.rewrites]
         errors = (field.with_name(f".{field.name}") for field in ERRORS)
@@ -192,9 +193,9 @@ class MeasurePart:
     def _remaining(
         self, view: PartView, earlier: _Earlier, saved_rows: int
     ) -> Iterator[tuple[pa.Table, pa.Table | None]]:
-        """Yield the batches of a part that checkpoints do not cover, each with the measures that an
-        earlier sidecar has for its rows, or None. `saved_rows` is the number of rows in
-        checkpoints."""
+        """Yield the batches of a part whose measures are not saved in checkpoints yet. With each
+        batch, yield the measures that an earlier sidecar has for its rows, or None. `saved_rows` is
+        the number of rows that are saved in checkpoints."""
         start = 0
         for batch in self._batches(view):
             known = earlier.next_rows(batch.num_rows)
@@ -215,8 +216,10 @@ class MeasurePart:
     def _measured(
         self, batch: pa.Table, known: pa.Table | None, context: Context, raised: RaisedRows
     ) -> pa.Table:
-        """Return the sidecar rows of a batch. A row is measured now, or copied from `known`, the
-        rows of an earlier sidecar; None: there is no earlier sidecar."""
+        """Return a batch of rows for the sidecar, with the measures of the rows of `batch`. `known`
+        has the measures of an earlier sidecar for the same rows, or is None if there is none. Rows
+        with a transient error in `known` are measured again; all other rows of `known` are
+        copied."""
         again = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
         selected = self.step.row_mask(batch)
         mask = again if selected is None else again & selected
@@ -231,8 +234,8 @@ class MeasurePart:
 
 
 class _Earlier:
-    """Reads the sidecar that an earlier run wrote, slice by slice: each slice has as many rows as
-    the batch of the part to which it belongs. If there is no such sidecar, every slice is None."""
+    """Reads the file of measures that an earlier run wrote, slice by slice: each slice has the rows
+    of one batch of the part. If there is no such file, every slice is None."""
 
     def __init__(self, folder: str, commit: Commit | None) -> None:
         self.digest = commit.digest if commit else ""
@@ -264,8 +267,8 @@ def _merged(new: pa.Table, known: pa.Table, new_rows: np.ndarray) -> pa.Table:
 
 
 def _error_counts(sidecar: str) -> dict[str, int]:
-    """Count the rows of a sidecar file that have an error, and the rows whose error is transient:
-    {"errors": 3, "later": 1}."""
+    """Count the rows of a file of measures that have an error, and the rows with an error whose
+    cause may be gone later: {"errors": 3, "later": 1}."""
     table = parts.read_columns(sidecar, (".kind", ".later"))
     later = int(pc.sum(table[".later"]).as_py() or 0)
     return {"errors": table.num_rows - table[".kind"].null_count, "later": later}

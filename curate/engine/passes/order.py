@@ -1,4 +1,5 @@
-"""The pass that sorts every part by a seeded hash, and cuts the part into one batch per shard."""
+"""The pass that sorts the rows of every part by a seeded hash, and cuts them into one record batch
+for each shard."""
 
 from __future__ import annotations
 
@@ -25,10 +26,11 @@ BATCH_ROWS = 1 << 16
 
 
 class OrderTask(NamedTuple):
-    """A task that sorts one part (`view`) and cuts it into a batch for each of `shards` shards.
+    """A task that sorts the rows of one part (`view`), and cuts them into `shards` record batches,
+    one for each shard.
 
-    `first` is the number of rows in the parts before this one; `rows` is the number in all parts.
-    `inputs_digest` is the digest of all that the result depends on.
+    `first` is the number of rows in all parts before this part, and `rows` the number of rows in
+    all parts. `inputs_digest` is the digest of everything that the result depends on.
     """
 
     view: PartView

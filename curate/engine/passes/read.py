@@ -1,4 +1,5 @@
-"""The pass that reads one source: it makes a part from each split, and quarantines bad inputs."""
+"""The pass that reads one source. It makes a part (a file of records) from each split (a range of a
+file, or a group of files), and quarantines bad inputs."""
 
 from __future__ import annotations
 
@@ -40,8 +41,9 @@ its source; see `curate.ingest.evidence`."""
 
 
 class ReadTask(NamedTuple):
-    """A task that reads one split into the part named `part`, or into several parts if its records
-    are large. `inputs_digest` is a digest of the names, sizes and times of the split's files."""
+    """A task that reads one split (a range of a file, or a group of files) into the file of records
+    `part`, or into several such files if the records are large. `inputs_digest` is a digest of the
+    names, sizes and times of the split's files."""
 
     part: str
     inputs_digest: str
@@ -50,7 +52,8 @@ class ReadTask(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadPass(Pass[ReadTask]):
-    """Makes the parts of one source from its splits."""
+    """Reads one source: makes a file of records (a part) from each split, which is a range of a
+    file or a group of files."""
 
     kind: ClassVar[str] = "read"
 
@@ -83,8 +86,9 @@ class ReadPass(Pass[ReadTask]):
 def read_task(reader: Reader, split: Split) -> ReadTask:
     """Return the task that reads a split.
 
-    The part is named after the position of the split, so the name of the part stays the same when
-    the files change. The digest of its inputs covers the size and modification time of the files.
+    The part that is made gets its name from the source, the names of the split's files, and the
+    split's position in them, so its name stays the same when the content of the files changes.
+    `inputs_digest` also depends on the sizes and modification times of the files.
     """
     names = [file.name for file in split.files]
     part = fingerprint([reader.name, names, split.start, split.stop])
@@ -101,9 +105,9 @@ class ReadSplit:
     folder: str
 
     def __call__(self, task: ReadTask) -> list[Commit]:
-        """Read a split, and return the commits of its parts. The first part is committed last; its
-        commit has the counts of the whole split, and lists the file of the bytes that the reader
-        stored."""
+        """Read a split, and return the commits of the parts that were made from it. The first part
+        is committed last; its commit has the counts of the whole split, and lists the file of the
+        bytes that the reader stored."""
         inputs = task.inputs_digest
         with (
             time_limit.limiting(self.folder, task.part, inputs, self.media.max_cpu_seconds),
@@ -174,6 +178,6 @@ def _failed_rows(failures: list[Failure], source: str) -> pa.Table:
 
 
 def _utf8(text: str) -> str:
-    """Return the text with characters escaped that UTF-8 cannot encode (half of a surrogate
-    pair)."""
+    """Return the text in a form that UTF-8 can encode: half of a surrogate pair is replaced by its
+    escape sequence."""
     return text.encode("utf-8", "backslashreplace").decode()

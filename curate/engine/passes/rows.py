@@ -1,4 +1,5 @@
-"""The pass of fused row and reshape steps: each part passes through all of them."""
+"""The pass of consecutive row and reshape steps: each part is read once, and all these steps
+process it."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ from manifests.run.manifest import Commit, ShardsEntry
 
 
 class ShardTask(NamedTuple):
-    """A task that writes shard `number` of `shards`. Its rows are batch `number` of every file in
-    `sorted_parts`; `inputs_digest` is a digest of these files."""
+    """A task that writes shard `number` of `shards`. The rows of the shard are in record batch
+    `number` of every file in `sorted_parts`; `inputs_digest` is a digest of these files."""
 
     part: str
     inputs_digest: str
@@ -91,7 +91,8 @@ class ShardsPass(Pass[ShardTask]):
 
 @dataclass(frozen=True)
 class WriteShard:
-    """Writes one shard, on a worker. The commit is written to `folder`, the files to `shards`."""
+    """Writes one shard, on a worker. The files of the shard are written to the folder `shards`, and
+    the commit, which lists these files, to `folder`."""
 
     media: MediaOptions
     settings: Shards

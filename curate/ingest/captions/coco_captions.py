@@ -87,8 +87,9 @@ class CocoCaptions(Reader):
 
 
 def _of_entries(failures: ReadBatch, entries: Entries) -> ReadBatch:
-    """Adds the numbers of entries of the array `images` to a batch of failures: entries with
-    annotations count as units, and entries without annotations as left aside."""
+    """Adds the numbers of entries of the array `images` to the batch `failures`: entries with
+    annotations are counted as used, and entries without annotations as left aside (skipped without
+    an error)."""
     left_aside = {"image without annotations": entries.unused} if entries.unused else {}
     return failures._replace(left_aside=left_aside, units=entries.read - entries.unused)
 

@@ -115,7 +115,7 @@ class Folder(Reader):
 
 def _batch(batch: Samples, failures: list[Failure], aside: int, used: int) -> ReadBatch:
     """Makes the batch of the collected records. `used` is the number of files from which the
-    records were made, and `aside` the number of statistics files that were left aside."""
+    records were made, and `aside` the number of statistics files that were skipped."""
     return ReadBatch(batch.records(), failures, {_STATISTICS: aside} if aside else {}, used)
 
 

@@ -78,8 +78,8 @@ class Karpathy(Reader):
                 yield self._read_batch(file, batch, root, context.media)
 
     def _read_batch(self, file: File, batch: list[Element], root: str, media: Media) -> ReadBatch:
-        """Makes the records of a batch of images. Each image counts as one unit of `Reader.count`,
-        however many sentences it has."""
+        """Makes the records of a batch of images. Each image counts as one unit in the counts of
+        the reader, however many sentences the image has."""
         left_aside: Counter[str] = Counter()
         rows: list[CaptionRow] = []
         for element in batch:
@@ -91,8 +91,8 @@ class Karpathy(Reader):
         return made._replace(left_aside=left_aside)
 
     def _rows(self, element: Element, root: str, media: Media) -> Iterator[CaptionRow | str]:
-        """Yields one row for each sentence of an image, or the reason why the image is left aside.
-        The image file is opened only once."""
+        """Yields one row for each sentence of an image, or the reason why the image is skipped. The
+        image file is opened only once."""
         try:
             image = as_object(element)
             if self.split is not None and image.get("split") not in self.split:

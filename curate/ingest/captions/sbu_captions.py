@@ -97,7 +97,7 @@ class SbuCaptions(Reader):
 
 
 def _urls(place: str, array: ByteRange) -> Iterator[pa.Array]:
-    """Yields the urls of all rows of the file, for the search of urls with the same last part. A
+    """Yields the urls of all rows of the file, so that urls with the same last part can be found. A
     url that cannot be read is left out; its row is quarantined anyway."""
     for batch in batches(element_groups(place, *array)):
         urls = (_url(element) for element in batch)

@@ -60,11 +60,11 @@ class Table(Reader):
 
     is read with `text: caption` and `image: file`. Files that end in .json, .jsonl or .ndjson are
     JSON lines, or one array; parquet and Arrow files are known by their suffix too. The first line
-    of any other file is a header. Its names are separated by a comma, tab, semicolon or bar: the
-    one that gives the columns of the recipe. Fields may be quoted, with the quotes within them
-    doubled. In a TSV, all lines with quotes together decide whether fields are quoted, because
-    captions of the web may begin with quotes of their own. A file whose header or quotes can be
-    read in two ways is quarantined; then set `delimiter` or `quotes`.
+    of any other file is a header. Its names are separated by a comma, tab, semicolon or bar: by the
+    one with which the header has the columns that the recipe names. Fields may be quoted, with the
+    quotes within them doubled. In a TSV, captions from the web may begin with quotes that belong to
+    the text, so all lines with quotes are examined to find out whether fields are quoted. A file
+    whose header or quotes can be read in two ways is quarantined; then set `delimiter` or `quotes`.
 
     An image is the file below `media_root` that the column `image` names; a row without text
     becomes a record with only the image. Without the setting `image`, records have only text, so
@@ -184,7 +184,6 @@ class Table(Reader):
         return _Batch(columns, images, batch.broken)
 
     def _from_rows(self, batch: Rows) -> _Batch:
-        """Converts a batch of lines to columns."""
         numbers, rows, broken, lines = batch
         texts, errors = _first_texts(rows, self.text)
         images = [row.get(self.image) for row in rows] if self.image else []

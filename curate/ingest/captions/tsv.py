@@ -51,12 +51,12 @@ class Tsv(Reader):
     is a header. The table may have a column of image paths instead of urls. Nothing is downloaded:
     the image is the file below `media_root` that `file` names. If `file` is not set, these names
     are tried in order: `{url_path}` (the column itself, if it is a path), `{url_sha256}`,
-    `{url_md5}`, and `{url_name}` (the last part of the url; if several urls of the file have it,
-    their rows are quarantined). A row whose image is not found is quarantined with the names that
-    were tried. The url goes to `meta`. Fields may be quoted, as data frames write them, or a text
-    may begin with a quote of its own: all lines with quotes together decide, and a file that can be
-    read in both ways is quarantined. A record's key is the file's name and the number of its first
-    line, from 1.
+    `{url_md5}`, and `{url_name}` (the last part of the url; if several urls of the file have the
+    same last part, their rows are quarantined). A row whose image is not found is quarantined with
+    the names that were tried. The url goes to `meta`. A quote at the start of a field may enclose
+    the field, as data frames write it, or belong to the text. All lines with quotes are examined to
+    find out which is the case; a file that can be read in both ways is quarantined. A record's key
+    is the file's name and the number of its first line, from 1.
     """
 
     version: ClassVar[int] = 3
@@ -129,8 +129,8 @@ class Tsv(Reader):
         return self.quotes or split_quotes(split, context, None)
 
     def _layout(self, file: File, context: Context) -> _Layout:
-        """The column layout of a file. It depends on the first lines only, so all splits of the
-        file have the same layout."""
+        """Returns the column layout of a file. The layout depends only on the first lines, so all
+        splits of the file have the same layout."""
         stream = lines(Split((file,)), context)
         first = [line.decode("utf-8", "replace") for _, line in islice(stream, _SNIFFED_LINES)]
         header = _header(first[0]) if first else None
@@ -200,9 +200,8 @@ def _header(line: str) -> _Position | None:
 
 
 def _url_column(sample: list[str]) -> _Position | None:
-    """The position of the url column. For each line of `sample`, the first and the last column are
-    checked for a url or an image path; the column that has one in more lines is the url column.
-    None if both columns have one in equally many lines."""
+    """Returns the position of the url column: the first or the last column, whichever has a url or
+    an image path in more lines of `sample`. None if both columns have one in equally many lines."""
     rows = [line for line in sample if "\t" in line]
     first = sum(
         _URL_OR_PATH.fullmatch(row.partition("\t")[0].strip(' "')) is not None for row in rows

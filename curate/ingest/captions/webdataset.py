@@ -151,8 +151,8 @@ def _unknown(sample: Sample, sidecars: Collection[str]) -> Iterator[str]:
 
 
 def _check(sample: Sample, seen: set[str]) -> None:
-    """Raises the fault of the sample if it has one, or an error if its key is in `seen`. Otherwise
-    adds the key to `seen`."""
+    """Raises an error if the sample has a fault, or if its key is in `seen`. Otherwise adds the key
+    to `seen`."""
     is_repeated = sample.key in seen
     seen.add(sample.key)
     if sample.fault is not None:
@@ -204,8 +204,8 @@ def _required(images: list[OpenedImage], sample: Sample) -> list[OpenedImage]:
 
 
 def _header(source: Source, offset: int, size: int) -> Header:
-    """The header of an image. Only the first bytes are read if they suffice, so that less of a
-    remote tar is fetched."""
+    """Returns the header of an image. Only the first bytes of the image are read if the whole
+    header is in them, so that less of a remote tar is fetched."""
     for first in (SHORT_BYTES, FIRST_BYTES):
         with contextlib.suppress(MediaError):
             return probe(source[offset : offset + min(size, first)])
@@ -213,11 +213,11 @@ def _header(source: Source, offset: int, size: int) -> Header:
 
 
 def _cuts(source: Source, captions: tuple[str, ...]) -> list[int]:
-    """The byte positions at which a large tar is cut into splits, each the start of a sample. The
-    result is [0], which means one split, if a key occurs twice in the tar.
+    """Returns the byte positions at which a large tar is cut into splits; each position is the
+    start of a sample. The result is [0], which means one split, if a key occurs twice in the tar:
+    only if both samples are in one split, the repeated key is found and reported as an error.
 
-    A repeated key is an error that can be found only if both samples are in one split. A hash of
-    each key is held in memory. `captions` has the suffixes of the files with captions.
+    A hash of each key is held in memory. `captions` has the suffixes of the files with captions.
     """
     starts, count, last, seen = [0], 0, -1, set[int]()
     for sample in samples(source, captions=captions):

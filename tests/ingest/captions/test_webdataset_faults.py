@@ -147,8 +147,8 @@ def test_a_caption_of_32_mebibytes_is_quarantined(tmp_path: Path) -> None:
             "LimitError",
             (
                 ".txt file: 33554432 bytes is over the limit of 16777216 bytes for a text or JSON "
-                "file beside an image. It should contain only the caption and its fields: shorten "
-                "it, or raise media.max_sidecar_bytes."
+                "file beside an image. The file should contain only the caption and its fields: "
+                "shorten the file, or raise media.max_sidecar_bytes."
             ),
             units=2,
         )

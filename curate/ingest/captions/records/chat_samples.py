@@ -23,8 +23,8 @@ read."""
 
 
 def turns_field(fields: Mapping[str, Any]) -> str | None:
-    """The name of the JSON field, `messages` or `conversations`, that has a conversation as a list
-    of turns or an object of lists; None if neither has one."""
+    """Returns the name of the JSON field, `messages` or `conversations`, that has a conversation as
+    a list of turns or an object of lists; None if neither field has a conversation."""
     return next((name for name in TURNS if _holds_turns(fields.get(name))), None)
 
 
@@ -42,12 +42,13 @@ def chat_fields(sidecars: Mapping[str, bytes | memoryview]) -> dict[str, Any] | 
 def chat_row(
     fields: Mapping[str, Any], text: str | None, images: Sequence[OpenedImage], paths: Sequence[str]
 ) -> dict[str, Any]:
-    """The columns of the record of a sample with a conversation, for `record.from_rows`.
+    """Returns the columns of the record of a sample with a conversation, for `record.from_rows`.
 
     `fields` is the sample's JSON, `text` its caption, and `paths` has the names of its images. All
-    other fields go to `meta`; a caption that is not the text of the conversation goes there as
-    `txt`. A sample that curate wrote becomes the same record again, with its modality, roles, loss,
-    objects and language. Raises RowError for a malformed conversation.
+    other fields go to `meta`; a caption that is not the text of the conversation goes to `meta` as
+    `txt`. A sample that curate wrote becomes the same record again, with its modality, roles, loss
+    (whether the model learns to write a segment), objects and language. Raises RowError for a
+    malformed conversation.
     """
     name = turns_field(fields)
     assert name is not None, "the caller asks turns_field first"
@@ -141,7 +142,7 @@ def _own_columns(fields: dict[str, Any]) -> dict[str, Any]:
     modality = fields["modality"]
     if modality not in MODALITIES:
         raise RowError(
-            f"the field 'modality' is {modality!r:.80}, which is not a modality of records."
+            f"the field 'modality' is {modality!r:.80}, not one of {', '.join(MODALITIES)}."
         )
     names = ("modality", "objects", "language", "cameras")
     return {name: fields[name] for name in names}

@@ -91,8 +91,8 @@ class CocoImages:
         return key
 
     def image(self, key: str) -> CocoImage:
-        """The image with the id `key`. Raises RowError if no entry has the id, or if two different
-        entries have it."""
+        """Returns the image with the id `key`. Raises RowError if no entry has the id, or if two
+        different entries have the id."""
         if key not in self._opened:
             entry = self._entries.get(key)
             if entry is None:

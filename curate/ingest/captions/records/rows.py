@@ -100,9 +100,9 @@ def batch_of_rows(reader: Reader, file: File, rows: Sequence[CaptionRow]) -> Rea
 def batch_of_failures(
     reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]], units: int = 1
 ) -> ReadBatch:
-    """A batch without records that has one failure for each pair (place in the file, error).
-    `units` is the number of units (lines, rows, elements) that each failure counts as: 0 for a
-    fault in a place whose units are not counted."""
+    """Makes a batch without records that has one failure for each pair (place in the file, error).
+    Each failure counts as `units` units (lines, rows, elements); pass 0 for faults outside the
+    lines, rows or elements that the reader counts."""
     failures = row_failures(reader, file, errors)
     if units != 1:
         rows = max(1, units)
@@ -111,12 +111,13 @@ def batch_of_failures(
 
 
 def with_lines(reader: Reader, file: File, found: ReadBatch, lines: Lines) -> ReadBatch:
-    """Returns the batch `found` of CSV rows with its units counted in text lines instead of rows,
-    because a quoted CSV row may have several lines. `lines` has the number of lines of each row.
+    """Returns the batch `found` of CSV rows, in which the counts are numbers of text lines instead
+    of rows, because a quoted CSV row may have several lines. `lines` has the number of lines of
+    each row that has more than one.
 
-    A failure has the number of its lines as `units`. In the number of failed rows, a range of lines
-    that cannot be read counts as one row for each line, because nobody knows how many rows are in
-    it. A row that was read but failed, for example because its image is missing, counts as one row.
+    A failure gets the number of its lines as `units`. A row that was read but failed, for example
+    because its image is missing, counts as one failed row. A range of lines that cannot be read
+    counts as one failed row for each line, because nobody knows how many rows are in the range.
     """
     if not lines.of_rows and not lines.blank:
         return found
@@ -136,11 +137,12 @@ def with_lines(reader: Reader, file: File, found: ReadBatch, lines: Lines) -> Re
 
 
 def one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
-    """Returns the batch `found` with its units counted in the `elements` elements of a JSON array
-    of which it was made, because one element may have several rows (`12.0`, `12.1`, ...).
+    """Returns the batch `found`, in which the counts are numbers of elements of a JSON array
+    instead of rows, because one element may have several rows (`12.0`, `12.1`, ...). `elements` is
+    the number of elements from which the batch was made.
 
-    Each failure counts as one row. An element with a record is a unit of the records; of an element
-    without any, the first failure is the unit, and the others add none.
+    Each failure counts as one row. An element with a record is counted with the records. An element
+    without a record is counted with its first failure; its other failures count as 0 elements.
     """
     seen = {_element(origin) for origin in found.records["origin"].to_pylist()}
     failures = list[Failure]()

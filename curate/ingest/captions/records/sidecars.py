@@ -37,25 +37,26 @@ def check_sidecar_size(suffix: str, size_bytes: int, limits: Limits) -> None:
         raise LimitError(
             fault,
             "",
-            "It should contain only the caption and its fields: shorten it, or raise "
+            "The file should contain only the caption and its fields: shorten the file, or raise "
             "media.max_sidecar_bytes.",
         )
 
 
 def with_suffix(suffix: str, error: MediaError) -> MediaError:
-    """The same error with the suffix of the image before its message (`.jpg file: ...`), because a
-    sample may have several images."""
+    """Returns the same error with the suffix of the image before its message (`.jpg file: ...`),
+    because a sample may have several images."""
     fix = error.fix or "Put an intact image in its place, or leave it in quarantine."
     return type(error)(f".{suffix} file: {error.fault}", "", fix)
 
 
 def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -> Description:
-    """The caption and the other fields of a sample. `sidecars` maps a suffix to the bytes of the
-    file.
+    """Returns the caption and the other fields of a sample. `sidecars` has the bytes of each file
+    beside the image, by suffix.
 
-    Each of `names` is the suffix of a file or, if there is no such file or it is blank, a field of
-    the `json` file. The first text that is not blank is the caption. Fields that repeat the
-    caption are left out of the other fields; so are blank ones if there is no caption.
+    Each of `names` is the suffix of a file. If there is no such file, or the file is blank, the
+    name is that of a field of the `json` file. The first text that is not blank is the caption. The
+    other fields are those of the `json` file, without fields of `names` that repeat the caption; if
+    there is no caption, without blank fields of `names`.
 
         {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
         Description("A cat.", '{"w":640}')
@@ -75,8 +76,8 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
 
 
 def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
-    """The text of a file, without surrounding whitespace and byte order mark; None if it is
-    blank."""
+    """Returns the text of a file, without surrounding whitespace and byte order mark; None if the
+    text is blank."""
     try:
         text = str(data, "utf-8").removeprefix("\ufeff").strip()
     except UnicodeDecodeError as error:
@@ -88,8 +89,7 @@ def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
 
 
 def _field(name: str, fields: dict[str, Any]) -> str | None:
-    """The text of a field, or the first text of a field that is a list; None if the text is
-    blank."""
+    """Returns the text of a field; for a list, its first text. None if the text is blank."""
     value = fields.get(name)
     if isinstance(value, list):
         value = first_item(value)
@@ -100,7 +100,8 @@ def _field(name: str, fields: dict[str, Any]) -> str | None:
 
 
 def json_fields(data: bytes | memoryview) -> dict[str, Any]:
-    """The fields of a JSON file beside an image. Raises RowError if it is not one object."""
+    """Returns the fields of a JSON file beside an image. Raises RowError if the content is not one
+    JSON object."""
     try:
         value = parse_json(data)
     except RowError as error:

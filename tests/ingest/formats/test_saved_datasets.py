@@ -100,7 +100,7 @@ def test_a_data_file_that_is_taken_out_of_the_state_is_not_missed(tmp_path: Path
     dataset().save_to_disk(str(tmp_path / "in"), num_shards=2)
     (tmp_path / "in" / "data-00001-of-00002.arrow").unlink()
     state = tmp_path / "in" / "state.json"
-    with pytest.raises(InputError, match="remove data-00001-of-00002.arrow from `_data_files`"):
+    with pytest.raises(InputError, match=r"remove data-00001-of-00002\.arrow from `_data_files`"):
         read_kept(HfParquet(name="hf", path="in"), tmp_path)
     fields = orjson.loads(state.read_bytes())
     del fields["_data_files"][1]

@@ -17,7 +17,8 @@ _SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,19})?)\s*(?:([kmgtpe])(i?))?b?", re.IGNO
 
 
 def size_in_bytes(value: Any) -> Any:
-    """Returns a size with a unit as a number of bytes; any other value that is not text unchanged.
+    """Converts a text with a size to a number of bytes. A value that is not a text is returned
+    unchanged.
 
     `size_in_bytes("512MB") -> 512_000_000`, `size_in_bytes("64 MiB") -> 67_108_864`
     """
@@ -32,7 +33,7 @@ def size_in_bytes(value: Any) -> Any:
     power = " kmgtpe".index(prefix.lower()) if prefix else 0
     size = Fraction(number) * (1024 if is_binary else 1000) ** power
     if size > LARGEST:
-        raise ValueError(f"the size is over the limit of {LARGEST} bytes; write a smaller one")
+        raise ValueError(f"the size is over the limit of {LARGEST} bytes; write a smaller size")
     return int(size)
 
 
@@ -42,9 +43,9 @@ Bytes = Annotated[PositiveInt, BeforeValidator(size_in_bytes, json_schema_input_
 
 
 def plain_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
-    """Returns the value of a setting unchanged. Raises ValueError if the setting is a number, and
-    the value is true or false, which pydantic would take for 1 or 0, or a whole number over 64
-    bits.
+    """Checks the value of a setting, and returns it unchanged. Raises ValueError if the setting
+    takes a number, and the value is true or false (pydantic would read 1 or 0), or is a whole
+    number over 64 bits.
 
     Use it for all settings: `_plain = field_validator("*", mode="before")(plain_number)`.
     """
@@ -55,7 +56,7 @@ def plain_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, bool) and bool not in types and {int, float} & types:
         raise ValueError(f"{str(value).lower()} is not a number; write a number")
     if abs(value) > LARGEST and int in types and float not in types:
-        raise ValueError(f"the number is over the limit of {LARGEST}; write a smaller one")
+        raise ValueError(f"the number is over the limit of {LARGEST}; write a smaller number")
     return value
 
 
@@ -67,9 +68,9 @@ def _types(annotation: Any) -> frozenset[Any]:
 
 
 def completed(default: BaseModel) -> BeforeValidator:
-    """Returns a validator for a group of settings. If a recipe gives only some settings of the
-    group, the other settings get their values from `default`, and not from the defaults of the
-    group's class."""
+    """Returns a validator for a group of settings, such as `resize: {factor: 28}`. If a recipe
+    gives only some settings of the group, the other settings get their values from `default`, and
+    not from the defaults of the group's class."""
 
     def complete(given: Any) -> Any:
         return {**default.model_dump(), **given} if isinstance(given, dict) else given

@@ -1,4 +1,5 @@
-"""Text that is safe to show: control characters are made visible, passwords in addresses hidden."""
+"""Functions that make text safe to show: control characters are made visible, and passwords in
+addresses are hidden."""
 
 from __future__ import annotations
 

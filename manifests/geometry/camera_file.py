@@ -27,9 +27,11 @@ does not contain them."""
 def read_cameras(path: str) -> CamerasByName:
     """Returns the camera of each image in a JSON file:
 
-    `{"a.jpg": {"fx": 500, "fy": 500, "cx": 320, "cy": 240}}` becomes `{"a.jpg": (500, 500, 320,
-    240, nan, nan)}`. The last two numbers are the width and height of the image, which the file may
-    leave out. Raises InputError if the file has another form.
+    `{"a.jpg": {"fx": 500, "fy": 500, "cx": 320, "cy": 240}}` becomes
+    `{"a.jpg": (500, 500, 320, 240, nan, nan)}`.
+
+    The last two numbers are the width and height of the image, which the file may leave out. Raises
+    InputError if the file has another form.
     """
     return _read(path, storage.size_and_stamp(path))
 

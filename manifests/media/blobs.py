@@ -1,5 +1,5 @@
-"""Stores the bytes of media that readers and steps make, such as cropped images. The bytes of one
-part of the records are in one file, next to the file of the part."""
+"""Stores the bytes of media that readers and steps make, such as cropped images. A part is a file
+of records; the bytes of its media are in another file next to it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from manifests.storage import Sink
 
 
 class BlobFile:
-    """A function that writes bytes into a new file, one after the other. Each call with bytes
-    appends them and returns a reference to them.
+    """A function that appends bytes to a new file, and returns a reference to these bytes.
 
     `uri`: the uri of the file in records, `kept:...`. `open_sink`: opens the file when the first
     bytes are stored; None if no bytes may be stored. `start`: the offset at which the new file
@@ -34,5 +33,5 @@ class BlobFile:
 
     @property
     def sink(self) -> Sink | None:
-        """The file that was written; None if no blob was stored."""
+        """The file that was written; None if no bytes were stored."""
         return self._sink

@@ -13,8 +13,9 @@ _STDERR = 2
 
 
 class Printed:
-    """What an image decoder printed: `text` is the last line that is not blank, which names the
-    cause of an error. It is "" until the decoder has ended, and if nothing was printed."""
+    """What an image decoder printed. `text` is the last printed line that is not blank, which names
+    the cause of an error. `text` is "" while the decoder works, and stays "" if nothing is printed.
+    """
 
     text = ""
 
@@ -22,7 +23,7 @@ class Printed:
 @contextlib.contextmanager
 def decoder_output(prints: bool) -> Iterator[Printed]:
     """Hides warnings and printed lines of an image decoder in the `with` block. After the block,
-    the field `text` of the Printed has the last printed line.
+    the field `text` of the yielded `Printed` has the last printed line.
 
     `prints` is true for a decoder that writes to the standard error stream itself, past Python. Of
     the decoders that Pillow has, only libtiff does this (Pillow 13.0, measured with damaged files

@@ -63,8 +63,8 @@ _gif_frame = struct.Struct("<HHHH").unpack_from
 def probe(data: Bytes) -> Header:
     """Returns the header of an image, from all of its bytes or from enough bytes at its start.
 
-    The size is the same as in Pillow. For a GIF it is the size of the screen, enlarged to contain
-    the first frame. For a JPEG with several sizes it is the last size before the pixels. Raises
+    The size is the same as in Pillow: for a GIF, the size of the screen, enlarged to contain the
+    first frame; for a JPEG that states several sizes, the last size before the pixels. Raises
     MediaError if the bytes are not an image, or if they end before the size.
     """
     view = memoryview(data)
@@ -105,8 +105,8 @@ _ORIENTATION_MARKS = (
 def orientation(data: bytes) -> int:
     """Returns the Exif orientation, 1 (displayed as stored) to 8, from the first bytes of an image.
 
-    It is 1 if the orientation is missing or broken. It is 1 for every TIFF, because decoders apply
-    the orientation of a TIFF themselves.
+    The result is 1 if the orientation is missing or broken, and for every TIFF, because decoders
+    apply the orientation of a TIFF themselves.
     """
     from PIL import Image
 
@@ -125,7 +125,8 @@ def orientation(data: bytes) -> int:
 
 
 def exif_orientation(image: Image) -> int:
-    """Returns the same as `orientation`, for an image that Pillow has opened."""
+    """Returns the Exif orientation of an image that Pillow has opened, as `orientation` does for
+    the bytes of an image."""
     if image.format == "TIFF":
         return 1
     try:
@@ -165,8 +166,8 @@ _SEGMENT, _FRAME, _NO_DATA, _SCAN, _FILL, _UNKNOWN = range(6)
 
 
 def _jpeg_marker_kinds() -> bytes:
-    """Returns 256 bytes: the kind of data that follows a JPEG marker, by the second byte of the
-    marker (T.81, table B.1, as in Pillow)."""
+    """Returns 256 bytes: byte i is the kind of data that follows the JPEG marker whose second byte
+    is i (T.81, table B.1, as in Pillow)."""
     kinds = bytearray([_SEGMENT]) * 256
     kinds[:0xC0] = bytes([_UNKNOWN]) * 0xC0
     for marker in (0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)):
@@ -240,7 +241,7 @@ def _u24(view: memoryview, at: int) -> int:
 
 def _gif(view: memoryview) -> Header:
     """Returns the header of a GIF. The size is that of the GIF's logical screen, enlarged to
-    contain the first frame, as in decoders."""
+    contain the first frame, as decoders do."""
     width, height, flags = _gif_screen(view, 6)
     at = 13 + _palette_bytes(flags)
     for _ in range(_MAX_BLOCKS):
@@ -259,8 +260,8 @@ def _palette_bytes(flags: int) -> int:
 
 
 def _after_blocks(view: memoryview, at: int) -> int:
-    """Returns the offset after the last of the sub-blocks of a GIF that follow one another from
-    offset `at` on. Each sub-block starts with its length."""
+    """Returns the offset after a series of sub-blocks of a GIF, given the offset `at` of its first
+    sub-block. Each sub-block starts with its length."""
     for _ in range(_MAX_BLOCKS):
         if not view[at]:
             return at + 1
@@ -271,7 +272,8 @@ def _after_blocks(view: memoryview, at: int) -> int:
 
 
 def _other(view: memoryview) -> Header:
-    """Returns the header of an image in another format. Pillow reads it without decoding pixels."""
+    """Returns the header of an image of any other format. Pillow reads the header, without decoding
+    pixels."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # the caller applies its own limit

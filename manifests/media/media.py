@@ -3,8 +3,8 @@ need.
 
 The uri of a reference may be relative to the folder from which relative paths in the recipe start,
 so records do not depend on where the data is stored. A uri `kept:NAME` is a file in the output
-folder of the run. It has the bytes of media that a reader copied from another format, such as
-parquet.
+folder of the run. Such a file has the bytes of media that a reader copied from another format, such
+as parquet.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ class Media:
         return found[0]
 
     def header(self, ref: Reference) -> Header:
-        """Returns the format and size of an image. If the first bytes are not enough, all bytes are
-        read."""
+        """Returns the format and size of an image. Only the first bytes of the image are read if
+        they contain the header; otherwise all bytes are read."""
         data = self._first(ref, FIRST_BYTES)
         try:
             header = probe(data)
@@ -153,8 +153,8 @@ class Media:
         return header
 
     def orientation(self, ref: Reference) -> int:
-        """Returns the Exif orientation of an image: 1 (displayed as stored) to 8; 1 if it is
-        missing."""
+        """Returns the Exif orientation of an image: 1 (displayed as stored) to 8; 1 if the
+        orientation is missing."""
         return orientation(self._first(ref, FIRST_BYTES))
 
     def check(self, header: Header, place: str = "") -> None:
@@ -174,9 +174,10 @@ class Media:
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:
-        """Returns the image that `image` returns, together with its exact size before it was
-        rounded to whole pixels (a codec that scales an image down gives fractions), and the file's
-        Exif orientation, which is not applied to the image."""
+        """Returns the image that the method `image` returns, with two facts. `extent` is the size
+        of the image before this size is rounded to whole pixels: a codec that scales an image down
+        gives fractions. `orientation` is the file's Exif orientation, which is not applied to the
+        image."""
         image = self._images.get(ref)
         if image is None:
             image = self._decode_once(ref)
@@ -193,7 +194,7 @@ class Media:
 
     def _cache(self, ref: Reference, image: Decoded | MediaError) -> None:
         """Keeps a decoded image, or the error of an image that cannot be decoded, so that other
-        steps get it without decoding it again. It is not kept if the decoded images would need more
+        steps need not decode the image again. Does nothing if the kept images would then need more
         than CACHED_BYTES."""
         size = 0 if isinstance(image, MediaError) else 4 * image.image.width * image.image.height
         if self._cached_bytes + size <= CACHED_BYTES:
@@ -306,8 +307,8 @@ class Media:
 
 @contextlib.contextmanager
 def _media_errors(uri: str) -> Iterator[None]:
-    """Turns errors of disks and servers in the `with` block into a MediaError with the uri. So a
-    medium that cannot be read puts only its record into quarantine, and does not stop the run."""
+    """Replaces errors of disks and servers in the `with` block by a MediaError with the uri of the
+    medium. So the record of a medium that cannot be read is quarantined, and the run goes on."""
     try:
         yield
     except FileNotFoundError:
@@ -320,11 +321,11 @@ def _media_errors(uri: str) -> Iterator[None]:
 
 def _decoder_fault(error: Exception, size: int, printed: str) -> str:
     """Returns the error text for an image that Pillow cannot decode. `size` is the number of bytes
-    of the image file, `printed` is what its decoder printed."""
+    of the image file, `printed` is what the decoder printed."""
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        fault = f"its {size} bytes are not an image of a known format"
+        fault = f"the {size} bytes of the file are not an image of a known format"
     else:
         fault = f"the image cannot be decoded: {type(error).__name__}: {foreign_message(error)}"
     return f"{fault} ({printed})" if printed else fault
@@ -336,4 +337,4 @@ def _open_regular(place: str) -> io.FileIO:
     if stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
         return handle
     handle.close()
-    raise OSError("it is not a regular file, but a FIFO, device or folder")
+    raise OSError("the path leads to a FIFO, device or folder, not to a regular file")

@@ -53,10 +53,11 @@ def _gray(image: Any) -> Image:
     """Scales gray values of 16 bits, of 32 bits or of floating point to 8 bits: the lowest value of
     their range becomes 0, the highest 255.
 
-    The range is 0 to 65535 for 16 bits, and 0 to 4095 for a TIFF of 12 bits; so a 16-bit copy has
-    the pixels of the 8-bit original. For signed integers, integers of 32 bits and floating point
-    the range is the lowest to the highest value of the image, but 0 to 1 if all floating point
-    values are in 0 to 1. NaN and infinity become the lowest value.
+    The range is 0 to 65535 for unsigned integers of 16 bits, and 0 to 4095 for a TIFF of 12 bits;
+    so a 16-bit copy of an 8-bit image has the pixels of the original. For signed integers, integers
+    of 32 bits and floating point, the range is the lowest to the highest value of the image. If all
+    floating point values are in 0 to 1, the range is 0 to 1. NaN and infinity become the lowest
+    value.
     """
     from PIL import Image as pillow
 
@@ -77,8 +78,8 @@ def _gray(image: Any) -> Image:
 
 
 def _range(image: Any, values: np.ndarray) -> tuple[float, float]:
-    """Returns the two gray values of an image that are shown as black and as white. `values` are
-    its pixels."""
+    """Returns the gray value that is shown as black, and the gray value that is shown as white.
+    `values` are the pixels of `image`."""
     if image.mode.startswith("I;16"):
         tags = image.tag_v2 if image.format == "TIFF" else {}
         return 0, 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
@@ -91,8 +92,8 @@ def _range(image: Any, values: np.ndarray) -> tuple[float, float]:
 
 
 def _finite_range(values: np.ndarray) -> tuple[float, float]:
-    """Returns the lowest and the highest of the values, without NaN and infinity; 0 and 1 if there
-    are none."""
+    """Returns the lowest and the highest of the values, without NaN and infinity; 0 and 1 if no
+    value is finite."""
     rows = _block_rows(values.shape[1])
     found: list[float] = []
     for top in range(0, len(values), rows):

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 
 class Reference(NamedTuple):
-    """Refers to a complete file if `offset` is None; otherwise to `length` bytes of a file from
-    `offset` on."""
+    """A reference to bytes: to the complete file `uri` if `offset` is None; otherwise to the
+    `length` bytes of this file that start at `offset`."""
 
     uri: str
     offset: int | None = None

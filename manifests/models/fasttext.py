@@ -35,7 +35,9 @@ choice: 400 MB). fastText's default is 2 million."""
 
 
 class Ngrams(NamedTuple):
-    """The n-grams that a model uses in addition to words, and their rows in the input matrix."""
+    """The n-grams that a model uses in addition to words, and their rows in the input matrix.
+    `max_words` is the number of words in the longest n-gram of words; the other two limits are for
+    n-grams of the characters of a word."""
 
     rows: np.ndarray
     """int32: the row of each n-gram in the input matrix; -1 if the n-gram was pruned. The index is
@@ -51,10 +53,12 @@ class Ngrams(NamedTuple):
 
 class Weights(NamedTuple):
     """The arrays and numbers of a fastText classifier, in the form that compiled loops take; arrays
-    are read-only.
+    are read-only. `inputs` is the input matrix, `outputs` the output matrix. `loss` is the number
+    of the loss function, and `children` is the label tree of a hierarchical softmax.
 
     Words and labels have numbers in the order of the file. `words` has the labels too, after the
-    words, so that a label in a text is recognised.
+    words, so that a label in a text is recognised. `end_of_line` is the number of the word that
+    stands for the end of a line.
     """
 
     words: WordTable
@@ -75,7 +79,8 @@ class Weights(NamedTuple):
 
 
 class FastTextModel(NamedTuple):
-    """A classifier: the names of its labels, without `__label__`, and its weights."""
+    """A fastText classifier: the names of its labels, without the prefix `__label__`, and its
+    weights."""
 
     labels: list[str]
     weights: Weights
@@ -109,7 +114,8 @@ class _Dictionary(NamedTuple):
 
 
 def read_model(path: str) -> FastTextModel:
-    """Reads a .bin or .ftz file. Raises InputError if it is absent, broken, or not a classifier."""
+    """Reads a .bin or .ftz file. Raises InputError if the file is absent, broken, or not a
+    classifier."""
     try:
         with open(path, "rb") as handle:
             file = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
@@ -133,7 +139,7 @@ _COPY = "Copy the file again, or name another model."
 
 
 class _BrokenError(Exception):
-    """The file is not a fastText classifier, or its parts do not fit together."""
+    """The file is not a fastText classifier, or its sections do not agree with one another."""
 
     def __init__(self, fault: str, fix: str = "") -> None:
         super().__init__(fault, fix)
@@ -147,7 +153,7 @@ def _model(file: mmap.mmap) -> FastTextModel:
     quantised = _boolean(file)
     if dictionary.pruned is not None and not quantised:
         raise _BrokenError(
-            "its list of n-grams is pruned, but only a quantised model can have a pruned list"
+            "the list of n-grams is pruned, but only a quantised model can have a pruned list"
         )
     inputs, norms = _quantised(file) if quantised else _dense(file)
     inputs = inputs if norms is None else inputs * norms[:, None]
@@ -172,7 +178,9 @@ def _model(file: mmap.mmap) -> FastTextModel:
 def _arguments(file: mmap.mmap) -> _Arguments:
     magic, version = _numbers(file, "ii")
     if magic != _MAGIC:
-        raise _BrokenError("it does not start with the bytes that every fastText model starts with")
+        raise _BrokenError(
+            "the file does not start with the bytes that every fastText model starts with"
+        )
     if version not in (_OLD, _CURRENT):
         raise _BrokenError(
             f"the model's format has version {version}; {_OLD} and {_CURRENT} can be read"
@@ -180,12 +188,12 @@ def _arguments(file: mmap.mmap) -> _Arguments:
     arguments = _Arguments(*_numbers(file, "12id"))
     if arguments.kind in (_CBOW, _SKIPGRAM):
         raise _BrokenError(
-            "it has word vectors (cbow or skipgram), and no labels",
+            "the model has word vectors (cbow or skipgram), and no labels",
             "Name a model that was trained with `fasttext supervised`.",
         )
     known = arguments.kind == _SUPERVISED and TREE <= arguments.loss <= ONE_VS_ALL
     if not known or arguments.dimensions < 1 or not 0 <= arguments.buckets <= _MAX_BUCKETS:
-        raise _BrokenError(f"one of the training arguments in its header is invalid: {arguments}")
+        raise _BrokenError(f"one of the training arguments in the header is invalid: {arguments}")
     # Classifiers of the old version have no n-grams of characters, whatever the file declares.
     return arguments if version == _CURRENT else arguments._replace(max_characters=0)
 
@@ -194,8 +202,8 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
     size, words, labels, _, kept = _numbers(file, "iiiqq")
     if words < 0 or labels < 1 or size != words + labels:
         raise _BrokenError(
-            f"its dictionary states {size} entries, {words} words and {labels} labels; entries "
-            "must be words plus labels, with at least one label"
+            f"the dictionary states {size} entries, {words} words and {labels} labels; the number "
+            "of entries must be words plus labels, with at least one label"
         )
     entries, counts, kinds = [], [], []
     for _ in range(size):
@@ -207,11 +215,11 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
         kinds.append(kind)
     if kinds != [_WORD] * words + [_LABEL_KIND] * labels:
         raise _BrokenError(
-            "its dictionary is not in the required order: all words, then all labels"
+            "the dictionary is not in the required order: all words, then all labels"
         )
     if not all(0 <= count < _MAX_COUNT for count in counts[words:]):
         raise _BrokenError(
-            f"the counts of its labels are from {min(counts[words:])} to {max(counts[words:])}; "
+            f"the counts of the labels are from {min(counts[words:])} to {max(counts[words:])}; "
             f"each must be from 0 to {_MAX_COUNT - 1}"
         )
     pruned = _array(file, "<i4", 2 * kept).reshape(kept, 2) if kept >= 0 else None
@@ -221,9 +229,7 @@ def _dictionary(file: mmap.mmap) -> _Dictionary:
 def _ngrams(arguments: _Arguments, dictionary: _Dictionary) -> Ngrams:
     lengths = arguments.min_characters, arguments.max_characters, arguments.word_ngrams
     if arguments.buckets == 0 and (arguments.max_characters > 0 or arguments.word_ngrams > 1):
-        raise _BrokenError(
-            "its training arguments ask for n-grams, but state 0 hash buckets for them"
-        )
+        raise _BrokenError("the training arguments ask for n-grams, but state 0 hash buckets")
     return Ngrams(read_only(_ngram_rows(arguments.buckets, dictionary)), *lengths)
 
 
@@ -237,9 +243,9 @@ def _ngram_rows(buckets: int, dictionary: _Dictionary) -> np.ndarray:
 def _kept_rows(pruned: np.ndarray, buckets: int, first: int) -> np.ndarray:
     hashes, rows = pruned.T
     if len(pruned) and not (hashes.min() >= 0 and hashes.max() < buckets):
-        raise _BrokenError(f"the hash of an n-gram is not from 0 to {buckets - 1}")
+        raise _BrokenError(f"the list of n-grams has a hash that is not from 0 to {buckets - 1}")
     if len(pruned) and not (rows.min() >= 0 and rows.max() < len(pruned)):
-        raise _BrokenError(f"the matrix row of an n-gram is not from 0 to {len(pruned) - 1}")
+        raise _BrokenError(f"the list of n-grams has a row that is not from 0 to {len(pruned) - 1}")
     table = np.full(buckets, -1, np.int32)
     table[hashes] = first + rows
     return table
@@ -252,7 +258,7 @@ def _ngram_count(arguments: _Arguments, dictionary: _Dictionary) -> int:
 def _check(matrix: np.ndarray, rows: int, dimensions: int, name: str) -> None:
     if len(matrix) < rows or matrix.shape[1] != dimensions:
         needed = f"at least {rows} rows of {dimensions} values"
-        raise _BrokenError(f"its {name} matrix has the shape {matrix.shape}; it needs {needed}")
+        raise _BrokenError(f"the {name} matrix has shape {matrix.shape}, but must have {needed}")
 
 
 def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
@@ -262,8 +268,9 @@ def _dense(file: mmap.mmap) -> tuple[np.ndarray, None]:
 
 def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads a matrix that `fasttext quantize` compressed. Returns the matrix, and the norms of its
-    rows; None in place of the norms if the file has no norms. For each part of a row, the file has
-    a code, which is the number of a centroid; the centroids of all parts, joined, are the row."""
+    rows; None instead of the norms if the file has no norms. Each row is divided into pieces of a
+    few values. The file has, for each piece, the number of a centroid; a row is the centroids of
+    its pieces, one after the other."""
     has_norms, rows, columns, code_count = _numbers(file, "?qqi")
     codes = _array(file, "u1", code_count).reshape(rows, -1)
     parts = _centroids(file)
@@ -281,12 +288,15 @@ def _quantised(file: mmap.mmap) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _centroids(file: mmap.mmap) -> list[np.ndarray]:
-    """Reads the centroids of a compressed matrix, whose rows are divided into parts. Returns, for
-    each part of a row, its 256 centroids: float32 (256, values in the part)."""
+    """Reads the centroids of a compressed matrix. Each row of the matrix is divided into pieces of
+    a few values. Returns, for each piece of a row, its 256 centroids: float32 (256, values in the
+    piece)."""
     dimensions, parts, width, last_width = _numbers(file, "4i")
     if parts < 1 or dimensions != (parts - 1) * width + last_width:
-        made = f"{parts} parts of {width} values, the last part of {last_width} values"
-        raise _BrokenError(f"a row of {dimensions} values cannot be divided into {made}")
+        raise _BrokenError(
+            f"a matrix row of {dimensions} values cannot be divided into {parts} parts of {width} "
+            f"values, the last of {last_width} values"
+        )
     widths = [width] * (parts - 1) + [last_width]
     return [_array(file, "<f4", _CENTROIDS * n).reshape(_CENTROIDS, n) for n in widths]
 
@@ -312,5 +322,7 @@ def _numbers(file: mmap.mmap, layout: str) -> tuple[int, ...]:
 def _array(file: mmap.mmap, kind: str, count: int) -> np.ndarray:
     size = np.dtype(kind).itemsize * count
     if not 0 <= size <= len(file) - file.tell():
-        raise ValueError(f"it ends after {len(file) - file.tell()} of the {size} bytes of an array")
+        raise ValueError(
+            f"only {len(file) - file.tell()} of the {size} bytes of an array are present"
+        )
     return np.frombuffer(file.read(size), kind)

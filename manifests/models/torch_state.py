@@ -30,9 +30,9 @@ _TYPES = {
 
 
 class _Storage(NamedTuple):
-    """A storage of a checkpoint, which is a flat block of numbers; the numbers of a tensor are a
-    part of one storage. `key`: the name of the storage in the file. `type`: the type of its
-    numbers. `numbers`: how many numbers it has."""
+    """A storage of a checkpoint, which is a flat block of numbers. A tensor uses some numbers of
+    one storage. `key`: the name of the storage in the file. `type`: the type of its numbers.
+    `numbers`: how many numbers the storage has."""
 
     key: str
     type: np.dtype[Any]
@@ -59,7 +59,7 @@ def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
         else:
             state, storages = _read_stream(data)
         if not isinstance(state, Mapping):
-            raise ValueError(f"it contains a {type(state).__name__}, not a dict of tensors")
+            raise ValueError(f"the file contains a {type(state).__name__}, not a dict of tensors")
         return {
             str(name): _array(tensor, storages)
             for name, tensor in state.items()
@@ -78,7 +78,7 @@ def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
 def _read_stream(data: bytes) -> tuple[Any, Callable[[_Storage], memoryview]]:
     stream = io.BytesIO(data)
     if _load(stream) != _MAGIC:
-        raise ValueError("it does not start with the number that PyTorch writes first")
+        raise ValueError("the file does not start with the number that PyTorch writes first")
     _load(stream)  # protocol version
     _load(stream)  # sizes of C types on the machine that wrote it
     state, keys = _load(stream), _load(stream)
@@ -98,7 +98,9 @@ def _read_zip(data: bytes) -> tuple[Any, Callable[[_Storage], memoryview]]:
     folder = name.removesuffix("data.pkl")
     packed = next((i.filename for i in archive.infolist() if i.compress_type), None)
     if packed:
-        raise ValueError(f"{packed} is compressed, which PyTorch never does")
+        raise ValueError(
+            f"the member {packed} of the archive is compressed, but PyTorch never compresses"
+        )
     state = _load(io.BytesIO(archive.read(name)))
     return state, lambda storage: memoryview(archive.read(f"{folder}data/{storage.key}"))
 
@@ -108,17 +110,17 @@ def _load(stream: io.BytesIO) -> Any:
 
 
 def _rebuild(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    """Returns the description of a tensor. A checkpoint names the function
-    `torch._utils._rebuild_tensor_v2` for each tensor; this function is called in its place."""
+    """Returns the description of a tensor. For each tensor a checkpoint calls the function
+    `torch._utils._rebuild_tensor_v2`; `_rebuild` is called instead of this function."""
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
 def _storage(identity: Any) -> _Storage:
-    """Returns the storage (a block of numbers) that a pickle names by a persistent id. The id is
+    """Returns the storage (a block of numbers) that a pickle refers to by a persistent id:
     ("storage", type, key, device, size)."""
     kind, type_, key, _, numbers = identity[:5]
     if kind != "storage" or not callable(type_):
-        raise ValueError(f"it refers to an unknown object: {identity!r:.80}")
+        raise ValueError(f"the file refers to an unknown object: {identity!r:.80}")
     return _Storage(str(key), np.dtype(type_()), int(numbers))
 
 
@@ -130,14 +132,14 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
 
 
 def _array(tensor: _Tensor, storages: Callable[[_Storage], memoryview]) -> np.ndarray:
-    """Copies the numbers of a tensor into a new array, in C order; the strides in the file may be
-    of any layout, such as channels last. `storages` is a function that returns the bytes of a
-    storage."""
+    """Copies the numbers of a tensor into a new array, in C order. In the file the numbers may be
+    in any order that strides can describe, such as channels last. `storages` is a function that
+    returns the bytes of a storage."""
     block = storages(tensor.storage)
     if len(block) != tensor.storage.numbers * tensor.storage.type.itemsize:
         raise ValueError(
-            f"a block of {tensor.storage.numbers} numbers of type {tensor.storage.type} has "
-            f"{len(block)} bytes"
+            f"a storage of {tensor.storage.numbers} numbers of type {tensor.storage.type} has "
+            f"{len(block)} bytes in the file"
         )
     numbers = np.frombuffer(block, tensor.storage.type)
     steps = [(size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)]

@@ -13,7 +13,8 @@ class WordTable(NamedTuple):
     """Numbered words; word i is bytes[offsets[i] : offsets[i + 1]].
 
     `slots` is a hash table of word numbers, int32, with a power of two as its length and -1 in free
-    slots. A word is in slot `fnv(word) % length`, or in the next free slot if that slot was taken.
+    slots. A word is in slot `fnv(word) % length`, or if another word has this slot, in the next
+    free slot.
     """
 
     slots: np.ndarray
@@ -47,9 +48,9 @@ def fnv(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _slots(hashes: np.ndarray) -> np.ndarray:
-    """Returns `WordTable.slots` for words with these hashes. In each round every word tries one
-    slot. If several words try the same free slot, one word gets it, and the other words try their
-    next slot in the next round."""
+    """Returns `WordTable.slots` for words with these hashes. The words are put into the table in
+    rounds. In each round every word without a slot tries one slot; if several words try the same
+    free slot, one of them gets it, and the others try their next slot in the next round."""
     slots = np.full(1 << (4 * len(hashes)).bit_length(), -1, np.int32)
     last = np.uint32(len(slots) - 1)
     waiting, wanted = np.arange(len(hashes), dtype=np.int32), hashes & last

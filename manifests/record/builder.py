@@ -33,8 +33,8 @@ from manifests.record.rows import from_rows
 class Builder:
     """Collects records of one source and one modality. `table()` returns all records added so far.
 
-    An added row cannot be removed. So a reader first does everything that can fail (it opens the
-    images and parses the text), and then adds the row.
+    A record cannot be removed after `add`. So a reader first does everything that can fail (it
+    opens the images and parses the text), and then adds the record.
     """
 
     def __init__(self, source: str, modality: str) -> None:
@@ -47,10 +47,10 @@ class Builder:
     def add(
         self, key: str, origin: str, *, meta: str | None = None, language: str | None = None
     ) -> Row:
-        """Add a record without segments. The methods of `Row` then add the segments.
+        """Add a record without segments. The methods of the returned `Row` then add the segments.
 
-        `key` is unique within the source; the id is made from it. `origin` is `uri#key`; `meta` is
-        JSON.
+        `key` is unique within the source; the id of the record is made from it. `origin` is
+        `uri#key`, where the record was read; `meta` is JSON.
         """
         row = Row(key=key, origin=origin, meta=meta, language=language)
         self._rows.append(row)

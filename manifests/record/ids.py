@@ -33,9 +33,9 @@ def record_ids(source: str, keys: Iterable[str]) -> pa.Array:
 
 
 def child_ids(parents: Sequence[str], ordinals: Sequence[int]) -> pa.Array:
-    """Returns the ids of new rows that a reshape step makes. The id of new row i is a hash of
-    parents[i], the id of the row that it was made from, and ordinals[i], a number that differs for
-    each new row of the same parent."""
+    """Returns the ids of new rows that a reshape step makes from other rows. The id of new row i is
+    a hash of parents[i], the id of the row that new row i was made from, and ordinals[i], a number
+    that differs for each new row of the same parent."""
     return pa.array([record_id(p, str(n)) for p, n in zip(parents, ordinals, strict=True)])
 
 
@@ -88,9 +88,9 @@ def _first_16_digits(ids: pa.Array) -> np.ndarray:
 
 
 def _hex_to_uint64(words: np.ndarray) -> np.ndarray:
-    """Converts n texts of 16 hex digits to numbers: (n,) uint64. `words` (n, 2) uint64 has the
-    ASCII characters of each text, 8 in each number. Each digit becomes 4 bits; then neighbouring
-    digits are joined."""
+    """Converts n texts of 16 hex digits to numbers, (n,) uint64. `words` (n, 2) uint64 has the
+    ASCII characters of each text, 8 characters in each number. First each character is replaced by
+    the 4 bits of its digit, then neighbouring digits are joined."""
     x = words.astype(np.uint64)
     letters = (x >> np.uint64(6)) & np.uint64(0x0101010101010101)
     x = (x & np.uint64(0x0F0F0F0F0F0F0F0F)) + letters * np.uint64(9)

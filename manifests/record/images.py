@@ -13,8 +13,8 @@ from manifests.record.columns import media_lists
 
 
 class ImageRows(NamedTuple):
-    """The n images of a batch. `rows`: (n,) int64 ascending, the number of the row in the batch
-    that each image belongs to. `images`: the media struct of each image."""
+    """The n images of a batch. `rows`: (n,) int64 ascending, for each image the number of its row
+    in the batch. `images`: the media struct of each image."""
 
     rows: np.ndarray
     images: pa.Array

@@ -1,8 +1,9 @@
-"""Marks records that lost a part when they were read, such as an annotation that is in quarantine.
+"""Marks records that were read without some of their parts, because these parts are in quarantine,
+such as an annotation of an image.
 
 A step that states something about all parts of a record (a count of its objects, a category that is
-absent) must not state it about such a record. The mark is one key in the JSON of `meta`, so that it
-stays with the record in every step and in the shards.
+absent) must not state it about a marked record. The mark is one key in the JSON of `meta`, so that
+the mark stays with the record in every step and in the shards.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ INCOMPLETE = "incomplete record"
 
 
 def with_lost(meta: Mapping[str, Any] | None, **lost: int) -> dict[str, Any]:
-    """Returns `meta` with the number of lost parts of each kind. A number is added to the number
-    that `meta` already has; 0 changes nothing.
+    """Returns `meta` with the numbers of parts that the record lost when it was read, by the kind
+    of part. A number is added to the number that `meta` already has; 0 changes nothing.
 
     `with_lost({"a": 1}, annotations=2) -> {"a": 1, "curate.lost": {"annotations": 2}}`
     """
@@ -37,10 +38,11 @@ def with_lost(meta: Mapping[str, Any] | None, **lost: int) -> dict[str, Any]:
 
 
 def lost_parts(meta: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Returns (records,) bool: true for the records that lost a part.
+    """Returns (records,) bool: true for the records that lost a part when they were read, such as
+    an annotation that is in quarantine.
 
-    `meta` has the JSON of each record. Only texts that contain the key of the mark are parsed, so a
-    corpus without such records costs one search.
+    `meta` has the JSON of each record. Only a text that contains the key "curate.lost" is parsed,
+    so a corpus without such records costs one search.
     """
     mentioned = np.asarray(pc.match_substring(meta, LOST).fill_null(False))
     lost = np.zeros(len(meta), bool)

@@ -1,4 +1,4 @@
-"""The uid of a record in the table that it came from."""
+"""Reads the uid of a record, which the table that the record was read from has for each row."""
 
 from __future__ import annotations
 

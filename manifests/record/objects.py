@@ -83,20 +83,22 @@ def edit_objects(
 
 
 def count_objects(objects: Objects, chosen: np.ndarray, records: int) -> pa.Array:
-    """Returns int32: how many objects of each record the mask `chosen`, (n,) bool, selects."""
+    """Returns int32: for each record, how many of its objects are chosen. `chosen`, (n,) bool, has
+    one value for each of the n objects; `records` is the number of records."""
     return pa.array(np.bincount(objects.rows[chosen], minlength=records).astype(np.int32))
 
 
 def replace_where(old: pa.Array, chosen: np.ndarray, values: np.ndarray) -> pa.Array:
-    """Returns a column list<float32> in which some rows of `old` are replaced: where `chosen` is
-    true, by the same row of `values` (n, numbers)."""
+    """Returns the column `old`, list<float32>, in which each row with a true `chosen` is replaced
+    by the same row of `values`, (n, numbers)."""
     return pc.if_else(pa.array(chosen), to_lists(values), old)
 
 
 def objects_column(counts: np.ndarray, **fields: pa.Array) -> pa.Array:
-    """Returns the column `objects` for records of which record i has counts[i] objects.
+    """Returns the column `objects` for some records; record i has counts[i] objects.
 
-    `fields` have one value for each object of all records. A field that is not given is null.
+    Each of the `fields` has one value for each object of all records. A field that is not given is
+    null.
     """
     total = int(counts.sum())
     children = [

@@ -1,11 +1,10 @@
-"""Marks of records whose source annotates only some labels. The marks state which labels are known
-to be absent from the image; and of which annotated objects the image also has others with the same
-label that are not annotated.
+"""Marks for records whose source annotates only some labels.
 
 In a federated data set (LVIS, Open Images) the annotators looked for only a few labels in each
-image. Some of these labels are verified to be absent; of others, not every object is annotated.
-Nothing is known of all other labels. The marks stay with the record in every step and in the
-shards.
+image. Some of these labels are verified to be absent: the record's `meta` lists them under the key
+`curate.absent`. Of other labels, only some objects are annotated: these objects have the attribute
+`curate.partial`. Nothing is known of all other labels. The marks stay with the record in every step
+and in the shards.
 """
 
 from __future__ import annotations
@@ -28,8 +27,9 @@ are not annotated."""
 
 
 def known_absent(meta: pa.Array | pa.ChunkedArray) -> list[list[str] | None]:
-    """Returns, for each record, the labels that are known to be absent from its image; None if the
-    record does not have the key ABSENT. Only values of `meta` that contain the key are parsed."""
+    """Returns, for each record, the labels that are known to be absent from its image: the list
+    under the key "curate.absent" in the record's `meta`; None if `meta` does not have this key.
+    Only texts that contain the key are parsed."""
     found: list[list[str] | None] = [None] * len(meta)
     for row, parsed in _parsed(meta, ABSENT):
         labels = parsed.get(ABSENT)
@@ -38,8 +38,8 @@ def known_absent(meta: pa.Array | pa.ChunkedArray) -> list[list[str] | None]:
 
 
 def with_true(attributes: pa.Array, names: Sequence[str]) -> np.ndarray:
-    """Returns (n,) bool: true for the objects that have a true attribute with one of the names.
-    Only attributes (JSON) that contain one of the names are parsed.
+    """Returns (n,) bool: whether at least one of the attributes `names` of each object is true.
+    `attributes` has the JSON of each object; it is parsed only if it contains one of the names.
 
     `with_true(['{"iscrowd": 1}', '{"iscrowd": 0}', None], ["iscrowd"]) -> [True, False, False]`
     """
@@ -51,8 +51,8 @@ def with_true(attributes: pa.Array, names: Sequence[str]) -> np.ndarray:
 
 
 def _parsed(texts: pa.Array | pa.ChunkedArray, name: str) -> list[tuple[int, dict[str, Any]]]:
-    """Returns (row number, parsed object) for each text that contains the characters `name` and is
-    a JSON object. Other texts are not parsed."""
+    """Parses the JSON texts that contain the characters `name`, and no other texts. Returns (row
+    number, parsed object) for each of them that is a JSON object."""
     mentioned = np.flatnonzero(np.asarray(pc.match_substring(texts, name).fill_null(False)))
     values = ((row, orjson.loads(texts[row].as_py())) for row in mentioned.tolist())
     return [(row, value) for row, value in values if isinstance(value, dict)]

@@ -11,11 +11,11 @@ from manifests.record.schema import FIELDS, SCHEMA
 
 
 def from_rows(rows: list[dict[str, Any]], source: str, modality: str) -> pa.Table:
-    """Makes records from dicts. A dict has the entry `key`, and columns of the record except id,
-    source and modality.
+    """Makes one record from each dict. A dict has the entry `key`, and any columns of the record
+    except id, source and modality, which are made from `key`, `source` and `modality`.
 
-    The id is made from `source` and `key`. A column that is not in a dict is null or an empty list.
-    Readers use `Builder`, whose methods have typed arguments.
+    A column that a dict does not have is null or an empty list. Readers use `Builder`, whose
+    methods have typed arguments.
     """
     columns: dict[str, Any] = {
         field.name: pa.array([row.get(field.name) for row in rows], field.type)

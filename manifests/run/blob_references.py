@@ -1,4 +1,5 @@
-"""Checks that records refer only to bytes that exist in the media files which the run stored."""
+"""Checks references from records to media files that the run stored: the bytes that a record refers
+to must exist."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from manifests.storage import parts
 
 def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
     """Returns the size in bytes of each media file that a run stored, by the uri that records use:
-    `{"kept:00-web-1f/part-2a.media": 4096}`. `passes` has, for each pass, its folder and the
-    commits (manifests) of its parts."""
+    `{"kept:00-web-1f/part-2a.media": 4096}`. `passes` has a pair for each pass of the run: the
+    folder of the pass, and the commits, which are the manifests of its files."""
     return {
         f"{KEPT}{storage.base_name(folder)}/{file.name}": file.size_bytes
         for folder, commits in passes
@@ -29,8 +30,8 @@ def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
 
 def broken_references(part: str, blobs: dict[str, int]) -> Iterator[str]:
     """Yields an error text for each stored media file that is missing or too short, although
-    records in the file `part` refer to it. `blobs` is the result of `blobs_of`. Only the column
-    `media` is read."""
+    records refer to it. `part` is the path of an Arrow file of records, of which only the column
+    `media` is read. `blobs` is the result of `blobs_of`."""
     media = parts.read_columns(part, ("media",))["media"].combine_chunks().flatten()
     fields = {name: pc.struct_field(media, name) for name in ("uri", "offset", "length")}
     kept = pa.table(fields).filter(pc.starts_with(fields["uri"], KEPT))

@@ -13,9 +13,9 @@ class Counted(BaseModel):
     """Counts the units of a source, and what became of them. A unit is a file, or a line, row,
     element or member of a file. For every kind of unit: found = used + failed + left aside.
 
-    Left aside are units that are neither used nor an error, such as blank lines. `a + b` adds up
-    two counts. `found` is counted apart from the parser. In a range of a file where this is not
-    possible, `found` is the sum of the other three, and `uncounted` is 1.
+    A unit that is neither used nor an error is left aside, such as a blank line. `a + b` adds up
+    two counts. `found` is not counted by the parser, but by other code, as a check. In a range of a
+    file where this is not possible, `found` is the sum of the other three, and `uncounted` is 1.
     """
 
     source: str
@@ -43,7 +43,7 @@ class Counted(BaseModel):
 
     @property
     def accounted(self) -> int:
-        """The number of units whose outcome is known: used, failed or left aside."""
+        """The number of units (files, lines, rows, ...) that were used, failed or left aside."""
         return self.used + self.failed + sum(self.left_aside.values())
 
     @property
@@ -78,8 +78,8 @@ FILES = "files"
 
 
 def total_counted(entries: Iterable[Counted]) -> list[Counted]:
-    """Adds up the entries that have the same source and unit. Returns the sums in order of first
-    appearance."""
+    """Adds up the counts that have the same source and the same unit, such as `lines`. Returns the
+    sums, in the order in which the sources and units first appear."""
     sums: dict[tuple[str, str], Counted] = {}
     for entry in entries:
         key = entry.source, entry.unit

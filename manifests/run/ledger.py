@@ -12,10 +12,10 @@ from manifests.errors import ManifestError
 
 
 class Account(BaseModel):
-    """The row counts of one step: how many rows it got, made, kept, dropped and quarantined.
+    """The row counts of one step: how many rows the step got, made, kept, dropped and quarantined.
 
-    `a + b` adds up two accounts. `dropped` counts rows by drop reason, `quarantined` counts rows by
-    class of error.
+    `a + b` adds up two accounts of the same step. `dropped` counts rows by drop reason,
+    `quarantined` counts rows by class of error.
     """
 
     step: str
@@ -52,8 +52,8 @@ def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
 
 
 def total(accounts: Iterable[Account]) -> list[Account]:
-    """Adds up the accounts of each step. Returns one account for each step, in order of first
-    appearance."""
+    """Adds up row counts: all accounts of one step become one account. Returns the accounts in the
+    order in which the steps first appear."""
     sums: dict[str, Account] = {}
     for account in accounts:
         known = sums.get(account.step)
@@ -62,7 +62,8 @@ def total(accounts: Iterable[Account]) -> list[Account]:
 
 
 def check(accounts: Iterable[Account], place: str) -> None:
-    """Raises ManifestError if the numbers in the account of a step do not add up."""
+    """Raises ManifestError if the row counts of a step do not add up: rows in + rows made must be
+    rows kept + dropped + quarantined."""
     for account in accounts:
         if not account.balances:
             raise ManifestError(

@@ -63,9 +63,9 @@ class Holder(BaseModel):
         )  # fmt: skip
 
     def is_alive(self, silent_seconds: float) -> bool:
-        """Returns whether the process still runs. A process on another machine counts as running if
-        it has renewed the lock in the last DEAD_SECONDS. `silent_seconds`: the time since the lock
-        was renewed."""
+        """Returns whether the process that holds the lock still runs. A process on another machine
+        counts as running if it has renewed the lock in the last DEAD_SECONDS. `silent_seconds`: the
+        time since the lock was renewed."""
         if self.machine == _machine():
             return _started(self.pid) == self.started
         return silent_seconds < DEAD_SECONDS
@@ -81,8 +81,8 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """Returns when a process started, in clock ticks since the start of the machine; None if it has
-    ended.
+    """Returns when a process started, in clock ticks since the start of the machine; None if the
+    process has ended.
 
     On a system without /proc, the result is 0 for a process that exists.
     """

@@ -35,8 +35,9 @@ before it."""
 
 
 class Commit(BaseModel):
-    """The manifest of one part of a pass, written after the part's files. A part is valid only if
-    its commit exists."""
+    """The manifest of one part of a pass, written after the part's files. A pass is one processing
+    of all records, and a part is a group of records that one task processes. A part is valid only
+    if its commit exists."""
 
     part: InsideName
     inputs_digest: str = Field(description="digest of the inputs from which the part was made")
@@ -59,8 +60,8 @@ class Commit(BaseModel):
     )
 
     def file(self, ending: str) -> FileEntry | None:
-        """Returns the file of the part whose name ends in `ending`, such as `.dropped.arrow`; None
-        if the part has no such file."""
+        """Returns the entry of one of the part's files: the file whose name is the name of the part
+        and `ending`, such as `.dropped.arrow`; None if the part has no such file."""
         return next((f for f in self.files if f.name == self.part + ending), None)
 
     @property
@@ -69,9 +70,10 @@ class Commit(BaseModel):
 
 
 class PassManifest(BaseModel):
-    """The manifest of a pass: its steps, its parts, and the row counts of its steps (the ledger).
+    """The manifest of a pass, which is one processing of all records: its steps, the row counts of
+    its steps (`ledger`), and its parts, which are groups of records.
 
-    It is written when every part of the pass has a commit (the manifest of the part).
+    It is written when every part has a commit, which is the manifest of the part.
     """
 
     name: str
@@ -95,7 +97,9 @@ class PassManifest(BaseModel):
 
 
 class PassEntry(BaseModel):
-    """A pass in the manifest of the run; `folder` is relative to the folder of the run."""
+    """What the manifest of the run states about one pass, which is one processing of all records.
+    `folder` is relative to the folder of the run. `digest` is a digest of the files of the pass,
+    `parts` the number of groups of records, which have one file each."""
 
     folder: InsideName
     kind: str
@@ -107,8 +111,8 @@ class PassEntry(BaseModel):
 
 
 class ShardsEntry(BaseModel):
-    """The shards of one format in the manifest of the run. `files` are files about all shards, such
-    as an index; the shards themselves are listed in the manifests of their passes."""
+    """What the manifest of the run states about the shards of one format. `files` are files about
+    all shards, such as an index. The manifests of the passes list the shards themselves."""
 
     folder: InsideName
     rows: int
@@ -121,8 +125,9 @@ class RunManifest(BaseModel):
     """The manifest of a run: recipe, passes, row counts and shards. It contains everything that is
     needed to verify and to repeat the run.
 
-    `environment` states where and when the run took place; it does not change the property
-    `digest`. `files` are the files of the run that belong to no pass.
+    A pass is one processing of all records. `ledger` has the row counts of the steps. `files` are
+    the files of the run that belong to no pass. `environment` states where and when the run took
+    place; it does not change the property `digest`.
     """
 
     format: int = FORMAT
@@ -172,8 +177,8 @@ def content_of(model: BaseModel) -> bytes:
 
 
 def with_checksum(content: dict[str, Any]) -> bytes:
-    """Returns a JSON object as the bytes of a file. They end with a checksum of all bytes before
-    it, which `is_intact` checks."""
+    """Returns a JSON object as the bytes of a file. The bytes end with a checksum of all bytes
+    before the checksum, which `is_intact` checks."""
     text = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
     covered = text.encode() + b",\n " + _CHECKSUM
     return covered + _ending(covered)
@@ -206,8 +211,8 @@ def load_pass(folder: str) -> PassManifest:
 
 
 def load_pass_of(out: str, entry: PassEntry) -> PassManifest:
-    """Returns the manifest of a pass of the run in the folder `out`. Raises ManifestError if it is
-    not the manifest that the run wrote."""
+    """Returns the manifest of a pass of the run in the folder `out`. Raises ManifestError if the
+    digest of this manifest differs from `entry`, which the manifest of the run has for the pass."""
     folder = storage.join(out, entry.folder)
     found = load_pass(folder)
     if found.digest != entry.digest:

@@ -18,11 +18,11 @@ be guessed quickly from their digests (our choice)."""
 
 
 class VariableSetting(BaseModel):
-    """A setting whose value in the recipe contains a variable. `path` leads to the setting:
-    `["steps", 2, "embed", "port"]`. `text` is its value as written: `${PORT}`.
+    """A setting whose value in the recipe contains an environment variable. `path` leads to the
+    setting: `["steps", 2, "embed", "port"]`. `text` is its value as written: `${PORT}`.
 
-    If `plain` is true, the value is not in quotes in the recipe, so the variable may stand for a
-    number, as everywhere in YAML.
+    `plain` is true if the value is not in quotes in the recipe. Then the value of the variable may
+    be read as a number, as YAML reads 8080 without quotes.
     """
 
     path: list[str | int]
@@ -57,8 +57,9 @@ def check(variables: Variables, seed: int, place: str) -> None:
     for name, digest in variables.digests.items():
         value = os.environ.get(name)
         if fault := _difference(name, value, digest, seed):
-            fix = "" if digest is None else f"Set it to the value of that run: export {name}=VALUE"
-            raise RecipeError(fault, place, fix or f"Remove it: unset {name}.")
+            reset = f"Set the variable to its value in the run to repeat: export {name}=VALUE"
+            remove = f"Remove the variable: unset {name}."
+            raise RecipeError(fault, place, remove if digest is None else reset)
 
 
 def _difference(name: str, value: str | None, digest: str | None, seed: int) -> str | None:
@@ -74,8 +75,8 @@ def _difference(name: str, value: str | None, digest: str | None, seed: int) -> 
 
 
 def put(content: Any, path: list[str | int], value: Any) -> None:
-    """Sets the value at a path of keys and indexes in nested mappings and lists; does nothing if
-    the path does not exist."""
+    """Sets one value in nested mappings and lists; does nothing if `path` does not exist. For
+    `path` ["steps", 2], it sets content["steps"][2]."""
     *walk, last = path
     at = content
     for name in walk:

@@ -1,8 +1,8 @@
 """Verify a run against its manifests: digests of files, ledgers, rows, and references to stored
 media.
 
-Every byte of the folder is compared with a digest or a checksum, or its file is listed as not
-covered.
+A file in the folder of the run is either compared with its digest or checksum, or listed as not
+covered by a manifest.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ class Verified(NamedTuple):
 
 
 class _Pass(NamedTuple):
-    """A pass of the run: its entry in the manifest of the run, its own manifest, and two folders,
-    relative to the folder of the run: `commits` has the manifests of its parts, `files` has their
-    files."""
+    """A pass of the run, which is one processing of all records. `entry`: what the manifest of the
+    run states about the pass. `manifest`: the manifest of the pass. `commits` and `files`: the
+    folders with the manifests and with the files of its parts, relative to the folder of the run.
+    """
 
     entry: PassEntry
     manifest: PassManifest
@@ -99,7 +100,8 @@ def damaged_files(run: RunManifest, folder: str) -> list[Fault]:
 
 
 def _wrong(folder: str, files: list[tuple[str, FileEntry]]) -> dict[str, Fault]:
-    """Returns the faults of files, by path. `files` is the result of `_entries`."""
+    """Compares files with their manifests, and returns a fault for each file that differs, by the
+    path of the file. `files` is the result of `_entries`."""
     with ThreadPoolExecutor(_THREADS) as threads:
         found = threads.map(lambda one: _file(folder, *one), files)
         return {fault.place: fault for fault in found if fault}
@@ -157,8 +159,8 @@ def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
 
 
 def _splits(run: RunManifest, folder: str, covered: set[str]) -> Iterator[Fault]:
-    """Yields a fault for each source whose list of splits is missing or damaged. The names of the
-    lists are added to `covered`."""
+    """Yields a fault for each source whose file of splits (the inputs of the tasks) is missing or
+    damaged. The names of these files are added to `covered`."""
     for entry in (one for one in run.passes if one.kind == "read"):
         name = f"{entry.folder}/{saved_splits.NAME}"
         covered.add(name)
@@ -200,7 +202,9 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
     for known in (p for p in passes if p.kind != "read"):
         rows_in = known.ledger[0].rows_in if known.ledger else known.rows
         if rows_in != kept:
-            yield Fault(known.name, f"it got {rows_in} rows, but the pass before it kept {kept}")
+            yield Fault(
+                known.name, f"the pass got {rows_in} rows, but the pass before it kept {kept}"
+            )
         kept = kept if known.kind == "shards" else known.rows
 
 
@@ -229,8 +233,8 @@ def _rows(folder: str, passes: list[_Pass], wrong: dict[str, Fault]) -> Iterator
 
 
 def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
-    """Returns the number of rows that each Arrow file of a part must have, according to the part's
-    commit. `kind` is the kind of the pass."""
+    """Returns the number of rows that each Arrow file of a part must have, by the name of the file,
+    according to `commit`, the part's manifest. `kind` is the kind of the pass."""
     stated = {file.name: file.rows for file in commit.files if file.name.endswith(PART)}
     if kind in _ROWS_OF_PART:
         stated[commit.part + PART] = commit.rows
@@ -240,7 +244,8 @@ def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
 
 
 def _rows_in(place: str) -> int | None:
-    """Returns the number of rows of an Arrow file; None if it is missing, or not an Arrow file."""
+    """Returns the number of rows of an Arrow file; None if the file is missing, or not an Arrow
+    file."""
     try:
         return sum(int(table.num_rows) for table in parts.read(place))
     except CurateError:
@@ -248,7 +253,8 @@ def _rows_in(place: str) -> int | None:
 
 
 def _references(folder: str, passes: list[_Pass]) -> Iterator[Fault]:
-    """Yields a fault for each part with a record that refers to bytes which no stored file has."""
+    """Yields a fault for each file of records in which a record refers to bytes that no stored
+    media file has."""
     blobs = blobs_of((known.files, known.manifest.parts) for known in passes)
     for known in (one for one in passes if one.entry.kind in _ROWS_OF_PART):
         for commit in known.manifest.parts:

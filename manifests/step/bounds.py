@@ -37,8 +37,8 @@ def check_min_max(step: B) -> B:
 
 
 def outside(step: Bounded, values: pa.Array, under: str, over: str) -> pa.Array:
-    """Returns the drop reason of each row: `under` if the value is less than `step.min`, `over` if
-    it is greater than `step.max`, otherwise null.
+    """Returns the drop reason of each row: the text `under` if the value is less than `step.min`,
+    the text `over` if the value is greater than `step.max`, otherwise null.
 
     If `step.min` is 3:
     `outside(step, [2, 3, null], "too few", "too many") -> ["too few", null, null]`

@@ -23,8 +23,9 @@ class Context(NamedTuple):
 
     `media` opens images and videos. `blobs` stores bytes, if the step declares `stores_bytes`.
     `seed` is derived from the step's name and, if the step declares `uses_seed`, from the recipe's
-    seed. `model` is the object that `load` returned. `part` is the part that the rows belong to, if
-    the method `apply` of a corpus step is called; otherwise it is None.
+    seed. `model` is the object that the step's method `load` returned. `part` is the file of
+    records that the rows are in, if the method `apply` of a corpus step is called; otherwise it is
+    None.
     """
 
     media: Media

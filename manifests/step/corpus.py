@@ -21,8 +21,8 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Part(NamedTuple):
-    """One part of a corpus, which is a group of records in one file: its number in the corpus, its
-    name, and its number of rows."""
+    """One part of a corpus, which is a group of records in one file. `number`: its position in the
+    corpus. `rows`: how many records the part has."""
 
     number: int
     name: str
@@ -30,15 +30,16 @@ class Part(NamedTuple):
 
 
 class Corpus(Protocol):
-    """All parts of the corpus, with a method that reads chosen columns of a part. A corpus can be
-    pickled and sent to workers."""
+    """All records of the corpus, in parts. A part is a group of records in one file. A corpus can
+    be pickled and sent to workers."""
 
     @property
     def parts(self) -> tuple[Part, ...]: ...
 
     def read(self, part: Part, columns: tuple[str, ...] | None = None) -> pa.Table:
-        """Returns the rows of a part that earlier steps kept and that the step's `only` selects.
-        `columns` must be among the columns of the step's `reads()`; None means all of them."""
+        """Returns rows of a part: the rows that earlier steps kept and that the setting `only` of
+        the step selects. `columns` must be among the columns of the step's `reads()`; None means
+        all of them."""
         ...
 
 
@@ -60,8 +61,8 @@ class Worker(NamedTuple):
 
 
 class Opened(Protocol[T_contra, R_co]):
-    """A task that needs a set-up, such as loading a model, before it can process items: `with
-    work.open() as call: call(item)`."""
+    """A function that needs a preparation, such as loading a model, before it can process items:
+    `with work.open() as call: call(item)`."""
 
     def open(self) -> AbstractContextManager[Callable[[T_contra], R_co]]: ...
 
@@ -73,15 +74,15 @@ class Executor(Protocol):
     """
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Yields pairs (item, result), each as soon as the result is complete. The order is not
-        defined."""
+        """Calls `work(item)` for every item. Yields pairs (item, result), each pair as soon as its
+        result is complete, so the order is not defined."""
         ...
 
     def map_opened(
         self, work: Opened[T, R], items: Iterable[T], resources: Resources
     ) -> Iterator[tuple[T, R]]:
-        """The same as `map`, but every worker opens `work` once, and closes it after the worker's
-        last item.
+        """Yields the same pairs as `map`, but every worker opens `work` once, before its first
+        item, and closes it after its last item.
 
         Every worker has the given `resources`. If a worker crashes, its items are given to another
         worker.
@@ -90,8 +91,8 @@ class Executor(Protocol):
 
 
 class Task(Protocol):
-    """One task of a phase. The name of the task is unique in the phase. The names of the files that
-    the task writes begin with the name of the task."""
+    """One task of a phase; a phase is a list of tasks. The name of the task is unique in the phase.
+    The names of the files that the task writes begin with the name of the task."""
 
     @property
     def name(self) -> str: ...
@@ -118,13 +119,13 @@ class Workspace(Protocol):
 
     @property
     def kept(self) -> str:
-        """The folder for files that later runs need."""
+        """The path of the folder for files that later runs need."""
         ...
 
     @property
     def scratch(self) -> str:
-        """The folder for the files that the tasks of the phases write. It is deleted when the step
-        is complete.
+        """The path of the folder for the files that the tasks write. The folder is deleted when the
+        step is complete.
 
         These files are written with `durable=False`, so their digests are checked after a restart.
         """
@@ -137,12 +138,13 @@ class Workspace(Protocol):
 
     def note(self, text: str) -> None:
         """Prints a remark for the user on what the step has found, such as values that are far more
-        frequent than others. The remark is printed only when the step runs, and is not written to
-        any file."""
+        frequent than others. A remark is printed only when the step runs, and is not written to any
+        file."""
         ...
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Does the same as `Executor.map`. It is for small results, because nothing is written to
+        """Calls `work(item)` for every item on the workers. Yields pairs (item, result), each pair
+        as soon as its result is complete. It is for small results, because nothing is written to
         disk."""
         ...
 

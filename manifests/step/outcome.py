@@ -28,7 +28,7 @@ class RowErrors:
 
     Each error has a `kind`, the name of its class, such as "MediaError"; the ledger counts errors
     by kind. `later` is true if the cause of the error is temporary, such as a server that did not
-    respond. `--retry` processes such rows again.
+    respond. A run with `--retry` processes rows with such errors again.
     """
 
     def __init__(self, rows: int) -> None:
@@ -74,8 +74,8 @@ class RowErrors:
 
 
 def _text(error: Exception) -> str:
-    """Returns the message of an error as valid UTF-8 text. It works for every error, even if the
-    message cannot be computed."""
+    """Returns the message of an error as valid UTF-8 text. It returns a text for every error, even
+    if the error raises another error when it is converted to text."""
     try:
         return foreign_message(error).encode("utf-8", "backslashreplace").decode()
     except Exception:  # the error cannot even be printed
@@ -97,22 +97,23 @@ class Measured(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the method `apply` of a corpus step returns for the rows of a part."""
+    """What the method `apply` of a corpus step returns for the rows of a part. `columns`: measures
+    and rewritten columns. `drop` (string): for each row, the reason to drop the row, a short and
+    fixed phrase; null to keep the row. `errors`: the rows on which the step failed. `files`: the
+    files that the step wrote to `workspace.kept` for this part, for later runs."""
 
     columns: Columns
     drop: pa.Array | None = None
-    """string: for each row, the reason to drop it, a short and fixed phrase; null to keep the
-    row."""
     errors: RowErrors | None = None
     files: tuple[FileEntry, ...] = ()
-    """Files that the step wrote to `workspace.kept` for this part, for later runs."""
 
 
 class Reshaped(NamedTuple):
     """The records that a reshape step made from a batch.
 
-    `parents` (int64) has, for each new record, the number of the row in the batch that the record
-    was made from. Every row of the batch must have a new record, a drop reason or an error.
+    `rows`: the new records. `parents` (int64): for each new record, the number of the row in the
+    batch that the record was made from. `measures`: columns with one value for each new record.
+    Every row of the batch must have a new record, a drop reason (`drop`) or an error (`errors`).
     """
 
     rows: pa.Table

@@ -2,8 +2,7 @@
 
 A step is a frozen pydantic model. Its fields are its settings in the recipe, and they are part of
 its identity. Its docstring is its manual page. A step returns a result for every row, in order, and
-removes no rows: only the engine removes rows. Two further kinds are planned: steps that send
-requests to models, and steps that group rows.
+removes no rows: only the engine removes rows.
 """
 
 from __future__ import annotations
@@ -23,7 +22,10 @@ from manifests.step.outcome import Columns, Measured, Outcome, Reshaped
 
 class Step(BaseModel):
     """The base class of all steps. Increase `version` if a change of the code makes the step return
-    other results for the same settings."""
+    other results for the same settings. `renamed`: old names of settings and measures, with the new
+    name of each. `rewrites`: the columns of the record that the step replaces. `stores_bytes`:
+    whether the step stores bytes, such as cropped images. `uses_seed`: whether the results depend
+    on the recipe's seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +55,7 @@ class Step(BaseModel):
         return None
 
     def images(self) -> Images | None:
-        """Returns the minimum size of the images that the step needs; None if it does not use
+        """Returns the minimum size of the images that the step needs; None if the step does not use
         images."""
         return None
 
@@ -77,12 +79,12 @@ class Step(BaseModel):
         return ()
 
     def models(self, base: str) -> tuple[ModelIdentity, ...]:
-        """Returns the models that the results of the step depend on. They are part of the step's
-        identity. `base` is the folder of relative paths in the settings."""
+        """Returns the models that the results of the step depend on. The models are part of the
+        step's identity. `base` is the folder of relative paths in the settings."""
         return ()
 
     def notes(self, base: str) -> tuple[str, ...]:
-        """Returns remarks on the step's settings for the user. They are printed before a run
+        """Returns remarks on the step's settings for the user, which are printed before a run
         starts. `base` is the folder of relative paths in the settings."""
         return ()
 
@@ -94,7 +96,7 @@ class Step(BaseModel):
 
     @classmethod
     def marked(cls, mark: type[Bound] | type[Location]) -> tuple[str, ...]:
-        """Returns the names of the settings that are marked with `mark`."""
+        """Returns the names of the settings that are annotated with `mark`, such as `Bound`."""
         fields = cls.model_fields.items()
         return tuple(n for n, f in fields if any(isinstance(m, mark) for m in f.metadata))
 
@@ -135,7 +137,7 @@ class ReshapeStep(Step):
 
 class CorpusStep(Step):
     """A step that first reads a few columns of the complete corpus (`fit`), and then returns a
-    result for each part (`apply`).
+    result for each part of the corpus (`apply`). A part is a group of records in one file.
 
     The driver process of the run never reads the rows: `fit` writes files, and `apply` runs on the
     workers.
@@ -153,5 +155,5 @@ class CorpusStep(Step):
 
     @abstractmethod
     def apply(self, rows: pa.Table, fit: Any, context: Context) -> Outcome:
-        """Returns the result for all rows of `context.part`. `rows` has the columns of `reads`, and
-        `fit` is the value that the method `fit` returned."""
+        """Returns the result for all `rows` of `context.part`, a group of records in one file.
+        `rows` has the columns of `reads`, and `fit` is the value that the method `fit` returned."""

@@ -37,8 +37,9 @@ MISSING = "the file is missing"
 
 
 def stated_file(folder: str, entry: FileEntry) -> str:
-    """Returns the path of the file of an entry. Raises ManifestError if the size of the file is not
-    the size in the entry; its digest is not computed."""
+    """Returns the path of the file that `entry`, an entry of a manifest, names in `folder`. Raises
+    ManifestError if the size of the file is not the size in the entry. The digest of the file is
+    not computed."""
     place = join(folder, entry.name)
     found = size_and_stamp(place)
     if found is None or found[0] != entry.size_bytes:
@@ -53,8 +54,9 @@ def stated_file(folder: str, entry: FileEntry) -> str:
 
 
 def fault_of(uri: str, entry: FileEntry) -> str | None:
-    """Returns an error text if the file at `uri` differs from its entry in a manifest, in size or
-    in digest: `"the file has 12 bytes, not 20"`. Returns None if it does not differ."""
+    """Returns an error text if the size or the digest of the file at `uri` differs from `entry`,
+    which a manifest has for this file: `"the file has 12 bytes, not 20"`. Returns None if nothing
+    differs."""
     found = size_and_stamp(uri)
     if found is None:
         return MISSING

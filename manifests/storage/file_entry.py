@@ -1,4 +1,4 @@
-"""The entry of a file in a manifest: its name, number of rows, size and digest."""
+"""What a manifest states about a file: its name, number of rows, size and digest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ InsideName = Annotated[str, AfterValidator(inside)]
 
 
 class FileEntry(BaseModel):
-    """A file in a manifest: name in the folder of the manifest, number of rows, size and digest."""
+    """What a manifest states about a file: name in the folder of the manifest, number of rows, size
+    and digest."""
 
     name: InsideName
     rows: int

@@ -59,17 +59,17 @@ def open_input(uri: str) -> pa.NativeFile:
 
 
 def open_file(uri: str) -> pa.NativeFile:
-    """Opens a file for random access, without mapping it into memory. So a file that another
-    program shortens causes an error and no crash, and the bytes that were read do not stay in
-    memory."""
+    """Opens a file for random access, without mapping it into memory. So if another program
+    shortens the file, reading it causes an error and no crash, and the bytes that were read do not
+    stay in memory."""
     with storage_errors(uri):
         system, path = filesystem(uri)
         return system.open_input_file(path)
 
 
 def open_stream(uri: str) -> pa.NativeFile:
-    """Opens a file for reading from start to end. It is decompressed if its name ends in .gz, .zst,
-    .bz2 or .lz4."""
+    """Opens a file for reading from start to end. The content is decompressed if the name of the
+    file ends in .gz, .zst, .bz2 or .lz4."""
     with storage_errors(uri):
         system, path = filesystem(uri)
         return system.open_input_stream(path, buffer_size=1 << 20)
@@ -86,8 +86,8 @@ def read_bytes(uri: str) -> bytes:
 
 
 def size_and_stamp(uri: str) -> tuple[int, int] | None:
-    """Returns the size of a file in bytes and its modification time in nanoseconds; None if it does
-    not exist."""
+    """Returns the size of a file in bytes and its modification time in nanoseconds; None if the
+    file does not exist."""
     if not is_remote(uri):
         try:
             stat = os.stat(uri)
@@ -145,8 +145,8 @@ def is_inside(folder: str, uri: str) -> bool:
 
 
 def is_same_folder(one: str, other: str) -> bool:
-    """Returns whether two paths or URLs name the same folder: also if one is relative, or leads
-    there by a link."""
+    """Returns whether two paths or URLs name the same folder, even if one is a relative path, or
+    contains a link."""
     if is_remote(one) or is_remote(other):
         plain = (uri.partition("?")[0].rstrip("/") for uri in (one, other))
         return len({*plain}) == 1
@@ -201,9 +201,9 @@ def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
     """Write a file in a `with` block. The complete file appears at `uri` if the block ends without
     an error.
 
-    If `durable` is true, the file then survives a crash of the machine (fsync). Otherwise, check
-    the digest of the file before you use it after a restart. An OSError that other code in the
-    block raises is not changed; only an error of this file becomes a StorageError.
+    If `durable` is true, the complete file survives a crash of the machine (fsync). If `durable` is
+    false, check the digest of the file before you use the file after a restart. An OSError in
+    writing this file becomes a StorageError; other errors in the block are not changed.
     """
     with storage_errors(uri):
         folder, name = (tempfile.gettempdir(), "remote") if is_remote(uri) else os.path.split(uri)
@@ -240,7 +240,7 @@ def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
 
 @contextlib.contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
-    """Replace an OSError in the `with` block by a StorageError with the file and a fix."""
+    """Replaces an OSError in the `with` block by a StorageError that names the file and a fix."""
     try:
         yield
     except OSError as error:

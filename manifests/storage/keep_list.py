@@ -86,8 +86,8 @@ def contains(uids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Returns (n,) bool: whether each of the n `wanted` uids is in the sorted `uids`; both arrays
     have the dtype `DTYPE`.
 
-    It is a binary search for all wanted uids at once. If `uids` is memory-mapped, only the uids
-    that are compared are read from disk, and nothing is copied.
+    A binary search runs for all wanted uids at once. If `uids` is memory-mapped, only the uids that
+    are compared are read from disk, and nothing is copied.
     """
     if not len(uids):
         return np.zeros(len(wanted), bool)

@@ -21,8 +21,9 @@ class File(NamedTuple):
     """A file that was found, or another entry of a folder that cannot be read as a file.
 
     `uri` is the full path or URL. `name` is relative to the listed folder; the ids of records are
-    made from it. `size` is in bytes; if it is negative, the entry cannot be read, and FAULTS has
-    the reason for this number. `stamp` is the modification time in nanoseconds.
+    made from it. `size` is in bytes. A negative `size` is not a size but a code: the entry cannot
+    be read as a file, and FAULTS has the reason for each code. `stamp` is the modification time in
+    nanoseconds.
     """
 
     uri: str
@@ -34,9 +35,10 @@ class File(NamedTuple):
 MISSING, NOT_REGULAR, UNREADABLE, NOT_UTF8, LOOP, DENIED = -1, -2, -3, -4, -5, -6
 FAULTS = {
     MISSING: "the link points to nothing. Restore its target, or delete the link.",
-    NOT_REGULAR: "it is not a regular file, but a FIFO, socket or device. Delete or move it.",
+    NOT_REGULAR: "the path leads to a FIFO, socket or device, not to a regular file. Delete it, or "
+    "move it away.",
     UNREADABLE: "the folder cannot be listed (permission denied). Allow reading it: chmod u+rx.",
-    NOT_UTF8: "its name is not UTF-8. Rename it.",
+    NOT_UTF8: "the name is not UTF-8. Rename the file or folder.",
     DENIED: "the file cannot be read (permission denied). Allow reading it: chmod u+r.",
     LOOP: "the link leads back to a folder that is already read. Delete the link.",
 }
@@ -59,8 +61,8 @@ def list_files(pattern: str) -> list[File]:
 
 def list_entries(pattern: str) -> list[File]:
     """Returns the files that `list_files` returns, and also hidden files and the entries that
-    cannot be read as files: a dangling link, a FIFO, an unreadable folder. Such an entry has a
-    negative number as its size; FAULTS has the fault that the number stands for."""
+    cannot be read as files: a dangling link, a FIFO, an unreadable folder. The `size` of such an
+    entry is not a size but a negative code; FAULTS has the reason for each code."""
     found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
     return sorted(found, key=lambda f: f.name)
 
@@ -116,8 +118,8 @@ def _in_a_run(root: str, path: str) -> bool:
 
 
 def _is_run(folder: str) -> bool:
-    """Returns whether a folder is the output of a run: it has a folder `steps` with the folders of
-    passes."""
+    """Returns whether a folder is the output folder of a run: it has a subfolder `steps`, in which
+    the passes of the run have their folders."""
     try:
         return any(_PASS.fullmatch(name) for name in os.listdir(os.path.join(folder, "steps")))
     except OSError:
@@ -161,8 +163,8 @@ def _list_remote(pattern: str) -> list[File]:
 
 
 def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]]:
-    """Returns the files at `path` on object storage, and before them the folder to which their
-    names are relative. `path` is a file, a folder or a glob."""
+    """Finds the files on object storage at `path`, which is a file, a folder or a glob. Returns the
+    folder to which the names of the files are relative, and the files."""
     info = system.get_file_info(path)
     if info.type == pafs.FileType.File:
         return path.rsplit("/", 1)[0], [info]
@@ -198,8 +200,8 @@ def glob_pattern(pattern: str) -> str:
 
 
 def _one_of(token: str) -> str:
-    """Converts the brackets of a glob, which match one of several characters, to a regular
-    expression: `[!a-c]` -> `[^a-c]`. Brackets without characters match themselves."""
+    """Converts the part of a glob that stands for one of several characters to a regular
+    expression: `[!a-c]` -> `[^a-c]`. Brackets without characters stand for themselves."""
     inner = re.sub(r"([\\\[&~|])", r"\\\1", token[1:-1])
     if not inner.strip("!^"):
         return re.escape(token)

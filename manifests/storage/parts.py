@@ -22,7 +22,8 @@ _VERIFY = (
 
 
 class Writer:
-    """Writes the file of a part; every table that is written becomes one record batch."""
+    """Writes the Arrow file of a part, which is a group of records. Every table that is written
+    becomes one record batch."""
 
     def __init__(self, name: str, sink: storage.Sink, writer: Any) -> None:
         self._name, self._sink, self._writer, self.rows = name, sink, writer, 0
@@ -64,11 +65,10 @@ class _UnclosedSink:
 
 
 def buffered(sink: storage.Sink) -> pa.NativeFile:
-    """Returns a stream that collects small pieces and writes them to the sink together, because
-    pyarrow writes a batch in about ninety small pieces.
+    """Returns a stream that collects small writes, and passes them to the sink together. pyarrow
+    writes a record batch in about ninety small writes.
 
-    Large pieces are written to the sink without a copy. `flush` and `close` write what was
-    collected.
+    Large writes go to the sink without a copy. `flush` and `close` write what was collected.
     """
     return pa.BufferedOutputStream(pa.PythonFile(_UnclosedSink(sink), "w"), _BUFFER_BYTES)
 
@@ -100,7 +100,7 @@ def _damage(uri: str) -> Iterator[None]:
     """Replaces an error of pyarrow in the `with` block by a ManifestError that names the file.
 
     pyarrow raises errors of many classes for damaged bytes: among them an OSError without a number,
-    and a KeyError if the file is another Arrow file, without the columns that are wanted.
+    and a KeyError if the file is an intact Arrow file that does not have the wanted columns.
     """
     with storage.storage_errors(uri):
         try:
@@ -115,9 +115,10 @@ def _damage(uri: str) -> Iterator[None]:
 
 
 def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.RecordBatchFileReader:
-    """Returns a reader, which can read each record batch of a part by its number.
+    """Opens a part, which is an Arrow file with a group of records. The returned reader can read
+    each record batch by its number.
 
-    Only `columns` are fetched from a remote part. A local part is memory-mapped with all columns,
+    From a remote part only `columns` are fetched. A local part is memory-mapped with all columns,
     because pyarrow would copy the data if some columns were excluded. A column is read from disk on
     first access.
     """
@@ -133,8 +134,8 @@ def open_part(uri: str, columns: tuple[str, ...] | None = None) -> pa.ipc.Record
 def read(
     uri: str, rows: int | None = None, columns: tuple[str, ...] | None = None
 ) -> Iterator[pa.Table]:
-    """Yields the record batches of a part as tables. Batches of more than `rows` rows are cut into
-    several tables.
+    """Yields the record batches of a part as tables; a part is an Arrow file with a group of
+    records. Batches of more than `rows` rows are cut into several tables.
 
     `columns`: the columns that are needed; only these are fetched from a remote part.
     """
@@ -149,16 +150,17 @@ def read(
 
 
 def read_columns(uri: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """Returns all rows of a part, with the given columns (default: all). Other columns are not read
-    from disk."""
+    """Returns all rows of a part, with the given columns (default: all); a part is an Arrow file
+    with a group of records. Other columns are not read from disk."""
     with _damage(uri):
         table = open_part(uri, columns).read_all()
         return table if columns is None else table.select(list(columns))
 
 
 def read_checked(uri: str, columns: tuple[str, ...] | None = None) -> pa.Table:
-    """As `read_columns`, for a file that was written by an earlier process: every value that is
-    read is checked, so that damaged offsets or text are a ManifestError and no crash."""
+    """Returns the same as `read_columns`, and checks every value that is read. Use it for a file
+    that an earlier process wrote: damaged offsets or text then cause a ManifestError and no crash.
+    """
     table = read_columns(uri, columns)
     with _damage(uri):
         table.validate(full=True)

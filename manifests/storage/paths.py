@@ -1,4 +1,4 @@
-"""Resolves and joins paths and URLs, and finds the pyarrow file system of each."""
+"""Resolves and joins paths and URLs, and finds the pyarrow file system for a path or URL."""
 
 from __future__ import annotations
 

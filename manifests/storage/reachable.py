@@ -1,5 +1,5 @@
-"""Checks that a storage server answers, before a library connects to it: the library would try
-again for minutes without an error."""
+"""Checks that a storage server answers, before a library connects to it. If the server does not
+answer, the library would try again for minutes, without an error."""
 
 from __future__ import annotations
 
@@ -46,15 +46,16 @@ def first_answer(host: str, port: int, hello: bytes, tls: bool = False) -> bytes
 
 
 def _encrypted(plain: socket.socket) -> socket.socket:
-    """Returns the connection with TLS. The certificate is not checked here, because the library
-    that connects later checks it. `plain` gives its socket to it, so both have to be closed."""
+    """Returns a TLS connection over the connection `plain`. The certificate is not checked here,
+    because the library that connects later checks it. The TLS connection takes over the socket of
+    `plain`, so both connections must be closed."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(plain)
 
 
 def endpoint_fault(scheme: str, bucket: str, query: str) -> str | None:
-    """Returns an error text if the storage server of a bucket cannot be reached; None if it
+    """Returns an error text if the storage server of a bucket cannot be reached; None if the server
     answers. `scheme` and `query` are those of the bucket's URL: `s3`, `region=r`."""
     key = (scheme, bucket, query)
     when, fault = _known.get(key, (0.0, ""))
@@ -76,8 +77,8 @@ def _endpoint(scheme: str, query: str) -> str | None:
     """Returns the address of the storage server that the URL's query or the environment states;
     None if neither states an address.
 
-    Without an address, no check is needed for S3: its library gives up by itself after 6 seconds
-    without a connection.
+    For S3 without an address, no check is needed: the library for S3 gives up by itself after 6
+    seconds without a connection.
     """
     settings = dict(parse_qsl(query))
     given = settings.get("endpoint_override")

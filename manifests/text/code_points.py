@@ -77,7 +77,7 @@ def class_table() -> np.ndarray:
 @lru_cache(maxsize=1)
 def lower_case_table() -> np.ndarray:
     """Returns (_CASED,) int32: the lower case of each code point below _CASED. If the lower case
-    has several characters, it is the first of them."""
+    has several characters, only the first of them is in the table."""
     points = np.arange(_CASED, dtype=np.uint32).view("U1")
     lower = np.arange(_CASED, dtype=np.int32)
     for p in np.flatnonzero(np.strings.isupper(points) | np.strings.istitle(points)):
@@ -87,14 +87,16 @@ def lower_case_table() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def encoding_table() -> np.ndarray:
-    """Returns (2, CODE_POINTS) uint64: the UTF-8 bytes that replace each code point, so that the
-    text can then be split at spaces. Row 0 is for tokens between whitespace, row 1 is for words.
+    """Returns (2, CODE_POINTS) uint64: for each code point, the UTF-8 bytes by which a text's
+    character is replaced, so that the text can then be split at spaces. Row 0 is for tokens between
+    whitespace, row 1 is for words.
 
-    Bytes 0 to 6 are the UTF-8 of the lower case; byte 0 is the first byte. Byte 7 has the number of
-    these bytes (from bit SIZE). In row 1 it also has the bit COMBINING for a combining mark, which
-    can continue a word but not begin a word. A separator is replaced by one space. Separators are
-    whitespace in row 0, and everything except letters, marks and numbers (categories L, M, N) in
-    row 1. In row 1, a character of a script without spaces gets a space on each side.
+    Bytes 0 to 6 of a number are the UTF-8 of the character in lower case; byte 0 is the first byte.
+    Byte 7 has the number of these bytes (from bit SIZE). In row 1, byte 7 also has the bit
+    COMBINING for a combining mark, which can continue a word but not begin a word. A separator is
+    replaced by one space. Separators are whitespace in row 0, and everything except letters, marks
+    and numbers (categories L, M, N) in row 1. In row 1, a character of a script without spaces gets
+    a space on each side.
     """
     classes = class_table()
     letter_or_mark, alphanumeric = classes & SPECIAL == 0, classes & ALPHANUMERIC > 0
@@ -110,9 +112,9 @@ def encoding_table() -> np.ndarray:
 
 
 def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
-    """Returns the UTF-8 bytes of the code points `first` to `stop` - 1, packed into one uint64
-    each, as in `encoding_table`. `size`: the number of bytes of each; `leading`: the prefix of the
-    first byte."""
+    """Returns the UTF-8 bytes of the code points `first` to `stop` - 1, packed into one uint64 for
+    each code point, as in `encoding_table`. `size`: the number of bytes of a code point; `leading`:
+    the prefix of its first byte."""
     points = np.arange(first, stop, dtype=np.uint64)
     encodings = points >> np.uint64(6 * (size - 1)) | np.uint64(leading | size << SIZE)
     for at in range(1, size):
@@ -122,8 +124,8 @@ def _utf8(size: int, first: int, stop: int, leading: int) -> np.ndarray:
 
 
 def _between_spaces(encodings: np.ndarray) -> np.ndarray:
-    """Returns the same characters with a space before and after each: `é` becomes ` é `. Each
-    uint64 packs the UTF-8 bytes of one character and their number, as in `encoding_table`."""
+    """Returns the same characters, each between two spaces: `é` becomes ` é `. Each uint64 packs
+    the UTF-8 bytes of one character and the number of these bytes, as in `encoding_table`."""
     space, size = np.uint64(ord(" ")), encodings >> np.uint64(SIZE)
     alone = encodings ^ size << np.uint64(SIZE)
     after = space << np.uint64(8) * (size + np.uint64(1))

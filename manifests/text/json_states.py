@@ -1,8 +1,9 @@
 """A state machine that finds where the elements of a JSON array or object end.
 
-It reads one byte at a time, and its memory is an array of six numbers. It tracks strings, escapes
-and the depth of brackets, but it does not parse values. `TRANSITIONS` has the next state and an
-action for each state and class of byte. `manifests.kernels.json_scan` runs the state machine.
+The state machine reads one byte at a time, and its memory is an array of six numbers. It tracks
+strings, escapes and the depth of brackets, but it does not parse values. `TRANSITIONS` has, for
+each state and each class of byte, the next state and an action. `manifests.kernels.json_scan` runs
+the state machine.
 """
 
 from __future__ import annotations
@@ -84,8 +85,9 @@ def _classes(end: str, borders: str) -> np.ndarray:
 
 
 def _table(classes: np.ndarray) -> np.ndarray:
-    """Returns (8, 256) uint8: `TRANSITIONS` for each state and each value of a byte. Bits 0 to 2
-    are the next state, the higher bits are the action."""
+    """Returns (8, 256) uint8: the transition for each of the 8 states and each value of a byte.
+    Bits 0 to 2 are the next state, the higher bits are the action. `classes` has the class of each
+    byte value."""
     table = np.repeat(np.arange(8, dtype=np.uint8)[:, None], 256, axis=1)
     for state, row in TRANSITIONS.items():
         for kind, (following, action) in row.items():

@@ -1,7 +1,7 @@
 """Parses and writes JSON, so that all readers get the same values from the same JSON text.
 
-orjson parses what it can represent exactly. All other texts are parsed a second time by Python's
-`json`, which is slower: whole numbers over 64 bits, NaN and Infinity, keys that occur twice.
+orjson parses most texts. Python's `json`, which is slower, parses the texts that orjson cannot
+represent exactly: with whole numbers over 64 bits, NaN and Infinity, or keys that occur twice.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def parse_json(data: bytes | memoryview) -> Any:
 
 
 def parse_objects(texts: list[bytes]) -> list[Any | RowError]:
-    """Returns the value of each JSON text, or the RowError that `parse_json` raises for this text.
-    It is faster for many objects without nested values, because they are checked together."""
+    """Returns the value of each JSON text, or the RowError that `parse_json` raises for the text.
+    Texts of objects without nested values are checked together, which is faster."""
     if max(map(len, texts), default=0) > MAX_VALUES:
         return [_value_or_error(text) for text in texts]
     try:
@@ -86,7 +86,7 @@ def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
 
 
 def dump_each(values: list[Any], default: Callable[[Any], Any] | None = None) -> list[str]:
-    """Returns each value as JSON text, as `dump_json` does. It is faster for many values."""
+    """Returns each value as JSON text, as `dump_json` does, but faster for many values."""
     try:
         return [orjson.dumps(value, default).decode() for value in values]
     except TypeError:
@@ -94,7 +94,7 @@ def dump_each(values: list[Any], default: Callable[[Any], Any] | None = None) ->
 
 
 def error_in(place: str, error: RowError) -> RowError:
-    """Returns the same error, with the place of the JSON text before the fault:
+    """Returns the same error with a longer message: `place`, such as `line 3`, then the fault:
     `line 3, key 'a': ...`."""
     return RowError(f"{place}, {error.fault}", fix=error.fix)
 
@@ -203,8 +203,8 @@ def _check_size(data: bytes) -> None:
 
 
 def _check_depth(value: Any) -> None:
-    """Raises RowError if a value is nested deeper than MAX_DEPTH. It works level by level, without
-    recursion."""
+    """Raises RowError if a value is nested deeper than MAX_DEPTH. The check goes level by level,
+    without recursion."""
     level, depth = [value], 0
     while level := [v for v in level if type(v) is dict or type(v) is list]:
         depth += 1
@@ -219,8 +219,8 @@ def _too_deep() -> RowError:
 
 
 def _parse_exactly(data: bytes, strict: orjson.JSONDecodeError | None) -> Any:
-    """Parses a text that orjson rejects or cannot represent exactly. `strict` is orjson's error, or
-    None."""
+    """Parses a JSON text that orjson rejects or cannot represent exactly. `strict` is orjson's
+    error; None if orjson did not reject the text."""
     text = _decoded(data.removeprefix(_BOM))
     try:
         value = json.loads(

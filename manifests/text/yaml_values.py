@@ -10,8 +10,8 @@ from manifests.errors import InputError
 
 
 class _OneOfEachKey(yaml.SafeLoader):
-    """Loads YAML, and refuses a mapping that has a key twice. PyYAML itself would keep only the
-    last value of the key."""
+    """Loads YAML, and refuses a mapping that has a key twice. PyYAML itself would keep the last
+    value of such a key, without an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: dict[str, int] = {}
@@ -39,7 +39,7 @@ def parse_yaml(text: str, place: str, fix: str = "") -> Any:
     try:
         return yaml.load(text, _OneOfEachKey)
     except _Repeated as error:
-        raise InputError(str(error), place, "Keep only one of them.") from None
+        raise InputError(str(error), place, "Keep only one of the two keys.") from None
     except RecursionError:
         raise InputError("the values are nested too deeply.", place, fix) from None
     except (yaml.YAMLError, ValueError) as error:

@@ -46,7 +46,7 @@ def fifo(case: Case) -> None:
     os.mkfifo(case.folder / "in/pipe.jpg")
     out = case.good_run()
     equal(out.counts("read s"), (2, 1, 1))
-    has(out.finished.quarantine[0].message, "not a regular file")
+    has(out.finished.quarantine[0].message, "not to a regular file")
 
 
 def json_array_of_captions(case: Case) -> None:

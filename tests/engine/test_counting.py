@@ -157,7 +157,7 @@ def test_entries_that_are_no_files_are_failures_by_name(tmp_path: Path) -> None:
     messages = [(q.origin, q.error, q.message[:30]) for q in read_run(tmp_path / "out").quarantine]
     assert messages == [
         ("data/gone.jsonl", "FileError", "the link points to nothing. Re"),
-        ("data/pipe.jsonl", "FileError", "it is not a regular file, but "),
+        ("data/pipe.jsonl", "FileError", "the path leads to a FIFO, sock"),
     ]
     assert [str(c) for c in made.counted] == [
         "files 7 = 1 read + 2 failed + 4 left aside (.jpg 4)",

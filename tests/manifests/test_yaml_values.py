@@ -21,7 +21,7 @@ def test_plain_values_and_merged_anchors_are_read() -> None:
     [
         (
             "a: 1\nb: 2\na: 3",
-            ("a.yaml: line 3: the key 'a' is in line 1 too. Keep only one of them."),
+            ("a.yaml: line 3: the key 'a' is in line 1 too. Keep only one of the two keys."),
         ),
         ("n:\n  0: x\n  1: y\n  0: z", "line 4: the key '0' is in line 2 too."),
         ('{"a": 1, "b": [\n{"c": 1,\n"c": 2}]}', "line 3: the key 'c' is in line 2 too."),

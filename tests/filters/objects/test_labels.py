@@ -107,7 +107,7 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
         (
             "n.yaml",
             "a: b\nc: d\na: e",
-            ("line 3: the key 'a' is in line 1 too. Keep only one of them."),
+            ("line 3: the key 'a' is in line 1 too. Keep only one of the two keys."),
         ),
         ("n.csv", "a,b\na,b,c\n", "line 2 has 3 columns, not 2"),
         ("n.csv", "a,b\na,c\n", "line 2 gives the label 'a' another new name than an earlier line"),

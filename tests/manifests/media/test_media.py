@@ -173,7 +173,7 @@ def test_a_message_has_no_memory_address_and_no_folder_of_the_machine(tmp_path: 
     ref = save(tmp_path, header_alone, "cut.png")
     with pytest.raises(MediaError) as caught:
         Media(str(tmp_path)).image(ref)
-    assert caught.value.fault == "its 30 bytes are not an image of a known format"
+    assert caught.value.fault == "the 30 bytes of the file are not an image of a known format"
     assert "0x" not in str(MediaError(f"broken: {io.BytesIO()!r}"))
     error = PermissionError(13, "Permission denied", str(tmp_path / "x.jpg"))
     assert foreign_message(error) == "[Errno 13] Permission denied: 'x.jpg'"
@@ -195,7 +195,7 @@ def test_an_image_that_is_a_fifo_is_refused_and_does_not_block(tmp_path: Path) -
     os.mkfifo(tmp_path / "pipe.jpg")
     media = Media(str(tmp_path))
     for read in (media.header, media.read, media.image):
-        with pytest.raises(MediaError, match="it is not a regular file"):
+        with pytest.raises(MediaError, match="not to a regular file"):
             read(Reference("pipe.jpg"))
 
 

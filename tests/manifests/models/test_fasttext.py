@@ -116,7 +116,7 @@ def test_labels_are_named_without_their_prefix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [1, 2])
 def test_word_vectors_are_refused_with_what_to_train(kind: int, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"it has word vectors .* `fasttext supervised`"):
+    with pytest.raises(InputError, match=r"the model has word vectors .* `fasttext supervised`"):
         read_model(save(Made(kind=kind), tmp_path))
 
 
@@ -124,15 +124,15 @@ def test_word_vectors_are_refused_with_what_to_train(kind: int, tmp_path: Path) 
     ("made", "fault"),
     [
         (Made(version=10), "the model's format has version 10; 11 and 12 can be read"),
-        (Made(loss=5), "one of the training arguments in its header is invalid: .*loss=5"),
-        (Made(kept=3), "its list of n-grams is pruned, but only a quantised model"),
+        (Made(loss=5), "one of the training arguments in the header is invalid: .*loss=5"),
+        (Made(kept=3), "the list of n-grams is pruned, but only a quantised model"),
         (
             Made(buckets=0, word_ngrams=2),
-            "its training arguments ask for n-grams, but state 0 hash buckets",
+            "the training arguments ask for n-grams, but state 0 hash buckets",
         ),
         (
             Made(labels=()),
-            "its dictionary states 11 entries, 11 words and 0 labels",
+            "the dictionary states 11 entries, 11 words and 0 labels",
         ),
     ],
 )

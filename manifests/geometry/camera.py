@@ -41,9 +41,9 @@ def image_cameras(media: pa.Array | pa.ChunkedArray) -> ImageCameras:
 
 
 def values_per_object(values: np.ndarray, medium: np.ndarray) -> np.ndarray:
-    """Returns for each object the value of the image that the object is on. `values` has one value
-    or row for each image of the batch; `medium` has the index of the object's image in `values`; -1
-    stands for no image and gives nan.
+    """Returns the value of the image that each object is on. `values` has one value or row for each
+    image of the batch. `medium` has, for each object, the index of its image in `values`; -1 stands
+    for no image and gives nan.
 
     `values_per_object([5.0, 7.0], [1, 1, 0, -1]) -> [7.0, 7.0, 5.0, nan]`
     """
@@ -93,11 +93,11 @@ def virtual_depth_scale(
 
 
 def scale_depths(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Returns (n, 9) 3D boxes with the depth z of their centres multiplied by `scale`, (n,).
+    """Returns (n, 9) 3D boxes with the depth z of each centre multiplied by `scale`, (n,).
 
-    x, y, size and angles do not change. If the focal lengths are multiplied too
-    (`scale_focal_lengths`), the centre stays at the same place on the image. A second call with
-    1 / `scale` restores the boxes.
+    x, y, size and angles do not change. If `scale_focal_lengths` multiplies the focal lengths by
+    the same `scale`, the centre stays at the same position on the image. A second call with 1 /
+    `scale` restores the boxes.
     """
     scaled = np.array(boxes, np.float64).reshape(-1, 9)
     scaled[:, 2] *= scale

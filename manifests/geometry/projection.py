@@ -110,8 +110,9 @@ def clip_to_image(units: np.ndarray) -> np.ndarray:
 
 
 def _cut_at_near_plane(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts the edges of cuboids at the near plane: an end behind the plane is moved along its edge
-    onto the plane. `ends` are (n, 12, 2, 3) points in metres, two for each edge.
+    """Cuts the edges of cuboids at the near plane: an end of an edge that is behind the plane is
+    moved along the edge onto the plane. `ends` are (n, 12, 2, 3) points in metres, two points for
+    each edge.
 
     Returns the new ends, (n, 12, 2, 3), and whether any part of an edge is in front of the plane,
     (n, 12) bool.

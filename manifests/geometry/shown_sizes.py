@@ -24,7 +24,7 @@ def shown_sizes(media: pa.Array) -> np.ndarray:
 
 
 def _side(media: pa.Array, name: str) -> np.ndarray:
-    """Returns (n,) float64: the width or height (`name`) of each medium in pixels; nan if it is
-    null, 0 or negative."""
+    """Returns (n,) float64: the width or height of each medium in pixels; nan if it is null, 0 or
+    negative. `name` is "width" or "height"."""
     side = np.asarray(pc.struct_field(media, name).cast(pa.float64()).fill_null(np.nan))
     return np.where(side > 0, side, np.nan)

@@ -199,7 +199,7 @@ def _colour_difference(images: Looks, one: int, other: int) -> Any:
 @compiled(boolean(LOOKS, int64, int64, float64))
 def alike(images: Looks, one: int, other: int, colour_distance: float) -> bool:
     """Returns whether the small colour images of two images differ by at most `colour_distance`
-    gray levels, with or without mirroring one image."""
+    gray levels, as they are or with one image mirrored."""
     if _difference(images, one, other, False, colour_distance) <= colour_distance:
         return True
     mirrored = _difference(images, one, other, True, colour_distance)

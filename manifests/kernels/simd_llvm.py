@@ -36,7 +36,8 @@ _BYTES, _WORDS = ir.VectorType(_BYTE, BLOCK), ir.VectorType(_WORD, 16)
 
 @intrinsic
 def load8(typing: Any, source: Any, at: Any) -> Any:
-    """Returns the 8 bytes of `source` from `at` on as one number; the first byte is the lowest."""
+    """Returns the 8 bytes of `source` from position `at` on as one number. The first byte becomes
+    the lowest byte of the number."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = _address(context, builder, signature.args[0], args[0], args[1], _LONG)
@@ -47,7 +48,7 @@ def load8(typing: Any, source: Any, at: Any) -> Any:
 
 @intrinsic
 def store8(typing: Any, target: Any, at: Any, value: Any) -> Any:
-    """Writes a number as 8 bytes into `target` from `at` on, the lowest byte first."""
+    """Writes the 8 bytes of a number into `target` from position `at` on, the lowest byte first."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = _address(context, builder, signature.args[0], args[0], args[1], _LONG)
@@ -59,11 +60,12 @@ def store8(typing: Any, target: Any, at: Any, value: Any) -> Any:
 
 @intrinsic
 def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
-    """Copies 64 bytes from `source[at]` on to `target[to]` on, and replaces A to Z by a to z.
-    Returns a 64-bit number whose bit i is 1 if byte i is not ASCII.
+    """Copies 64 bytes and replaces A to Z by a to z: the bytes of `source` from position `at` on
+    become the bytes of `target` from position `to` on. Returns a 64-bit number whose bit i is 1 if
+    byte i is not ASCII.
 
     A small letter is its capital plus 32, a bit that no capital has set. A byte is not ASCII if its
-    highest bit is set: then it is negative as a signed number.
+    highest bit is set; such a byte is negative as a signed number.
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -81,9 +83,9 @@ def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
 
 @intrinsic
 def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
-    """Returns a 64-bit number whose bit i is 1 if the byte `source[at + i]` is a separator.
-    Separators are ASCII whitespace, as in `str.isspace`. If `by_words` is true, separators are all
-    ASCII characters except digits and small letters."""
+    """Returns a 64-bit number whose bit i is 1 if the byte `source[at + i]` is a separator. If
+    `by_words` is false, separators are ASCII whitespace, as in `str.isspace`. If `by_words` is
+    true, separators are all ASCII characters except digits and small letters."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         read = _load(

@@ -22,7 +22,8 @@ _FILE_SEPARATOR, _NOT_ASCII, _TO_SMALL = 0x1C, 0x80, 32
 
 @inlined
 def load8(source: np.ndarray, at: int) -> np.uint64:
-    """Returns the 8 bytes of `source` from `at` on as one number; the first byte is the lowest."""
+    """Returns the 8 bytes of `source` from position `at` on as one number. The first byte becomes
+    the lowest byte of the number."""
     value = np.uint64(0)
     for i in range(8):
         value |= np.uint64(source[at + i]) << np.uint64(_BITS * i)
@@ -31,15 +32,16 @@ def load8(source: np.ndarray, at: int) -> np.uint64:
 
 @inlined
 def store8(target: np.ndarray, at: int, value: np.uint64) -> None:
-    """Writes a number as 8 bytes into `target` from `at` on, the lowest byte first."""
+    """Writes the 8 bytes of a number into `target` from position `at` on, the lowest byte first."""
     for i in range(8):
         target[at + i] = np.uint8(value >> np.uint64(_BITS * i))
 
 
 @inlined
 def lower_block(source: np.ndarray, at: int, target: np.ndarray, to: int) -> np.uint64:
-    """Copies 64 bytes from `source[at]` on to `target[to]` on, and replaces A to Z by a to z.
-    Returns a 64-bit number whose bit i is 1 if byte i is not ASCII."""
+    """Copies 64 bytes and replaces A to Z by a to z: the bytes of `source` from position `at` on
+    become the bytes of `target` from position `to` on. Returns a 64-bit number whose bit i is 1 if
+    byte i is not ASCII."""
     mask = np.uint64(0)
     for i in range(BLOCK):
         byte = source[at + i]
@@ -50,9 +52,9 @@ def lower_block(source: np.ndarray, at: int, target: np.ndarray, to: int) -> np.
 
 @inlined
 def separator_mask(source: np.ndarray, at: int, by_words: bool) -> np.uint64:
-    """Returns a 64-bit number whose bit i is 1 if the byte `source[at + i]` is a separator.
-    Separators are ASCII whitespace, as in `str.isspace`. If `by_words` is true, separators are all
-    ASCII characters except digits and small letters."""
+    """Returns a 64-bit number whose bit i is 1 if the byte `source[at + i]` is a separator. If
+    `by_words` is false, separators are ASCII whitespace, as in `str.isspace`. If `by_words` is
+    true, separators are all ASCII characters except digits and small letters."""
     mask = np.uint64(0)
     for i in range(BLOCK):
         byte = source[at + i]

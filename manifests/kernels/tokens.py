@@ -43,9 +43,9 @@ def write_lower(
     """Copies the bytes `at` to `end` - 1 of `data` in lower case into `text`, from position FIRST
     on. Returns the position where the copy ends.
 
-    ASCII is copied in blocks; every other character is replaced by its entry in `encodings`. If a
-    block would end after the end of `data`, its bytes are first copied one by one, so that no byte
-    after the end is read.
+    ASCII is copied in blocks. Every other character is replaced by the bytes that the table
+    `encodings` has for it. If a block would end after the end of `data`, its bytes are first copied
+    one by one, so that no byte after the end is read.
     """
     text[FIRST - 1] = _SPACE
     to = FIRST

@@ -88,9 +88,9 @@ class Media:
     so each image is decoded once for all of them.
 
     `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` is the
-    length in pixels of the shorter side that is enough for every step: an image is decoded at the
-    smallest scale of its codec whose shorter side has at least this length, because this is faster.
-    If `side` is None, images are decoded at full size.
+    length in pixels that the shorter side of an image must have for every step. To save time, an
+    image is decoded at the smallest scale of its codec that gives at least this length. If `side`
+    is None, images are decoded at full size.
     """
 
     def __init__(
@@ -169,8 +169,8 @@ class Media:
             )
 
     def image(self, ref: Reference) -> Image:
-        """Returns the first frame of the image as RGB, reduced as far as the argument `side` of
-        `Media` allows."""
+        """Returns the first frame of the image as RGB. The image may be smaller than the file
+        states: its shorter side has at least the length `side` of `Media`."""
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:

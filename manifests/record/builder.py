@@ -61,7 +61,7 @@ class Builder:
 
 
 class Row:
-    """A record under construction. Every method returns the row, so calls can be chained."""
+    """A record under construction. Every method returns the `Row`, so calls can be chained."""
 
     def __init__(self, **columns: str | None) -> None:
         self._content: list[dict[str, Any]] = []

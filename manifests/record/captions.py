@@ -51,8 +51,8 @@ def captions(
     meta: pa.Array | None = None,
     language: pa.Array | None = None,
 ) -> pa.Table:
-    """Returns caption records in `SCHEMA`; the `content` of a record is [image, text]. No Python
-    object is made for each row.
+    """Returns caption records in `SCHEMA`; the `content` of a record is [image, text]. The records
+    are made from whole columns, without a Python object for each record.
 
     A record whose text is null has only the image. If `images` is None, a record has only the text.
     """

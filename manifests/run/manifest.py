@@ -169,7 +169,7 @@ def save(model: BaseModel, uri: str, durable: bool = True) -> None:
 
 
 def content_of(model: BaseModel) -> bytes:
-    """Returns the bytes of the file of a manifest or commit."""
+    """Returns the bytes of the file in which a manifest or commit is saved."""
     content = model.model_dump(mode="json")
     if isinstance(model, PassManifest | RunManifest):
         content["digest"] = model.digest
@@ -217,8 +217,8 @@ def load_pass_of(out: str, entry: PassEntry) -> PassManifest:
     found = load_pass(folder)
     if found.digest != entry.digest:
         raise ManifestError(
-            f"the manifest has digest {found.digest}, but the manifest of the run states "
-            f"{entry.digest}",
+            f"the manifest of the pass has digest {found.digest}, but the manifest of the run "
+            f"states {entry.digest}",
             storage.join(folder, NAME),
             _AGAIN,
         )

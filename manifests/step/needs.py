@@ -40,8 +40,9 @@ class Location:
 
 
 class Bound:
-    """Marks a setting that only `decide` uses: a minimum, a maximum, or a list of values to keep.
+    """Marks a setting that only the step's method `decide` uses: a minimum, a maximum, or a list of
+    values to keep.
 
-    Example: `min: Annotated[int | None, Bound()] = None`. `measure` does not depend on the setting,
-    so the engine uses stored measures again when the setting changes.
+    Example: `min: Annotated[int | None, Bound()] = None`. The step's method `measure` does not
+    depend on the setting, so the engine uses stored measures again when the setting changes.
     """

@@ -117,9 +117,10 @@ class RowStep(Step):
         default values."""
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
-        """Returns the drop reason of each row, null for a row to keep; or None to keep all rows.
-        This method must be cheap, and besides the settings it may use only the columns that
-        `measure` returned, because it is called again whenever a setting marked `Bound` changes."""
+        """Returns the drop reason of each row, or null for a row to keep; None instead of a column
+        keeps all rows. This method must be cheap, because it is called again whenever a setting
+        marked `Bound` changes. Besides the settings it may use only the columns that `measure`
+        returned."""
         return None
 
 

@@ -18,7 +18,7 @@ def bytes_digest(data: bytes | memoryview) -> str:
 
 
 def file_digest(uri: str) -> str:
-    """Returns the digest of the content of a file, which is read in chunks."""
+    """Returns the digest of the content of a file. The file is read in chunks, to save memory."""
     state = xxhash.xxh3_128()
     with storage_errors(uri):
         if not is_remote(uri):

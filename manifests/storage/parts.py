@@ -35,7 +35,8 @@ class Writer:
 
     @property
     def entry(self) -> FileEntry:
-        """The manifest entry of the written file; valid after the `with` block of `writing`."""
+        """What a manifest states about the written file. It is valid after the `with` block of
+        `writing`."""
         return FileEntry(
             name=self._name,
             rows=self.rows,
@@ -75,8 +76,9 @@ def buffered(sink: storage.Sink) -> pa.NativeFile:
 
 @contextlib.contextmanager
 def writing(uri: str, schema: pa.Schema, durable: bool = True) -> Iterator[Writer]:
-    """Write a part file in a `with` block. The complete file appears if the block ends without an
-    error."""
+    """Write the Arrow file of a part in a `with` block. The complete file appears at `uri` if the
+    block ends without an error. `durable` is as in `storage.writing`: whether the file survives a
+    crash of the machine."""
     with (
         storage.writing(uri, durable) as sink,
         buffered(sink) as stream,

@@ -100,8 +100,9 @@ def error_in(place: str, error: RowError) -> RowError:
 
 
 def _without_long_numbers(value: Any) -> Any:
-    """Returns the same value, but with each whole number over 64 bits as an `orjson.Fragment`,
-    whose digits orjson copies into its output."""
+    """Returns the same value, but with each whole number over 64 bits replaced by an
+    `orjson.Fragment`: orjson cannot write such numbers, but it copies the digits of a fragment into
+    its output."""
     if isinstance(value, dict):
         return {key: _without_long_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -158,9 +159,9 @@ def _with_long_numbers(text: bytes, texts: list[bytes]) -> list[int]:
 
 
 def _may_have_long_number(codes: np.ndarray) -> bool:
-    """Returns whether a text may contain a run of 19 digits or more, the length of a number over 64
-    bits. `codes` are the bytes of the text. Only every fifth byte is read: a run of 19 digits
-    contains at least three of the bytes that are read."""
+    """Returns whether a text may contain 19 digits or more in a row, as a number over 64 bits has.
+    `codes` are the bytes of the text. Only every fifth byte is read: 19 digits in a row contain at
+    least three of the bytes that are read."""
     is_digit = codes[::5] - ord("0") < 10
     return bool((is_digit[:-2] & is_digit[1:-1] & is_digit[2:]).any())
 

@@ -1,4 +1,4 @@
-"""Lists all readers and steps. To add one, write a new file and add a line here."""
+"""Lists all readers and steps. To add a reader or a step, write a new file and add a line here."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ start with:  curate demo      or:  curate init recipe.yaml
 
 
 def run(arguments: list[str], owns_process: bool = False) -> int:
-    """Parse and run a command; return its exit code. All that it prints passes through `Screen`.
+    """Parse and run a command; return its exit code. Everything that the command prints passes
+    through `Screen`.
 
     If `owns_process` is true, a command with `--inline` runs in a child process, which is started
     again if it hangs.

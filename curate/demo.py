@@ -94,8 +94,8 @@ def _layout(rng: np.random.Generator, place: str, side: int) -> tuple[int, int, 
 
 
 def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, str]:
-    """Draw an image of one coloured shape. Returns the bytes of the file, of height `side` and
-    format `kind`, and a caption. `number` is the seed."""
+    """Draw one coloured shape. Returns an image file in the format `kind`, whose image has the
+    height `side`, and a caption. `number` is the seed."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(number)
@@ -116,8 +116,8 @@ def _drawing(number: int, side: int = 96, kind: str = "JPEG") -> tuple[bytes, st
 
 
 def _reposted(number: int) -> tuple[bytes, str]:
-    """Make a near-duplicate of drawing `number`: the bytes of a smaller image, and the caption in
-    capitals."""
+    """Make a near-duplicate of drawing `number`: the bytes of a smaller image, and the same caption
+    in capitals."""
     from PIL import Image
 
     drawing, caption = _drawing(number)

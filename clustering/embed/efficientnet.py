@@ -104,8 +104,8 @@ class _Graph:
         self, x: str, name: str, norm: str, stride: int = 1, groups: int = 1, relu: bool = True
     ) -> str:
         """Adds a convolution with TensorFlow's SAME padding: if the number of padding pixels is
-        odd, there is one more at the right and at the bottom than at the left and at the top.
-        Returns the name of its output.
+        odd, the right and bottom sides get one pixel more than the left and top sides. Returns the
+        name of the convolution's output.
 
         `x`: the name of the input. `name` and `norm`: the names of the weights of the convolution
         and of the batch normalisation after it. `relu`: whether ReLU6 follows.

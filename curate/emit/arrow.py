@@ -96,8 +96,8 @@ class Images(NamedTuple):
         return _LIST_BYTES + (_NAME_BYTES + _FIELDS_BYTES) * np.diff(self.shown.offsets)
 
     def read(self, block: Block) -> pa.Array:
-        """Returns the images of a block's rows as list<IMAGE>; their bytes are not copied from the
-        block's buffer."""
+        """Returns the images of a block of rows as list<IMAGE>. The bytes of the images are not
+        copied from the block's buffer."""
         count = len(block.offsets) - 1
         ends = pa.py_buffer(block.offsets.astype(np.int32))
         data = pa.Array.from_buffers(pa.binary(), count, [None, ends, pa.py_buffer(block.data)])

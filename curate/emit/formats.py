@@ -51,8 +51,8 @@ FOLDERS: dict[FormatName, str] = {
 
 
 def write(name: FormatName, job: Job) -> ShardCommit:
-    """Write one shard in the format `name`. The call may be repeated. Every row of the shard is
-    written or quarantined."""
+    """Write one shard in the format `name`. If an earlier attempt has written the shard, it is
+    overwritten. Every row of the shard is written or quarantined."""
     storage.make_folder(job.folder)
     given, lost = 0, list[Quarantined]()
 

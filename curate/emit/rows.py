@@ -41,7 +41,8 @@ copied."""
 
 
 def schema(records: pa.Schema, columns: list[str]) -> pa.Schema:
-    """Returns the schema of shards of these records. `columns` are measures to add as columns."""
+    """Returns the schema of shards of records with the schema `records`. `columns` are measures to
+    add as columns."""
     fields = [pa.field(name, kind) for name, kind in COLUMNS.items()]
     for name in columns:
         if name not in records.names:
@@ -92,8 +93,8 @@ def _object_media(table: pa.Table) -> tuple[np.ndarray, pa.Array]:
 
 def objects(table: pa.Table) -> pa.Array:
     """Returns the annotated objects of each record as list<OBJECT>. The field `media` of an object
-    becomes the position of its image or video among those that the messages show; null if it is not
-    shown."""
+    becomes the position of the object's image or video among the images and videos that the
+    messages show; it is null if the messages do not show the image or video."""
     offsets, flat = media_lists(table["objects"])
     media_offsets, media = media_lists(table["media"])
     row, index = shown_indices(table, *MEDIA_KINDS)

@@ -34,9 +34,9 @@ class Job(NamedTuple):
         return storage.join(self.folder, self.name(ending))
 
     def entry(self, ending: str, rows: int, sink: storage.Sink) -> FileEntry:
-        """Returns the manifest entry of the shard's file. `ending` is the ending of the file's
-        name, and `sink` is the file, which has its size and digest. Call it after the `with` block
-        of `storage.writing`."""
+        """Returns what the manifest states about the shard's file. `ending` is the ending of the
+        file's name, and `sink` is the file, which has its size and digest. Call this after the
+        `with` block of `storage.writing`."""
         return FileEntry(
             name=self.name(ending), rows=rows, size_bytes=sink.size_bytes, digest=sink.digest
         )

@@ -1,4 +1,4 @@
-"""How many workers the nodes of a cluster have room for."""
+"""Computes how many workers the nodes of a cluster have room for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from manifests.step import Resources
 
 
 def actors_that_fit(nodes: list[dict[str, float]], resources: Resources) -> int:
-    """The number of actors that the nodes have room for; each actor must fit on one node.
+    """Returns how many actors the nodes have room for; each actor must fit on one node.
 
     `nodes` are Ray's resources of each node: `actors_that_fit([{"CPU": 4, "GPU": 1}],
-    Resources(cpus=2))` -> 2. The number is `sys.maxsize` if an actor needs nothing.
+    Resources(cpus=2))` -> 2. The number is `sys.maxsize` if an actor needs no resources.
 
-    Raises WorkerError if there is room for none.
+    Raises WorkerError if there is no room for a single actor.
     """
     needs = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory_bytes}
     needed = {name: need for name, need in needs.items() if need}

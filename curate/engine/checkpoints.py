@@ -1,9 +1,9 @@
 """Saves the rows that a costly step has measured every few seconds, so that an interrupted run
-continues there.
+continues after the last saved row.
 
 The rows of one file of records (a part) have their own folder of checkpoints. When all rows are
-measured, the checkpoints are joined into one file, the sidecar of the part. Its bytes do not depend
-on where one checkpoint ended and the next began.
+measured, the checkpoints are joined into one file, the sidecar of the part. The bytes of the
+sidecar do not depend on where one checkpoint ended and the next began.
 """
 
 from __future__ import annotations

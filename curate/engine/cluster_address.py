@@ -1,4 +1,5 @@
-"""Asks a Ray cluster for an answer before Ray connects to it, because Ray tries for minutes."""
+"""Asks a Ray cluster for an answer before Ray connects to it, because Ray would try for minutes to
+reach a cluster that does not answer."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ counted."""
 
 
 class CountedRead:
-    """Reads one split (a range of a file, or a group of files), and counts what becomes of its
-    units (lines, rows, ...). Iterate over it once for its batches; after that, `counted` has the
-    counts."""
+    """Reads one split (a range of a file, or a group of files), and counts how many of its units
+    (lines, rows, ...) become records, fail or are skipped. Iterate over it once for its batches;
+    after that, `counted` has the counts."""
 
     def __init__(self, reader: Reader, split: Split, context: Context) -> None:
         self._reader, self._split, self._context = reader, split, context
@@ -127,8 +127,8 @@ class CountedRead:
         return self.count.units - self._accounted if self.count else 0
 
     def _rows(self, units: int) -> int:
-        """Returns an estimate of the rows that `units` units, which were not read, would have
-        become: `units` times the average number of records per unit of the split, at least 1."""
+        """Returns an estimate of the rows that would have been made from `units` units that were
+        not read: `units` times the average number of records per unit of the split, at least 1."""
         rate = self.records / self.used if self.used else 1
         return max(1, round(units * rate))
 

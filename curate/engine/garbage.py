@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector away from objects that existed before some work."""
+"""Lets Python's garbage collector skip the objects that existed before a piece of work began."""
 
 from __future__ import annotations
 

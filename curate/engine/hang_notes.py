@@ -1,5 +1,5 @@
-"""Keeps a note on disk which rows a process is working on. If the process hangs and is ended, the
-process that repeats the work reads from the note on which rows the first process hung."""
+"""Keeps a note on disk of the rows that a process is working on. If the process hangs and is ended,
+the process that repeats the work reads from the note on which rows the first process hung."""
 
 from __future__ import annotations
 

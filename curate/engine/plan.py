@@ -1,7 +1,8 @@
 """Converts a recipe to its passes. The plan is the same on every machine; `curate plan` prints it.
 
-The fingerprint of a pass covers its own settings and those of all passes before it. Each source has
-its own fingerprint, so adding a source does not make the run read the others again.
+The fingerprint of a pass depends on the settings of this pass and of all passes before it. Each
+source has its own fingerprint, so if a source is added, the run does not read the other sources
+again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A step as it is used in a recipe: its name in this run, its settings, and the rows it
+"""A step as a recipe uses it: its name in this run, its settings, and the rows that it
 processes."""
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from manifests.storage.digest import file_digest
 
 
 class PlannedStep(NamedTuple):
-    """A step of this run. `name` is unique in the run: the step's key, with -2, -3 if it is used
-    again.
+    """A step of this run. `name` is unique in the run: the step's key, with -2, -3 at its end if
+    the recipe uses the step again.
 
     `only` has, for each column, the values of the rows that the step processes; None means all
     rows. `required_steps` are the names, in this run, of the row steps that a corpus step needs.
@@ -74,8 +74,8 @@ class PlannedStep(NamedTuple):
 
     def in_run(self, column: str) -> str:
         """Returns the name that a column has in this run, given the name that the step uses for the
-        column: `words.count` -> `words-2.count` if this run has named the step `words`
-        `words-2`."""
+        column: `words.count` -> `words-2.count` if the step `words` has the name `words-2` in this
+        run."""
         step, _, measure = column.partition(".")
         known = (self.required_steps or {}).get(step)
         return f"{known}.{measure}" if known else column
@@ -120,8 +120,8 @@ class PlannedStep(NamedTuple):
         return [_digest(uri) for uri in self.step.files(base)]
 
     def without_bounds(self) -> Step:
-        """Returns a copy of the step on which `measure` is called. In the copy, the settings marked
-        `Bound` have their default values."""
+        """Returns the copy of the step whose method `measure` is called. In the copy, the settings
+        marked `Bound` have their default values."""
         fields = type(self.step).model_fields
         bounds = type(self.step).marked(Bound)
         defaults = {name: fields[name].get_default(call_default_factory=True) for name in bounds}
@@ -152,7 +152,8 @@ class PlannedStep(NamedTuple):
         return batch.select(names).rename_columns(own)
 
     def columns(self, given: Columns, rows: int) -> Columns:
-        """Convert the columns that the step returned to this run's names and the declared types.
+        """Convert the columns that the step returned to the names that they have in this run, and
+        to the declared types.
 
         Raises StepError if a column is missing, is not declared, or does not have `rows` values.
         """

@@ -36,8 +36,8 @@ class Recounted(NamedTuple):
 
 
 def recount(folder: str, base: str | None = None) -> Recounted:
-    """List the files of every source of a run, count their units, and compare both with what the
-    manifest of the run states.
+    """List the files of every source of a run, count their units (lines, rows, ...), and compare
+    the files and the counts with the manifest of the run.
 
     Relative paths start from `base`; None: from the folder that they started from in the run.
     """

@@ -35,7 +35,8 @@ from manifests.step import (
 def run_step(
     planned: PlannedStep, batch: pa.Table, context: Context, dropped_as: pa.Schema
 ) -> StepResult:
-    """Run a step on the rows of the batch that its `only` selects; the other rows are kept.
+    """Run a step on the rows of the batch that the step's setting `only` selects; the other rows
+    are kept.
 
     `dropped_as` is the schema of dropped rows in this pass.
     """

@@ -154,8 +154,8 @@ def limiting(folder: str, part: str, inputs: str, seconds: float) -> Iterator[No
 
 @contextlib.contextmanager
 def supervised() -> Iterator[None]:
-    """Declare, for a `with` block, that another process runs the work again if this process is
-    ended."""
+    """In a `with` block of this function, this process may be ended if it hangs, because another
+    process then repeats its work."""
     global _is_supervised
     before, _is_supervised = _is_supervised, True
     try:
@@ -165,8 +165,8 @@ def supervised() -> Iterator[None]:
 
 
 class _Timer:
-    """Raises _OverTimeError in a `with` block after `seconds` CPU seconds. If `hard` is true, ends
-    the process after HARD_FACTOR times `seconds`."""
+    """Raises _OverTimeError in a `with` block after `seconds` CPU seconds. If `hard` is true, also
+    ends the process if it still runs after HARD_FACTOR times `seconds`."""
 
     def __init__(self, seconds: float, hard: bool) -> None:
         self.is_over = False

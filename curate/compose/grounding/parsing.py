@@ -29,7 +29,8 @@ element, or a tag."""
 
 
 class ParsedObject(NamedTuple):
-    """One object that was parsed from an answer. Its numbers are the same as in the text."""
+    """One object that was parsed from an answer. Its numbers are the same as in the text. `others`
+    has the object's other keys, if the answer is JSON."""
 
     label: str | None = None
     box: tuple[float, ...] | None = None

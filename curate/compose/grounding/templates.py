@@ -1,4 +1,4 @@
-"""Templates of questions: the published ones word for word, and our own for variety."""
+"""Templates of questions: published templates word for word, and our own templates for variety."""
 
 from __future__ import annotations
 

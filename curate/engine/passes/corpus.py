@@ -151,7 +151,7 @@ class ApplyFit:
 
     def _for_all_rows(self, view: PartView, answer: Answer) -> tuple[Answer, int]:
         """Expand the result of a step to all rows of the part. Also return the number of rows that
-        the step did not process, because its `only` does not select them."""
+        the step did not process, because the step's setting `only` does not select them."""
         planned = self.step
         if planned.only is None:
             return answer, 0

@@ -99,8 +99,8 @@ class MeasurePass(Pass[MeasureTask]):
         return (commit for _, commit in made)
 
     def _with_earlier(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
-        """With `--retry`, add the commit of an earlier measurement to the task, if there is an
-        intact one of the same inputs. Otherwise, return the task unchanged."""
+        """With `--retry`, add the commit of an earlier measurement to the task, if an intact
+        measurement of the same inputs exists. Otherwise, return the task unchanged."""
         commit = part_files.load_commit(folder, task.part) if run.retry else None
         if commit is None or commit.inputs_digest != task.inputs_digest:
             return task

@@ -1,4 +1,4 @@
-"""The pass that writes the shards of one format, and the files that data loaders need with them."""
+"""The pass that writes the shards of one format, and the further files that data loaders need."""
 
 from __future__ import annotations
 

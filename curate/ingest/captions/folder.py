@@ -78,8 +78,8 @@ class Folder(Reader):
 
     def groups(self, files: list[File]) -> list[list[File]]:
         """Groups the files; one task reads one group. A group has about 2000 different file names
-        (without suffix). A hash of the name decides whether it starts a group, so adding or
-        removing a file changes only one group."""
+        (without suffix). A hash of a file name decides whether the name is the first of a group, so
+        adding or removing a file changes only one group."""
         groups: list[list[File]] = []
         for stem, members in groupby(sorted(files, key=_order), lambda file: _stem(file.name)):
             if not groups or xxhash.xxh3_64_intdigest(stem.encode()) % GROUP_STEMS == 0:
@@ -142,8 +142,9 @@ def _order(file: File) -> tuple[str, bool, str]:
 
 
 def _images_first(group: list[File]) -> list[File]:
-    """Sorts the files that have an image of the same stem before the files that have none. The
-    engine checks the format of a source on its first files."""
+    """Sorts the files: files that belong to an image (have the name of an image, apart from the
+    suffix) come before all other files, because the engine checks the format of a source on its
+    first files."""
     stems = {_stem(file.name) for file in group if _suffix(file.name) not in SIDECARS}
     return sorted(group, key=lambda file: _stem(file.name) not in stems)
 

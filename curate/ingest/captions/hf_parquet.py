@@ -212,7 +212,7 @@ class _Images(NamedTuple):
 
 
 class _Page(NamedTuple):
-    """A batch of table rows, the images of its image column, and the file from which it was
+    """A batch of table rows, the images in its image column, and the file from which the batch was
     read."""
 
     file: File
@@ -222,8 +222,9 @@ class _Page(NamedTuple):
 
 
 def chat_column(schema: pa.Schema) -> str | None:
-    """The name of the column that has conversations; None if there is none. A conversation is a
-    list of turns, or a struct of lists, as `datasets` stores a sequence of objects."""
+    """Returns the name of the column that has conversations; None if there is no such column. A
+    conversation is a list of turns, or a struct of lists, as `datasets` stores a sequence of
+    objects."""
     return next((f.name for f in schema if f.name in CHATS and _holds_turns(f.type)), None)
 
 

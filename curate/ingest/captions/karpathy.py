@@ -121,8 +121,9 @@ _USED = ("sentences", "sentids", "filepath", "filename")
 def _row(
     within: str, sentence: Any, opened: OpenedImage | RowError, fields: dict[str, Any]
 ) -> CaptionRow:
-    """Makes the row of one sentence. `within` is its place in the file (`12.3`). `fields` are the
-    fields of the image; they go to `meta` with the remaining fields of the sentence."""
+    """Makes the row of one sentence. `within` is the place of the sentence in the file (`12.3`).
+    `fields` are the fields of the image; they go to `meta` with the remaining fields of the
+    sentence."""
     try:
         if not isinstance(sentence, dict):
             raise RowError(f"the sentence is {sentence!r:.80}, not a JSON object")

@@ -152,7 +152,8 @@ def _element_groups(split: Split, context: Context) -> Iterator[list[Element]]:
 
 def samples(element: Element) -> Iterator[tuple[str, Any]]:
     """Yields (place, sample) for each sample of an element of the file. If element 12 is a sample,
-    its place is `12`; if it is an array, its samples have the places `12.0`, `12.1`, and so on.
+    the place is `12`; if element 12 is an array, the places of its samples are `12.0`, `12.1`, and
+    so on.
 
     A broken element yields one pair, with a RowError in place of the sample.
     """

@@ -196,8 +196,8 @@ class Table(Reader):
         return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken, lines)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
-        """The fields of each row that the record does not use, as JSON. The text field is included
-        only if its value is a list."""
+        """Returns, as JSON, the fields of each row that the record does not use. The text field is
+        one of them only if its value is a list."""
         for name in filter(None, [self.image, self.language]):
             for row in rows:
                 row.pop(name, None)
@@ -234,8 +234,8 @@ class _Batch(NamedTuple):
 
 
 def _is_row(fields: dict[str, Any] | None) -> bool:
-    """Whether a JSON object can be a row of a table: not if a field is a list of objects, as in
-    annotation files."""
+    """Whether a JSON object can be a row of a table. An object with a field that is a list of
+    objects, as in annotation files, is not a row."""
     lists = [value for value in (fields or {}).values() if isinstance(value, list)]
     return bool(fields) and not any(isinstance(item, dict) for value in lists for item in value)
 

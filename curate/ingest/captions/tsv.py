@@ -79,8 +79,8 @@ class Tsv(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether a file is text with a tab in most lines. Urls are not required, because a setting
-        may name the column of urls."""
+        """Whether a file is text with a tab in most lines. The lines need not have urls, because a
+        setting may name the column of urls."""
         if b"\0" in head.data:
             return False
         sample = head.data.decode("utf-8", "replace").splitlines()[:_SNIFFED_LINES]
@@ -190,7 +190,7 @@ class _Pairs(NamedTuple):
 
 
 def _header(line: str) -> _Position | None:
-    """The position of the url column if the line is a header; otherwise None."""
+    """Returns the position of the url column if the line is a header; otherwise None."""
     names = tuple(name.strip().strip('"').lower() for name in line.split("\t"))
     if len(names) != 2:
         return None

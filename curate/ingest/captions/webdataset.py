@@ -151,16 +151,15 @@ def _unknown(sample: Sample, sidecars: Collection[str]) -> Iterator[str]:
 
 
 def _check(sample: Sample, seen: set[str]) -> None:
-    """Raises an error if the sample has a fault, or if its key is in `seen`. Otherwise adds the key
-    to `seen`."""
+    """Raises an error if the sample has a fault, or if its key is already in `seen`. Adds the key
+    to `seen` in any case."""
     is_repeated = sample.key in seen
     seen.add(sample.key)
     if sample.fault is not None:
         raise sample.fault
     if is_repeated:
-        fault = f"the key {sample.key!r} occurs more than once in this tar."
         raise RowError(
-            fault,
+            f"the key {sample.key!r} occurs more than once in this tar.",
             "",
             "Put the members of a sample one after another, and give each sample its own key.",
         )
@@ -198,8 +197,11 @@ def _images(source: Source, sample: Sample, uri: str, context: Context) -> list[
 
 def _required(images: list[OpenedImage], sample: Sample) -> list[OpenedImage]:
     if not images:
-        fault = f"the sample has no image: its members are {', '.join(sample.members)}."
-        raise RowError(fault, "", "Name the image members KEY.jpg, KEY.png, KEY.webp or similar.")
+        raise RowError(
+            f"the sample has no image: its members are {', '.join(sample.members)}.",
+            "",
+            "Name the image members KEY.jpg, KEY.png, KEY.webp or similar.",
+        )
     return images
 
 

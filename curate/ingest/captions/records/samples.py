@@ -46,9 +46,9 @@ class Samples:
         return rows >= BATCH_ROWS or self._characters >= SPLIT_BYTES
 
     def records(self) -> pa.Table:
-        """The records of the samples: first the captions, then all other samples. If every sample
-        has exactly one image, the captions are converted column by column, which is faster; the
-        records are the same."""
+        """Returns the records of the samples: first the captions, then all other samples. If every
+        sample has exactly one image, the captions are converted column by column, which is faster
+        and gives the same records."""
         captions = self._captions()
         return pa.concat_tables([captions, self._others()]) if self._chats else captions
 

@@ -1,4 +1,5 @@
-"""Files beside an image that describe it: `NAME.txt` with a caption, `NAME.json` with fields."""
+"""Reads the files beside an image that describe it: `NAME.txt` with a caption, `NAME.json` with
+fields."""
 
 from __future__ import annotations
 
@@ -30,12 +31,9 @@ def is_image_suffix(suffix: str) -> bool:
 
 def check_sidecar_size(suffix: str, size_bytes: int, limits: Limits) -> None:
     if size_bytes > limits.max_sidecar_bytes:
-        fault = (
-            f".{suffix} file: {size_bytes} bytes is over the limit of {limits.max_sidecar_bytes} "
-            "bytes for a text or JSON file beside an image."
-        )
         raise LimitError(
-            fault,
+            f".{suffix} file: {size_bytes} bytes is over the limit of {limits.max_sidecar_bytes} "
+            "bytes for a text or JSON file beside an image.",
             "",
             "The file should contain only the caption and its fields: shorten the file, or raise "
             "media.max_sidecar_bytes.",
@@ -81,10 +79,11 @@ def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
     try:
         text = str(data, "utf-8").removeprefix("\ufeff").strip()
     except UnicodeDecodeError as error:
-        fault = (
-            f".{suffix} file: byte {error.start} is {data[error.start]:#04x}, which is not UTF-8."
-        )
-        raise RowError(fault, "", "Convert the caption to UTF-8.") from None
+        raise RowError(
+            f".{suffix} file: byte {error.start} is {data[error.start]:#04x}, which is not UTF-8.",
+            "",
+            "Convert the caption to UTF-8.",
+        ) from None
     return text or None
 
 
@@ -94,8 +93,11 @@ def _field(name: str, fields: dict[str, Any]) -> str | None:
     if isinstance(value, list):
         value = first_item(value)
     if value is not None and not isinstance(value, str):
-        fault = f".json file: the field {name!r} is {dump_json(value)[:40]}, not text."
-        raise RowError(fault, "", "Name another field in the setting 'caption'.")
+        raise RowError(
+            f".json file: the field {name!r} is {dump_json(value)[:40]}, not text.",
+            "",
+            "Name another field in the setting 'caption'.",
+        )
     return value if has_text(value) else None
 
 
@@ -107,6 +109,9 @@ def json_fields(data: bytes | memoryview) -> dict[str, Any]:
     except RowError as error:
         raise error_in(".json file", error) from None
     if not isinstance(value, dict):
-        fault = f".json file: the content is {dump_json(value)[:40]}, not an object."
-        raise RowError(fault, "", "Write one JSON object for each sample.")
+        raise RowError(
+            f".json file: the content is {dump_json(value)[:40]}, not an object.",
+            "",
+            "Write one JSON object for each sample.",
+        )
     return value

@@ -1,4 +1,5 @@
-"""Runs a command in a child process, and starts it again if its own timer ended it.
+"""Runs a command in a child process. If the timer of the child process ended the process, the
+command is run again in a new child process.
 
 The timer is that of `curate.engine.time_limit`: it ends a process whose C code does not return.
 Finished parts are kept, and the next attempt passes over the record that hung. Signals to this

@@ -1,4 +1,5 @@
-"""Converts the columns of a row that have no field of their own in a record to JSON for `meta`."""
+"""Converts the columns of a row for which a record has no field to JSON, for the field `meta` of
+the record."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ reader lists the inputs that it leaves aside.
 
 The engine checks that no input is lost. `count` counts the units of a split (lines, rows, elements,
 members) on disk without parsing them; `ReadBatch` and `Failure` state how many units became
-records, failed, or were left aside. If the two sums of a split differ, the difference is reported
-as a failure.
+records, failed, or were left aside. If the two numbers of units of a split differ, the
+difference is reported as a failure.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ _NOTHING: Findings = MappingProxyType({})
 
 
 class Count(NamedTuple):
-    """The number of units (lines, rows, ...) that a split has on disk, counted without parsing it:
-    `Count("lines", 100, {"blank": 2})`.
+    """The number of units (lines, rows, ...) that a split has on disk, counted without parsing the
+    units: `Count("lines", 100, {"blank": 2})`.
 
     `left_aside` has the number of units without content, by kind: `{"blank": 2}` for two blank
     lines. `is_whole` is false if a fault hides the rest of the split, so that there may be more
@@ -118,7 +118,7 @@ class ReadBatch(NamedTuple):
     samples of three members each; None: one unit for each record. `found` is the number of units on
     disk, if the reader counts the units while it reads; `found` is set in one batch of the split,
     and `Reader.count` is then not called. `evidence` is what the batch shows about the format of
-    the source, for `Reader.check_evidence`.
+    the source, such as its largest coordinate, for `Reader.check_evidence`.
     """
 
     records: pa.Table
@@ -226,9 +226,9 @@ class Reader(BaseModel):
         return found._replace(readable=readable, faulty=faulty)
 
     def kind_aside(self, name: str) -> str | None:
-        """If a file is left aside because of its name, returns the kind under which it is counted,
-        such as `.md`; None if the file is read. By default, files without one of `suffixes` are
-        left aside."""
+        """Returns the kind under which a file is counted if the file is left aside because of its
+        name, such as `.md`; None if the file is read. By default, files without one of `suffixes`
+        are left aside."""
         is_wanted = not self.suffixes or name.lower().endswith(self.suffixes)
         return None if is_wanted else ending_of(name)
 

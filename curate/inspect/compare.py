@@ -38,7 +38,7 @@ def differences(out: str, other: str) -> list[Difference]:
 
     The list is empty if the manifests of the two runs state the same digests, and all files have
     these digests. Every file is read to check this. If files differ from their manifests, these
-    differences alone are returned. Of the passes, only the first that differs is compared.
+    differences alone are returned. Of the passes, only the first pass that differs is compared.
     """
     a, b = manifest.load_run(out), manifest.load_run(other)
     if damaged := [*_damaged(a, out), *(_damaged(b, other) if other != out else ())]:

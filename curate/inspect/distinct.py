@@ -24,9 +24,9 @@ NGRAM = 5
 
 
 class Sketch(NamedTuple):
-    """The contents of a set of records, for estimating how many are different: the number of
-    records, and the HyperLogLog registers (uint8, (2^INDEX_BITS,)) of their texts, images and
-    n-grams."""
+    """The contents of a set of records, for estimating how many different texts, images and n-grams
+    the records have: the number of records, and the HyperLogLog registers (uint8, (2^INDEX_BITS,))
+    of their texts, images and n-grams."""
 
     records: int
     texts: np.ndarray
@@ -52,8 +52,8 @@ def empty_sketch() -> Sketch:
 def sketch_of(table: pa.Table, n: int = NGRAM) -> Sketch:
     """Compute the sketch of records from their columns `content` and `media`.
 
-    Texts that differ only in case and whitespace count as one. An image is identified by the digest
-    of its bytes if a step has computed it, otherwise by its uri and offset.
+    Texts that differ only in case and whitespace count as one text. An image is identified by the
+    digest of its bytes if a step has computed the digest, otherwise by its uri and offset.
     """
     from manifests.kernels import distinct
     from manifests.kernels.shingles import text_hashes

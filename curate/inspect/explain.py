@@ -29,8 +29,8 @@ from manifests.storage.digest import stated_file
 
 
 class Explanation(NamedTuple):
-    """All events of a record. `record` is its row as a reader or a reshape step made it. It is None
-    if the record could not be read, or if it was made and removed in the same pass."""
+    """All events of a record. `record` is its row as a reader or a reshape step made it; None if
+    the record could not be read, or if the record was made and removed in the same pass."""
 
     id: str
     origin: str

@@ -94,7 +94,8 @@ def path_to_survivor(
     out: str, entry: PassEntry, name: str, of: str
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return the records on the path from the record with the id `of` to the survivor: the record
-    `of`, the record that it is a duplicate of, and so on, until a record that was not dropped.
+    `of`, then the record of which it is a duplicate, and so on, until a record that was not
+    dropped.
 
     `entry` is the pass that dropped the records, and `name` the name of its step. Each record comes
     with its role and its facts: [("by way of", {...}), ("survivor", {...})].

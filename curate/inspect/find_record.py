@@ -65,8 +65,8 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
     found = _found(run, out, Wanted(wanted)) or _found(run, out, Wanted(wanted, anywhere=True))
     if not found:
         raise InputError(
-            f"no record has the id or origin '{wanted}', or an id that starts or an origin "
-            "that ends with it", out,
+            f"no record has the id or origin '{wanted}', nor an id that begins with this "
+            "text, nor an origin that ends with this text.", out,
             outcome_of_input(run, out, wanted) or "`curate show` prints records with their ids.",
         )  # fmt: skip
     records = [m for m in found if m.row.ending == PART]

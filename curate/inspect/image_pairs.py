@@ -33,7 +33,8 @@ more images, a random sample is compared: those with the lowest random keys."""
 
 
 class ImageOfRecord(NamedTuple):
-    """An image of a record: `media` is the row of the record's column `media` that describes it."""
+    """An image of a record: `media` is the row of the record's column `media` that describes the
+    image."""
 
     id: str
     origin: str
@@ -73,8 +74,8 @@ class ImagePairs(NamedTuple):
 
 
 def image_pairs(out: str, each: int, step: str | None) -> ImagePairs:
-    """Compare the images of a run with each other, also those of records that it dropped later as
-    duplicates, and sample up to `each` pairs of each distance.
+    """Compare the images of a run with each other, and sample up to `each` pairs of each distance.
+    The images of records that the run dropped as duplicates are compared too.
 
     The result's `distance` and `colour_distance` are the settings of the step named `step`, by
     default of the first step that compares images; if there is no such step, the defaults of

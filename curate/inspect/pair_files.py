@@ -18,8 +18,8 @@ LIST = "pairs.json"
 
 
 class PairFile(NamedTuple):
-    """A pair of images, and the path of the file in which it was drawn. If it could not be drawn,
-    the path is None and `fault` is the reason."""
+    """A pair of images, and the path of the file in which the pair was drawn. If the pair could not
+    be drawn, the path is None and `fault` is the reason."""
 
     pair: ImagePair
     path: str | None

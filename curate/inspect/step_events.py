@@ -55,8 +55,8 @@ def of_removed(
 
 
 def of_replaced(steps: list[Identity], before: pa.Table) -> list[Event]:
-    """Return the events of the steps that kept a record, then of the reshape step that replaced
-    it."""
+    """Return the events of the steps that kept a record, then the event of the reshape step that
+    replaced the record."""
     none = before.select([])
     for at, step in enumerate(steps):
         if _is_reshape(step) and not _is_passed_over(steps, at, before, none):
@@ -120,8 +120,9 @@ def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after:
 def _row_with(
     column: str, steps: list[Identity], number: int, before: pa.Table, after: pa.Table
 ) -> pa.Table | None:
-    """Return the row in which a column has the value that it had just before a step, which is given
-    by its number in `steps`: the row before the pass (`before`) or the row after it (`after`).
+    """Return the row in which the column `column` has the same value as just before the step with
+    the index `number` in `steps`: either the row before the pass (`before`) or the row after the
+    pass (`after`).
 
     Returns None if the value was never stored: a step before the given step may have changed the
     column, and the given step or a later step may have changed it again.

@@ -1,5 +1,5 @@
-"""Checks a recipe and builds it. An error gives the line, the field and the nearest valid
-spelling."""
+"""Checks a recipe, and builds its readers and steps. An error gives the line, the field and the
+nearest valid spelling."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ class Loaded(NamedTuple):
 
     @property
     def content(self) -> dict[str, Any]:
-        """The recipe as plain data, from which `curate rerun` builds the same run again. It has the
-        names of environment variables instead of their values."""
+        """The recipe as plain data, from which `curate rerun` builds the same run again. The data
+        has the names of environment variables instead of their values."""
         content = self.recipe.model_dump(mode="json")
         for path, variable in self.variables.items():
             put(content, [*path], variable.text)

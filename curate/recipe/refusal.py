@@ -1,4 +1,5 @@
-"""Says in plain words why settings of a recipe are refused, and where they are written."""
+"""Says in plain words why settings of a recipe are refused, and where in the recipe the settings
+are."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ _SHOWN = 200
 
 def refusal(error: ValidationError, kind: type[BaseModel], text: Text, path: Path) -> RecipeError:
     """Return the error that a user sees when pydantic refuses settings. If there are several
-    mistakes, it is the error for the first setting that was renamed or, if no setting was renamed,
-    for the first mistake.
+    mistakes, the error is about the first setting that was renamed or, if no setting was renamed,
+    about the first mistake.
 
     `kind` is the class of the settings, and `path` their place in the recipe `text`.
     """

@@ -47,8 +47,8 @@ class MediaDigest(RowStep):
 
 
 def _digests(flat: pa.Array, media: Media) -> tuple[pa.Array, dict[int, MediaError]]:
-    """Returns the digest of each image or video, null if it could not be read, and a dict from the
-    number of an image or video to its error."""
+    """Returns the digest of each image or video, null if the file could not be read; and a dict
+    from the number of an image or video to its error."""
     columns = [pc.struct_field(flat, name).to_pylist() for name in Reference._fields]
     digests: dict[Reference, str | None] = {}
     errors: dict[int, MediaError] = {}

@@ -57,8 +57,8 @@ def first_of_duplicates(boxes: np.ndarray, groups: np.ndarray, threshold: float)
     kept box of its group is at least `threshold`.
 
     `groups` (n,) int64: only boxes of the same group are compared. Each round works on all groups
-    at once: it keeps the first remaining box of every group and removes the boxes that it overlaps.
-    So memory is linear in the number of boxes.
+    at once: it keeps the first remaining box of every group, and removes the duplicates of this
+    box. So memory is linear in the number of boxes.
     """
     keep = np.zeros(len(boxes), bool)
     left = np.argsort(groups, kind="stable")

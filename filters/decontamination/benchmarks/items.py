@@ -97,7 +97,7 @@ def _item(benchmark: Benchmark, row: Row, file: File, number: int) -> Item:
         fields = " and ".join(f"'{field}'" for field in row if field != benchmark.id)
         raise InputError(
             f"benchmark '{benchmark.name}': this item is empty in {fields}.", place,
-            "Fill in a field, remove the item, or name the field that has its text.",
+            "Fill in a field, remove the item, or name the field that has the text.",
         )  # fmt: skip
     return item
 

@@ -46,8 +46,8 @@ def item_embeddings(
     for one, place in zip(embeddings, places, strict=True):
         if len(one) != len(embeddings[0]):
             raise InputError(
-                f"the embedding of this item has {len(one)} dimensions, but that of the first item "
-                f"has {len(embeddings[0])}.",
+                f"the embedding of this item has {len(one)} dimensions, but the embedding of the "
+                f"first item has {len(embeddings[0])}.",
                 place,
                 "Embed all items and all records with one model.",
             )
@@ -108,8 +108,8 @@ def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> np.ndarray:
 
 
 def _exact(vectors: np.ndarray, known: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Returns the cosine of vectors[i] and known[at[i]] for each i, (n,) float32. It is computed in
-    float64 and rounded once, so that the cosine of equal vectors is exactly 1."""
+    """Returns the cosine of vectors[i] and known[at[i]] for each i, (n,) float32. A cosine is
+    computed in float64 and rounded once, so that the cosine of equal vectors is exactly 1."""
     cosine = np.empty(len(vectors), np.float32)
     for left in range(0, len(vectors), _TILE):
         one = vectors[left : left + _TILE].astype(np.float64)

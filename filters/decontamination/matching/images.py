@@ -91,8 +91,8 @@ def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
 
 
 def record_hashes(batch: pa.Table, media: Media, known: tuple[str, ...]) -> HashedImages:
-    """Returns the hashes of records' images. They are read from the columns `known` (hash, mirror)
-    if these columns are given and have no null; otherwise they are computed."""
+    """Returns the hashes of records' images. The hashes are read from the columns `known` (hash,
+    mirror) if these columns are given and have no null; otherwise the hashes are computed."""
     if known and not any(batch[name].null_count for name in known):
         hash_, mirror = (one_chunk(batch[name]) for name in known)
         return HashedImages(hash_, mirror, None, {})

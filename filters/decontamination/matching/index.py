@@ -1,5 +1,5 @@
-"""An index of the items of all benchmarks, in which records are looked up. Every worker builds it
-once."""
+"""An index of the items of all benchmarks, in which records are looked up. Every worker builds the
+index once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Index(NamedTuple):
 
 
 def build_index(placed: list[Placed], settings: Settings) -> Index:
-    """Reads all items of the benchmarks, which are given with their full paths.
+    """Reads all items of the benchmarks. `placed` has the benchmarks and their full paths.
 
     Raises InputError for the first item that cannot be read, and for a benchmark that has no item
     long enough or detailed enough to be compared.

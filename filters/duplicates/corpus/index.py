@@ -25,7 +25,7 @@ def write_index(
     uri: str, rows: pa.Table, stays: pa.Array, compared: Sequence[Kind | Identity]
 ) -> FileEntry:
     """Writes the index file of a part: the id of each record that stays, and the values by which
-    later runs compare it.
+    later runs compare the record.
 
     `stays` has a bool for each row. `compared` lists the comparisons that later runs make.
     """

@@ -34,12 +34,12 @@ USUAL = Bands(20, 6)
 def choose_bands(
     threshold: float, permutations: int, bands: int | None = None, rows: int | None = None
 ) -> Bands:
-    """Returns the bands that find at least MIN_RECALL of the pairs with a similarity of
-    `threshold`; if no bands find so many, the bands that find most of these pairs.
+    """Returns the bands that find at least the share MIN_RECALL of the pairs with a similarity of
+    `threshold`. If no bands find this share, returns the bands that find most of these pairs.
 
     `permutations` is the number of values in a signature. If `bands` or `rows` is given, this
     number is used. Otherwise USUAL (20 bands of 6 rows) is taken if it finds enough pairs.
-    Otherwise the largest number of rows that finds enough is taken, because pairs below the
+    Otherwise the largest number of rows that finds enough pairs is taken, because pairs below the
     threshold then share the fewest bands: 42 bands of 3 rows for a threshold of 0.5 and 128
     permutations.
     """

@@ -43,7 +43,7 @@ class SameText:
 @dataclass(frozen=True)
 class SameMedia:
     """Two records are equal if they have the same images and videos in the same order, byte for
-    byte. Their digests are compared."""
+    byte. The digests of the images and videos are compared."""
 
     columns: ClassVar[tuple[str, ...]] = ("media",)
 

@@ -1,2 +1,2 @@
-"""States for every record what the search for duplicates decided: whether it stays, and of which
-record it is a duplicate."""
+"""States for every record what the search for duplicates decided: whether the record stays and, if
+not, of which record it is a duplicate."""

@@ -47,7 +47,7 @@ _RECORDS = pa.schema([("record", pa.uint32())])
 
 @dataclass(frozen=True)
 class FindRecords:
-    """A task: finds, for each image in a list of images of a source, the record to which it
+    """A task: finds, for each image in a list of images of a source, the record to which the image
     belongs. The list is in the file `images_uri`."""
 
     rows: RowReader

@@ -1,5 +1,5 @@
-"""Phase 3 of 5: candidate pairs are compared exactly, by data of both units that is too large to be
-stored with every key (their features).
+"""Phase 3 of 5: candidate pairs are compared exactly, by the features of both units (records or
+images). Features are data that is too large to be stored with every key of a unit.
 
 The pairs are split into slices. First a task for each source writes the features of its units, once
 for every slice that needs them. Then a task for each slice compares its pairs. Pairs of one

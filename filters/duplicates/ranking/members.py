@@ -118,9 +118,10 @@ def _joined(tables: Iterable[pa.Table], keys: int, looks: bool) -> Members:
 def image_similarity(
     members: Members, first: np.ndarray, second: np.ndarray, tolerance: Tolerance
 ) -> np.ndarray:
-    """Returns the similarity (float32) of the images of two records, for each pair of records. It
-    is 1 - bits / 64 of the two least similar images at the same position; 0 if two images at the
-    same position do not look the same.
+    """Returns the similarity (float32) of the images of two records, for each pair of records. The
+    similarity is 1 - bits / 64 for the two least similar images at the same position, where `bits`
+    is the number of bits in which their hashes differ; 0 if two images at the same position do not
+    look the same.
 
     `first` and `second` are (n,) positions of members; both records of a pair have the same number
     of images.

@@ -133,7 +133,7 @@ def test_files_of_folders_and_globs_are_read_sorted_by_name(tmp_path: Path, path
          "{0}: no row of the table has the field 'q.z'."),
         ("a.jsonl", b'{"q": "one"}\n\n{"q": " "}\n', {"text": "q"},
          "{0}#3: benchmark 'b': this item is empty in 'q'. "
-         "Fill in a field, remove the item, or name the field that has its text."),
+         "Fill in a field, remove the item, or name the field that has the text."),
         ("a.jsonl", b'{"q": {"x": 1}}\n', {"text": "q"},
          "{0}#1: the field 'q' is {{'x': 1}}, which is not text. Name a field that has text, such "
          "as q.x."),

@@ -77,8 +77,8 @@ class StepError(CurateError):
 
 
 class StorageError(CurateError):
-    """A file could not be read or written, but its content is not the cause. Examples are a full
-    disk and missing permission."""
+    """A file could not be read or written for a reason other than its content, such as a full disk
+    or a missing permission."""
 
 
 class ManifestError(CurateError):

@@ -84,7 +84,8 @@ def virtual_depth_scale(
     height: float = VIRTUAL_HEIGHT,
 ) -> np.ndarray:
     """Returns (n,) factors that convert the real depth of objects to Omni3D's virtual depth: (focal
-    / fy) * (heights / height). `heights` are the heights of the images in pixels.
+    / fy) * (heights / height). `heights` are the heights of the images in pixels; `focal` and
+    `height` are the focal length and the image height of the virtual camera.
 
     Source: Omni3D; the focal length is fy, as in the code of Cube R-CNN.
     """

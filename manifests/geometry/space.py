@@ -182,8 +182,8 @@ def boxes_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
 
 
 def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """Returns (n, 2) float64 x y in [0,1000], from (n, 2) points in `space`; `sizes` are as in
-    `boxes_to_units`.
+    """Returns (n, 2) float64 x y in [0,1000], from (n, 2) points in `space`. `sizes` (n, 2) are the
+    width and height of each point's image, as shown or as stored, as `space.exif` states.
 
     If a coordinate in `space` is the number of a pixel, counted from 0 or 1, the point is at the
     centre of this pixel.
@@ -196,8 +196,9 @@ def points_to_units(points: np.ndarray, sizes: np.ndarray, space: Space) -> np.n
 
 
 def points_from_units(units: np.ndarray, sizes: np.ndarray, space: Space) -> np.ndarray:
-    """Returns (n, 2) float64 points in `space`, not rounded, from (n, 2) x y in [0,1000]; `sizes`
-    are as in `boxes_to_units`."""
+    """Returns (n, 2) float64 points in `space`, not rounded, from (n, 2) x y in [0,1000]. `sizes`
+    (n, 2) are the width and height of each point's image, as shown or as stored, as `space.exif`
+    states."""
     points: np.ndarray = units / _units_per_number(sizes, space) - _to_centre(space)
     return points[:, ::-1] if space.y_first else points
 

@@ -127,7 +127,8 @@ class Workspace(Protocol):
         """The path of the folder for the files that the tasks write. The folder is deleted when the
         step is complete.
 
-        These files are written with `durable=False`, so their digests are checked after a restart.
+        A crash of the machine may damage these files (`durable=False`), so their digests are
+        checked after a restart.
         """
         ...
 
@@ -144,7 +145,7 @@ class Workspace(Protocol):
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
         """Calls `work(item)` for every item on the workers. Yields pairs (item, result), each pair
-        as soon as its result is complete. It is for small results, because nothing is written to
+        as soon as its result is complete. Use it for small results, because nothing is written to
         disk."""
         ...
 

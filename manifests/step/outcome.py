@@ -88,8 +88,9 @@ ERRORS = pa.schema([("kind", pa.string()), ("message", pa.string()), ("later", p
 class Measured(NamedTuple):
     """What a row step returns for a batch: columns, and the rows on which the step failed.
 
-    `columns` contains the measures, with the names in `measures`, and the record columns that the
-    step rewrote, with the names in `rewrites`. The values of rows with an error are ignored.
+    `columns` contains the measures, which the step's method `measures` names, and the record
+    columns that the step rewrote, which its class variable `rewrites` names. The values of rows
+    with an error are ignored.
     """
 
     columns: Columns

@@ -34,7 +34,8 @@ def parse_yaml(text: str, place: str, fix: str = "") -> Any:
     """Returns the value of a YAML or JSON text. Raises InputError if the text is broken, is nested
     too deeply, or has a mapping with a key twice.
 
-    `place` and `fix` are for the error message: the file or setting, and the form that is expected.
+    The error message contains `place`, the file or setting, and `fix`, which describes the expected
+    form of the text.
     """
     try:
         return yaml.load(text, _OneOfEachKey)

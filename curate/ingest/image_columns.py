@@ -28,8 +28,9 @@ for an absent field."""
 
 
 def image_column(schema: pa.Schema, *, or_paths: bool = False) -> str | None:
-    """The name of a Hugging Face image column; None if there is no such column. Its cells are
-    `{bytes, path}`, lists of such structs, or bytes; with `or_paths`, also paths."""
+    """Returns the name of a Hugging Face image column; None if there is no such column. The cells
+    of an image column are `{bytes, path}`, lists of `{bytes, path}`, or bytes. If `or_paths` is
+    true, a column of paths counts as an image column too."""
     named = {field.name: field.type for field in schema if field.name in IMAGE_NAMES}
     found = (name for name, kind in named.items() if holds_images(kind))
     paths = (name for name, kind in named.items() if or_paths and _holds_paths(kind))
@@ -37,7 +38,8 @@ def image_column(schema: pa.Schema, *, or_paths: bool = False) -> str | None:
 
 
 def bytes_column(schema: pa.Schema) -> str | None:
-    """The name of an img2dataset column of encoded images; None if there is no such column."""
+    """Returns the name of the column in which img2dataset stores encoded images; None if there is
+    no such column."""
     types = {field.name: field.type for field in schema}
     return next((name for name in ENCODED_NAMES if types.get(name) == pa.binary()), None)
 
@@ -62,7 +64,8 @@ def _holds_paths(kind: pa.DataType) -> bool:
 
 
 def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str | None]]:
-    """The bytes and the paths of the images in a column. Missing bytes or paths are None.
+    """Returns the bytes and the paths of the images in a column. A value is None if an image has no
+    bytes or no path.
 
     The bytes are not copied: each view refers to the column's memory.
     """
@@ -79,7 +82,8 @@ def bytes_and_paths(values: pa.Array) -> tuple[list[memoryview | None], list[str
 
 
 def byte_views(values: pa.Array) -> list[memoryview | None]:
-    """The values of a binary column as views into its buffer; None for null."""
+    """Returns the values of a binary column as views into its buffer, without copies; None for a
+    null value."""
     if not len(values):
         return []
     values = plain_array(values)
@@ -94,11 +98,10 @@ def byte_views(values: pa.Array) -> list[memoryview | None]:
 def open_images(
     batch: RowBatch, name: str, media_root: str, context: Context
 ) -> list[OpenedImage | RowError]:
-    """Opens the image of each row of a nested table, from its column `name`. Also reads the Exif
-    orientation.
+    """Opens the image of each row, from the column `name`, and reads its Exif orientation.
 
     If a cell has the bytes of the image, they are copied to a file beside the output part.
-    Otherwise, the image is opened by its path below `media_root`.
+    Otherwise, the cell is the path of the image below `media_root`.
     """
     table = batch.table
     if table is not None and name in table.schema.names:

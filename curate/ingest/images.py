@@ -1,5 +1,5 @@
-"""Opens the images of rows and reads their headers. Image bytes are copied to a file beside the
-output part."""
+"""Opens the images of rows and reads their headers. If a row has the bytes of an image, they are
+copied to a file beside the output part."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from manifests.storage import File
 
 
 class OpenedImage(NamedTuple):
-    """An image whose header was read: the location of its bytes, its format, and its size.
+    """An image whose header was read. `reference` is the location of its bytes, and `header` has
+    its format and its size.
 
-    `orientation` is the Exif orientation from 1 to 8; None if it was not read.
+    `orientation` is the Exif orientation from 1 to 8; None if the orientation was not read.
     """
 
     reference: Reference
@@ -32,8 +33,8 @@ def check_size(size_bytes: int, limits: Limits) -> None:
 
 
 def open_image(reference: Reference, media: Media) -> OpenedImage | RowError:
-    """Opens the image at a reference. An error is returned, not raised; it has the image's uri as
-    its place."""
+    """Opens the image at a reference. An error is returned, not raised; the place of the error is
+    the image's uri."""
     try:
         size = media.size(reference)
         check_size(size, media.limits)
@@ -45,10 +46,10 @@ def open_image(reference: Reference, media: Media) -> OpenedImage | RowError:
 def keep_image(
     data: memoryview, context: Context, with_orientation: bool = False
 ) -> OpenedImage | RowError:
-    """Copies image bytes to a file beside the output part, and returns the image.
+    """Copies image bytes to a file beside the output part, and returns the opened image.
 
     If the bytes are not an image or are over a limit, they are not copied, and the error is
-    returned.
+    returned. The Exif orientation is read only if `with_orientation` is true.
     """
     try:
         header = _header(data, context.media)

@@ -1,10 +1,10 @@
-"""Finds out whether the last part of a url, such as `1.jpg`, occurs in several urls.
+"""Finds out whether several urls have the same last part, such as `1.jpg`.
 
-A folder of downloaded images has one file with this name, and nothing in the folder shows from
-which of the urls it was downloaded. So all urls of a file are read, and digests of their last parts
-are kept in memory. The urls of different files are compared by a sample: each batch of rows reports
-only the last parts with the smallest digests, so that a last part that occurs in two files is
-likely to be reported for both.
+A folder of downloaded images has only one file `1.jpg`. If several urls end in `1.jpg`, nothing in
+the folder shows from which url the file was downloaded. So all urls of a table file are read, and
+digests of their last parts are kept in memory. The urls of different table files are compared by a
+sample: each batch of rows reports only the last parts with the smallest digests, so that a last
+part that occurs in two files is likely to be reported for both files.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ the tasks of a process read splits of the same files one after the other."""
 
 
 class _Shared(NamedTuple):
-    """The last parts that several urls of a file have. `digests` has the digests (uint64) of these
-    last parts, sorted; `urls` has the number of different urls with each of them."""
+    """The last parts that several urls of a file have in common. `digests` has the digest (uint64)
+    of each of these last parts, sorted; `urls` has the number of different urls with each last
+    part."""
 
     digests: np.ndarray
     urls: np.ndarray
@@ -49,8 +50,8 @@ _known: dict[tuple[str, File, str], _Shared] = {}
 class LastParts:
     """Counts how many urls of a file have the same last part.
 
-    `column` is the name of the column of urls. `load` yields all urls of the file; it is called
-    only if an image is found by the last part of its url.
+    `column` is the name of the column of urls. `load` is a function that yields all urls of the
+    file; it is called only if an image is found by the last part of its url.
     """
 
     def __init__(
@@ -60,8 +61,9 @@ class LastParts:
         self._claims: set[str] = set()
 
     def urls(self, urls: pa.Array) -> list[int]:
-        """Returns a number for each url in `urls`: how many different urls of the file have the
-        same last part as this url, itself included."""
+        """Returns, for each url in `urls`, how many different urls of the file have the same last
+        part as this url. The url itself is counted too, so the number is 1 if no other url has the
+        last part."""
         if self._key not in _known:
             while len(_known) >= _KEPT:
                 del _known[next(iter(_known))]
@@ -73,15 +75,15 @@ class LastParts:
         return counts
 
     def evidence(self) -> Findings:
-        """Returns a sample of the urls that were passed to the method `urls` since the last call of
-        this method. The sample is later compared with the samples of the other files of the
+        """Returns a sample of the urls that the method `urls` has received since the last call of
+        `evidence`. The sample is later compared with the samples of the other files of the
         source."""
         claims, self._claims = self._claims, set()
         return {QUESTION: Evidence({}, {}, {}, sorted(claims))} if claims else {}
 
     def _claim(self, urls: dict[tuple[int, int], str]) -> None:
-        """Adds a sample of `urls` to the evidence: the urls with the smallest keys. The keys of
-        `urls` are pairs (digest of the last part, digest of the url)."""
+        """Adds a sample of `urls` to the evidence: the SAMPLED urls with the smallest keys. The
+        keys of `urls` are pairs (digest of the last part, digest of the url)."""
         for name, digest in heapq.nsmallest(SAMPLED, urls):
             shown = urls[name, digest].rpartition("/")[2][:_SHOWN]
             self._claims.add(f"{name:016x} {digest:016x} {shown}")
@@ -89,7 +91,8 @@ class LastParts:
 
 def check_last_parts(evidence: Findings, place: str) -> None:
     """Raises InputError if images were found by the last parts of their urls, and urls in different
-    files of the source have the same last part. `place` is the path of the source."""
+    files of the source have the same last part. `evidence` is the evidence of all files, and
+    `place` is the path of the source."""
     found = evidence.get(QUESTION)
     urls: dict[str, dict[str, str]] = {}
     for claim in found.sample if found else ():
@@ -130,8 +133,8 @@ def _shared(batches: Iterable[pa.Array]) -> _Shared:
 
 
 def _digests(urls: pa.Array) -> Iterator[tuple[int, int]]:
-    """Yields two digests for each url: of its last part, and of the whole url. If a url has no last
-    part, both are the digest of the url."""
+    """Yields (digest of the last part, digest of the whole url) for each url. If a url has no last
+    part, both are the digest of the whole url."""
     names = URL_FIELDS["url_name"](urls).to_pylist()
     for url, name in zip(urls.to_pylist(), names, strict=True):
         digest = _digest(url or "")

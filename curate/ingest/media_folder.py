@@ -30,11 +30,11 @@ class MediaFolder:
         self._folders: dict[str, tuple[str, Listed]] = {}
 
     def find(self, name: str) -> str | None:
-        """The uri of the file `name`; the suffix of an image may be omitted: `a/b` finds `a/b.jpg`.
-        The case of the suffix may differ: `a.JPG` finds `a.jpg`.
+        """Returns the uri of the file `name`. The suffix of an image may be omitted: `a/b` finds
+        `a/b.jpg`. The case of the suffix may differ: `a.JPG` finds `a.jpg`.
 
-        Returns None if there is no such file. Raises RowError for a path that points outside the
-        folder, and for a name without suffix that several images have.
+        Returns None if the file does not exist. Raises RowError for a path that leads out of the
+        folder, and for a name without suffix if several images have this name.
         """
         is_name = "/" not in name and "\\" not in name
         folder, _, last = (name if is_name else path_below(name, self._place)).rpartition("/")
@@ -49,17 +49,17 @@ class MediaFolder:
             raise RowError(
                 fault,
                 storage.join(uri, last),
-                "Keep only one of them in this folder, or write the name with its suffix.",
+                "Keep only one of these images in the folder, or write the name with its suffix.",
             )
         return None if found is None else storage.join(uri, found)
 
 
 class UrlCounts(Protocol):
-    """The methods that `open_row_images` needs of its argument `last_parts`."""
+    """The type of the argument `last_parts` of `open_row_images`, such as `LastParts`."""
 
     def urls(self, urls: pa.Array) -> list[int]:
-        """Returns, for each of `urls`, the number of different urls of the table that have the same
-        last part."""
+        """Returns, for each url in `urls`, how many different urls of the table have the same last
+        part as this url."""
 
 
 Listed = dict[str, str | list[str]]
@@ -80,15 +80,16 @@ def _list_folder(place: str) -> Listed:
 
 @functools.lru_cache(maxsize=1024)
 def _list_local(place: str, modified_ns: int) -> Listed:
-    """Lists the files of a local folder. `modified_ns` is only part of the cache key, so that a
-    folder is listed again after it has changed."""
+    """Lists the files of a local folder. `modified_ns`, the time of the last change, is not used in
+    the function: it is part of the key of the cache, so that a folder is listed again after it has
+    changed."""
     return _by_stem(os.listdir(place))
 
 
 def _by_stem(names: list[str]) -> Listed:
-    """Returns a dict by which an image is found also by a short name. Its keys are the file names
-    and, for images, also the names without suffix and with the suffix in lower case. A value is the
-    file name or, if several files have the key, the list of their names.
+    """Returns a dict for finding the files `names` also by shorter names. Its keys are the file
+    names and, for images, also the file names without suffix and with the suffix in lower case. A
+    value is a file name or, if a key stands for several files, the list of their names.
 
     `["b.JPG", "a.png", "a.jpg"] -> {"a": ["a.jpg", "a.png"], "b": "b.JPG", "b.jpg": "b.JPG",
     "a.jpg": "a.jpg", ...}`
@@ -118,12 +119,12 @@ def open_row_images(
     context: Context,
     last_parts: UrlCounts,
 ) -> list[OpenedImage | RowError]:
-    """Opens the image of each row: the first existing file among the names that `templates` make
-    from the row's columns.
+    """Opens the image of each row: the first file that exists among the file names that `templates`
+    make from the row's columns.
 
-    `columns` has the columns that the templates use. `urls` is the column of urls, or None. An
-    image that is found by the last part of its url is an error if `last_parts` counts several urls
-    with this part.
+    `columns` has the columns that the templates use. `urls` is the column of urls, or None. If an
+    image is found by the last part of its url, and `last_parts` counts several urls with this last
+    part, the result is an error.
     """
     return [
         found if isinstance(found, RowError) else open_image(Reference(found), context.media)
@@ -138,8 +139,8 @@ def _locate(
     folder: MediaFolder,
     last_parts: UrlCounts,
 ) -> list[str | RowError]:
-    """The uri of each row's image, or an error if the image was not found. Each template is tried
-    only for rows whose image was not found with an earlier template."""
+    """Returns the uri of the image of each row, or an error if the image was not found. A template
+    is tried only for the rows whose image was not found with the templates before."""
     rows = len(urls) if urls is not None else len(next(iter(columns.values())))
     found: dict[int, str | RowError] = {}
     tried: dict[int, list[str]] = {row: [] for row in range(rows)}
@@ -169,8 +170,8 @@ def _ambiguous(
     counted = zip(found.items(), own.to_pylist(), last_parts.urls(own), strict=True)
     return {
         row: RowError(
-            f"{number} different urls of the file have the last part of {url!r:.200}, so it is not "
-            "known from which of them the image with this name was downloaded.",
+            f"{number} different urls of the file have the same last part as {url!r:.200}, so it "
+            "is not known from which of these urls the image with this name was downloaded.",
             place if isinstance(place, str) else "",
             "Name the images by their complete urls, such as `{url_sha256}`.",
         )
@@ -185,7 +186,8 @@ def _values(
     urls: pa.Array | None,
     rows: list[int],
 ) -> dict[str, pa.Array]:
-    """The values of the template fields `names` for the given rows, by field name."""
+    """Returns the values of the template fields `names` for the rows with the numbers `rows`, by
+    field name."""
     chosen = pa.array(np.asarray(rows, np.int64))
     return {
         name: URL_FIELDS[name](urls.take(chosen))

@@ -42,7 +42,7 @@ SHAPES = ("box", "point", "polygon")
 
 
 class ObjectFields(BaseModel):
-    """The column that has the objects, and the names of the fields of an object."""
+    """The column that has the objects (`field`), and the names of the fields of an object."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,7 +73,7 @@ class BoxesTable(AnnotatedTable):
         {"image": "a.jpg", "objects": [{"bbox": [64, 48, 64, 48], "category": "dog"}]}
         {"image": "a.jpg", "boxes": [[64, 48, 64, 48]], "labels": ["dog"]}
 
-    The first row is read with the first of these settings, the second row with the other two:
+    The first of these settings reads the first row; the other two settings read the second row:
 
         objects: {field: objects, box: bbox, label: category}
         boxes: boxes
@@ -83,15 +83,15 @@ class BoxesTable(AnnotatedTable):
     `media_root`, or of Hugging Face images, whose bytes are copied to a file beside the output
     part. The objects are in one column, `objects`, as a list of objects or an object of parallel
     lists (`{bbox: [...], category: [...]}`); or in columns of equal length: `boxes`, `points`,
-    `polygons`, `labels`, `texts`. In these columns, a single label or text applies to all objects,
-    and a row may have a single box without a list.
+    `polygons`, `labels`, `texts`. In these columns, a single label or text applies to all objects
+    of the row, and a row with one box may have the box without a list around it.
 
     `space` declares the order and unit of the coordinates: `xyxy pixel`, `xywh fraction`, `coco`,
     ... Pixels refer to the image or, if `width` and `height` are set, to an image of the size in
-    these columns. Class numbers are replaced by the names in `names` or in the metadata of a
-    Hugging Face table. Other fields of an object become attributes, and other columns go to `meta`.
-    The key of a record is the file's name and the number of the row, from 0, or of the line, from
-    1.
+    these columns. Class numbers are replaced by the class names in the setting `names` or, if it is
+    not set, in the metadata of a Hugging Face table. Other fields of an object become attributes,
+    and other columns go to `meta`. The key of a record is the file's name and the number of the
+    row, from 0, or of the line, from 1.
     """
 
     space: SpaceSetting = Field(
@@ -126,7 +126,9 @@ class BoxesTable(AnnotatedTable):
     def _is_one_form(self) -> BoxesTable:
         flat = [name for name in _COLUMNS.values() if getattr(self, name)]
         if self.objects is not None and flat:
-            raise ValueError(f"objects and {flat[0]} both name the annotations: set one of them")
+            raise ValueError(
+                f"objects and {flat[0]} both name the annotations: set only one of the two"
+            )
         if self.objects is None and not {"boxes", "points", "polygons"} & {*flat}:
             raise ValueError("none of objects, boxes, points, polygons is set: name at least one")
         if (self.width is None) != (self.height is None):
@@ -186,7 +188,8 @@ class BoxesTable(AnnotatedTable):
         return width, height
 
     def _class_names(self, batch: RowBatch) -> dict[int, str]:
-        """The class names in the recipe, or else in the metadata of a Hugging Face table."""
+        """Returns the class names in the recipe (`names`) or, if the recipe has none, in the
+        metadata of a Hugging Face table."""
         if self.names is not None:
             return dict(enumerate(self.names))
         metadata = (batch.table.schema.metadata if batch.table is not None else None) or {}
@@ -205,7 +208,8 @@ class BoxesTable(AnnotatedTable):
 
     @property
     def _used(self) -> set[str | None]:
-        """The columns that become fields of the record. All other columns go to `meta`."""
+        """Returns the names of the columns that become fields of the record. All other columns go
+        to `meta`."""
         columns = {getattr(self, setting) for setting in ("image", "text", *_COLUMNS.values())}
         return columns | {self.objects.field if self.objects else None}
 

@@ -39,32 +39,38 @@ class Coco(CocoLayout):
 
     Each entry of `images` becomes a record with all its annotations, in file order. An annotation
     becomes an object: the name of its category becomes the label, `bbox` (x y width height in
-    pixels) becomes the box, and a `segmentation` of rings becomes the polygon; its rings may be x y
-    x y ... or (x, y) pairs. A run-length mask (RLE, which COCO uses for crowds) is stored in the
-    attribute `rle`. A segmentation of another form, beside a box, stays an attribute as it is, and
-    is reported as a failure of its own (`annotations[7].segmentation`). `iscrowd` (if true), `id`,
-    `area`, `keypoints` and all other fields become attributes, unchanged. The other fields of the
-    image go to `meta`. If such a field has category ids (LVIS's `neg_category_ids`), a second field
-    with the names is added. An image with `neg_category_ids` or `not_exhaustive_category_ids`
+    pixels) becomes the box, and a `segmentation` of rings becomes the polygon. A ring may be x y x
+    y ... or a list of (x, y) pairs. A run-length mask (RLE, which COCO uses for crowds) is stored
+    in the attribute `rle`. If the annotation has a box, a segmentation of another form becomes an
+    attribute, unchanged, and is reported as a failure of its own (`annotations[7].segmentation`).
+    `iscrowd` (if true), `id`, `area`, `keypoints` and all other fields of the annotation become
+    attributes, unchanged.
+
+    The other fields of the image go to `meta`. For each field of category ids, such as LVIS's
+    `neg_category_ids`, a field with the names of these categories is added
+    (`neg_category_names`). An image with `neg_category_ids` or `not_exhaustive_category_ids`
     (LVIS, Open Images) is annotated for some categories only: `curate.absent` in `meta` has the
-    names of the categories in the first field, and objects of the categories in the second field
-    have the attribute `curate.partial`, so that no step asks how many such objects an image shows.
+    names of the categories in `neg_category_ids`, and objects of the categories in
+    `not_exhaustive_category_ids` get the attribute `curate.partial`, so that no step asks how many
+    objects of these categories the image shows.
 
     The image is `file_name` below `media_root` or, if there is no `file_name`, the path of
-    `coco_url`. Leading folders that do not exist are removed: Objects365's `images/v1/patch8/a.jpg`
-    is also found as `a.jpg`, unless another path of the file ends in `a.jpg` too.
+    `coco_url`. Leading folders of the path that do not exist are removed: the
+    `images/v1/patch8/a.jpg` of Objects365 is also found as `a.jpg`, unless another image path of
+    the annotation file ends in `a.jpg` too.
 
-    The key of a record is the file's name and the image's id. Annotations are joined by `image_id`;
-    their own ids may occur several times, as in merged files. If several images have the same id,
-    all of them fail, and all annotations with this `image_id`. If several categories have the same
-    id, all annotations of this category fail.
+    The key of a record is the file's name and the image's id. Annotations are joined to images by
+    `image_id`; the ids of the annotations themselves may occur several times, as in merged files.
+    If several images have the same id, all these images fail, and so do all annotations with this
+    `image_id`. If several categories with different names have the same id, all annotations of
+    these categories fail.
 
     An annotation fails on its own, with the place `annotations[7]`, if its image or category does
-    not exist, or if it has neither box nor segmentation. Its image does not fail, but is marked
-    (`curate.lost` in `meta`). An annotation whose `image_id` cannot be read, and a file that is cut
-    off, mark all images of the file. If a vertex is not a number, the whole image fails. Each split
-    has a range of `images`. Its task scans all annotations, but holds only those of its own images
-    in memory.
+    not exist, or if it has neither box nor segmentation. The image of such an annotation does not
+    fail, but is marked (`curate.lost` in `meta`). If the `image_id` of an annotation cannot be
+    read, or if the file is cut off, all images of the file are marked. If a vertex is not a number,
+    the whole image fails. Each split has a range of `images`. The task that reads a split scans all
+    annotations, but holds only the annotations of the split's images in memory.
     """
 
     version: ClassVar[int] = 3
@@ -112,8 +118,9 @@ class Coco(CocoLayout):
 
 
 def coco_annotation(entry: dict[str, Any], categories: Categories) -> Annotation:
-    """Makes the annotation of an entry of COCO's `annotations`. Raises RowError if the entry is
-    malformed. A malformed segmentation beside a box is a `fault` of the annotation."""
+    """Makes an annotation from an entry of COCO's `annotations`. Raises RowError if the entry is
+    malformed. If only the segmentation is malformed and the entry has a box, no error is raised;
+    the field `fault` of the annotation has the error."""
     label = categories.name(id_field(entry, "category_id"))
     box = _box(entry.get("bbox"))
     attributes = without(entry, *_USED, None if entry.get("iscrowd") else "iscrowd")
@@ -132,8 +139,8 @@ def coco_annotation(entry: dict[str, Any], categories: Categories) -> Annotation
 
 
 def _named(image: dict[str, Any], name: str, categories: Categories) -> list[str]:
-    """The names of the categories whose ids are in the field `name` of the image. Unknown ids are
-    left out."""
+    """Returns the names of the categories whose ids are in the field `name` of the image. Ids of
+    unknown categories are left out."""
     ids = image.get(name)
     if ids is None:
         return []
@@ -157,8 +164,9 @@ def _box(value: Any) -> list[float] | None:
 
 
 def _outline(value: Any) -> tuple[list[list[float]] | None, dict[str, Any] | None]:
-    """Parses a segmentation. Returns (rings, mask), at most one of which is not None: the
-    rings, each x y x y ..., or the run-length mask."""
+    """Parses a segmentation and returns (rings, mask). A polygon gives the rings, each x y x y ...;
+    a run-length mask gives the mask; the other value is None. If there is no segmentation, both are
+    None."""
     if not value:
         return None, None
     if isinstance(value, dict) and {"counts", "size"} <= value.keys():

@@ -46,24 +46,28 @@ class Cvat(GroundingReader):
           <box label="dog" xtl="64" ytl="48" xbr="128" ybr="96" occluded="0" z_order="0">
             <attribute name="colour">brown</attribute></box></image></annotations>
 
-    Each `<image>` becomes a record. Its image is `name` below `media_root`, or below the folder
-    `images` there, as in CVAT's own export; leading folders that do not exist are removed, unless
-    the names of two images in the export would then be equal. The other attributes of the `<image>`
-    go to `meta`, and so do its `<tag>` elements, under `tags`.
+    Each `<image>` becomes a record. The image file is `name` below `media_root`, or below the
+    folder `images` in `media_root`, as in CVAT's own export. Leading folders of `name` that do not
+    exist are removed, unless the names of two images in the export would then be equal. The other
+    attributes of the `<image>` go to `meta`, and its `<tag>` elements go to `meta` under `tags`.
 
     A `<box>` becomes a box; with a `rotation` it becomes a ring of four points and the box around
-    it. A `<polygon>` or `<polyline>` becomes one ring, although a line is open. An `<ellipse>`
-    becomes the box around it. A `<mask>` becomes a box and a run-length mask in the attribute `rle`
-    (COCO's form, which the step `masks` reads). A `<skeleton>` becomes an object with the attribute
-    `points`. The attribute `shape` is the kind of a shape; `occluded`, `z_order`, `source` and the
-    others become attributes, and CVAT's own `<attribute>`s are in `attributes`.
+    the ring. A `<polygon>` or `<polyline>` becomes one ring, although a line is open. An
+    `<ellipse>` becomes the box around the ellipse. A `<mask>` becomes a box and a run-length mask
+    in the attribute `rle` (COCO's form, which the step `masks` reads). A `<skeleton>` becomes an
+    object with the attribute `points`. The attribute `shape` is the type of the shape, such as
+    `polygon`. `occluded`, `z_order`, `source` and the other XML attributes become attributes, and
+    CVAT's `<attribute>` elements become the attribute `attributes`.
 
-    A `<points>` with several points may be several objects or the landmarks of one, and shapes of
-    one label with one `group_id` may be the parts of one object or several objects: `points` and
-    `group_id` choose; without them such an image is quarantined. A shape that is malformed or of
-    another kind (`<cuboid>`) fails on its own, and its image is marked (`curate.lost` in `meta`).
-    Images with the same name are quarantined, and so is a `<track>`, which is part of a video. The
-    key of a record is the file's name and the number of the element, from 0.
+    A `<points>` with several points may be several objects, or the landmarks of one object: the
+    setting `points` chooses. Shapes with the same label and the same `group_id` may be several
+    objects, or the parts of one object: the setting `group_id` chooses. If the setting is not set,
+    an image with such shapes is quarantined.
+
+    A shape that is malformed, or that has a type that is not supported (`<cuboid>`), fails on its
+    own, and its image is marked (`curate.lost` in `meta`). Images with the same name are
+    quarantined, and so is a `<track>`, which is part of a video. The key of a record is the file's
+    name and the number of the element, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".xml")
@@ -87,7 +91,8 @@ class Cvat(GroundingReader):
         return start.startswith(b"<") and _ROOT.search(start[:4096]) is not None
 
     def count(self, split: Split, context: Context) -> Count:
-        """The number of tags `<image>` and `<track>`; no element is parsed."""
+        """Returns the number of tags `<image>` and `<track>`, which is counted without parsing
+        elements."""
         place = context.media.resolve(split.files[0].uri)
         return Count("elements", sum(1 for _ in tags(read_chunks(place), UNITS)))
 
@@ -163,8 +168,8 @@ class Cvat(GroundingReader):
         points = [ring[at : at + 2] for at in range(0, len(ring), 2)]
         if len(points) > 1 and self.points is None:
             raise _TwoReadings(
-                f"a <points> shape of {plain.label!r:.80} has {len(points)} points, which may "
-                "be that many objects, or the landmarks of one object.",
+                f"a <points> shape with the label {plain.label!r:.80} has {len(points)} points, "
+                f"which may be {len(points)} objects, or the landmarks of one object.",
                 fix="Set `points` to objects or landmarks.",
             )
         if len(points) > 1 and self.points == "landmarks":
@@ -172,8 +177,9 @@ class Cvat(GroundingReader):
         return [plain._replace(point=point) for point in points]
 
     def _grouped(self, shapes: Sequence[Sequence[Annotation]]) -> list[Annotation]:
-        """The objects of the image. `shapes` are the annotations of each shape: only different
-        shapes can be the parts of an object."""
+        """Returns the objects of the image. `shapes` has the annotations of each shape. Shapes with
+        the same label and `group_id` are joined to one object if the setting `group_id` is `parts`.
+        Annotations of the same shape are never joined."""
         keys = [_group(shape[0]) for shape in shapes]
         repeated = [key for key, n in Counter(keys).items() if key is not None and n > 1]
         if self.group_id == "parts":
@@ -185,21 +191,22 @@ class Cvat(GroundingReader):
         if repeated and self.group_id is None:
             label, group = repeated[0]
             raise RowError(
-                f"several shapes of {label!r:.80} have the group_id {group}, so they may be "
-                "the parts of one object, or several objects.",
+                f"several shapes with the label {label!r:.80} have the group_id {group}, so these "
+                "shapes may be the parts of one object, or several objects.",
                 fix="Set `group_id` to parts or objects.",
             )
         return [one for shape in shapes for one in shape]
 
 
 class _TwoReadings(RowError):
-    """The error of a shape that can be read in two ways. The complete image fails with it, as a
-    RowError, because the setting that chooses one of the ways applies to all its shapes."""
+    """The error of a shape that can be read in two ways. With this error, the whole image fails,
+    not only the shape: the setting that chooses one of the ways applies to all shapes of the
+    image."""
 
 
 class _Folder(NamedTuple):
-    """What is needed to find images: the folders that may have them (`places`), and the paths that
-    several images have (`repeated`)."""
+    """What is needed to find images: `places` are the folders that may have the images, and
+    `repeated` are the paths that several images have."""
 
     places: tuple[ImageFolder, ...]
     context: Context
@@ -219,12 +226,13 @@ class _Folder(NamedTuple):
         return cls(tuple(ImageFolder(one, context, shared) for one in roots), context, repeated)
 
     def open(self, image: Element) -> OpenedImage | RowError:
-        """Opens the image of an `<image>` element, in the folder `images` below `root`, or else
-        below `root` itself."""
+        """Opens the image of an `<image>` element: the file in the folder `images` below
+        `media_root` or, if there is no such file, the file below `media_root` itself."""
         path = _path(image.attrib)
         if not path:
             raise RowError(
-                "the <image> has no attribute `name`.", fix="Write the path of the image there."
+                "the <image> has no attribute `name`.",
+                fix="Write the path of the image into the attribute `name`.",
             )
         if path in self.repeated:
             raise RowError(
@@ -239,8 +247,8 @@ class _Folder(NamedTuple):
 
 
 def _path(image: dict[str, str]) -> str:
-    """The path of an image as in CVAT's exports, from its XML attributes: `subset/name`, or only
-    the name."""
+    """Returns the path of an image in CVAT's export: `subset/name`, or `name` if there is no
+    subset. `image` has the XML attributes of the `<image>` element."""
     subset, name = image.get("subset"), image.get("name", "")
     return f"{subset}/{name}" if subset and name else name
 
@@ -254,7 +262,8 @@ def _size(image: Element, context: Context) -> tuple[float, float]:
         )
     if width * height > context.limits.max_pixels:
         raise RowError(
-            f"{width:g} x {height:g} pixels are over the limit of {context.limits.max_pixels}.",
+            f"the <image> states a size of {width:g} x {height:g} pixels, which is over the limit "
+            f"of {context.limits.max_pixels} pixels.",
             fix="Raise media.max_pixels, or leave the file in quarantine.",
         )
     return width, height
@@ -272,15 +281,15 @@ def _group(annotation: Annotation) -> tuple[str | None, Any] | None:
 
 
 def _plain(shape: Element, *used: str) -> Annotation:
-    """The annotation of a shape without its coordinates. `used` are the XML attributes from which
-    the coordinates are made."""
+    """Makes the annotation of a shape, still without coordinates. `used` are the names of the XML
+    attributes that have the coordinates; these do not become attributes of the object."""
     attributes = {"shape": shape.tag, **without(_attributes(shape), "label", *used)}
     return Annotation(shape.get("label"), attributes=attributes)
 
 
 def _attributes(element: Element) -> dict[str, Any]:
-    """The XML attributes of an element, and its child elements `<attribute>` under the key
-    `attributes`."""
+    """Returns the XML attributes of an element, and the texts of its child elements `<attribute>`
+    by name under the key `attributes`."""
     own = {one.get("name", ""): (one.text or "").strip() for one in element.findall("attribute")}
     plain = {name: plain_value(value) for name, value in element.attrib.items()}
     return plain | ({"attributes": own} if own else {})
@@ -300,7 +309,7 @@ def _outline(shape: Element, size: tuple[int, int]) -> Annotation:
     ring = _ring(shape)
     fewest = 3 if shape.tag == "polygon" else 2
     if len(ring) < 2 * fewest:
-        raise RowError(f"it has {len(ring) // 2} points, not {fewest} or more")
+        raise RowError(f"the <{shape.tag}> has {len(ring) // 2} points, not {fewest} or more")
     return _plain(shape, "points")._replace(polygon=[ring])
 
 
@@ -320,16 +329,21 @@ def _mask(shape: Element, size: tuple[int, int]) -> Annotation:
     left, top, width, height = map(int, _numbers(shape, "left", "top", "width", "height"))
     words = shape.get("rle", "").split(",")
     if not all(word.strip().isdecimal() and len(word) < 12 for word in words):
-        raise RowError(f"'rle' is {shape.get('rle', '')!r:.40}, not numbers of pixels")
+        raise RowError(f"'rle' is {shape.get('rle', '')!r:.40}, not run lengths such as 3,2,4")
     counts = [int(word) for word in words]
     if min(width, height) <= 0:
-        raise RowError(f"the mask is {width} x {height} pixels, which must be positive")
+        raise RowError(
+            f"the mask has a size of {width} x {height} pixels, but both sides must be positive"
+        )
     if width > size[0] or height > size[1]:
         raise RowError(
             f"the mask is {width} x {height} pixels, but the image is {size[0]} x {size[1]}"
         )
     if sum(counts) != width * height:
-        raise RowError(f"'rle' has {sum(counts)} pixels, but the mask is {width} x {height}")
+        raise RowError(
+            f"the run lengths in 'rle' add up to {sum(counts)} pixels, but the mask has "
+            f"{width} x {height}"
+        )
     inside = np.arange(len(counts)) % 2 == 1
     mask = np.repeat(inside, counts).reshape(height, width)
     plain = _plain(shape, "rle", "left", "top", "width", "height")
@@ -349,7 +363,8 @@ _SHAPES = {
 
 
 def _ring(shape: Element) -> list[float]:
-    """The numbers of the attribute `points`, x y x y ...: `1,2;3,4` -> `[1, 2, 3, 4]`."""
+    """Returns the numbers in the XML attribute `points`, as x y x y ...: `1,2;3,4` -> `[1, 2, 3,
+    4]`."""
     text = shape.get("points", "")
     pairs = [pair.split(",") for pair in text.split(";")]
     if not all(len(pair) == 2 for pair in pairs):

@@ -47,17 +47,19 @@ class Flickr30kEntities(FilePerImage):
         Annotations/36979.xml   <object><name>12</name><bndbox>...</bndbox></object>
         Sentences/36979.txt     [/EN#12/people A child] plays with [/EN#13/animals a dog] .
 
-    The setting `path` names the XML files. Each file becomes a record: its image is `<filename>`
-    below `media_root`, and its text is the first caption. All captions, without marks, go to `meta`
-    under `sentences`, each with its phrases: `start` and `end` in characters, `text`, `entity` and
+    The setting `path` names the XML files. Each XML file becomes a record: its image is
+    `<filename>` below `media_root`, and its text is the first sentence of the file in `Sentences`.
+    All sentences, without the marks of phrases such as `[/EN#12/people ...]`, go to `meta` under
+    `sentences`, each with its phrases: `start` and `end` in characters, `text`, `entity` and
     `types`.
 
-    Each box of each entity becomes an object. Its label is the entity's type (people, clothing,
-    ...; the first if there are several), its text is the first phrase of the entity, and its
-    attributes are `entity`, `types` and all its `phrases`. A box that several entities share
-    becomes several objects, one for each entity. An entity that no sentence mentions becomes an
-    object without label and text. Entities without a box (the scene, or not visible) go to `meta`
-    under `no_box`. Coordinates are pixels numbered from 1, as in the authors' own code.
+    An entity is something in the image with a number, such as 12. Each box of each entity becomes
+    an object. Its label is the entity's type (people, clothing, ...; the first if there are
+    several), its text is the first phrase of the entity, and its attributes are `entity`, `types`
+    and all its `phrases`. A box that several entities share becomes several objects, one for each
+    entity. An entity that no sentence mentions becomes an object without label and text. Entities
+    without a box (the scene, or not visible) go to `meta` under `no_box`. Coordinates are pixels
+    numbered from 1, as in the authors' own code.
     """
 
     version: ClassVar[int] = 3
@@ -119,7 +121,8 @@ class Flickr30kEntities(FilePerImage):
 
 
 def parse_sentence(line: str) -> Sentence:
-    """Parses a line, and removes the marks of its phrases. Raises RowError for a malformed mark.
+    """Parses a line, and removes the marks around its phrases. Raises RowError for a malformed
+    mark.
 
     `[/EN#12/people A child] plays` -> `Sentence("A child plays", [Phrase(0, 7, "A child", "12",
     ["people"])])`
@@ -154,14 +157,14 @@ def _entities(
     root: Element, phrases: dict[str, list[tuple[int, Phrase]]]
 ) -> tuple[list[Annotation], list[dict[str, Any]]]:
     """Returns the annotations of the entities with boxes, and the fields of the entities without a
-    box."""
+    box. `phrases` has the phrases of each entity by its number."""
     annotations: list[Annotation] = []
     without_box: list[dict[str, Any]] = []
     for number, element in enumerate(root.findall("object")):
         entities = [(name.text or "").strip() for name in element.findall("name")]
         if not all(entities) or not entities:
             raise RowError(
-                f"object {number} has no <name>.", fix="Add a name, or remove the object."
+                f"object {number} has no <name>.", fix="Add a <name>, or remove the object."
             )
         rest = rest_of(element, ("name", "bndbox"))
         if element.find("bndbox") is None and rest:

@@ -33,6 +33,18 @@ from manifests.geometry.space import SPACES, Space
 _LISTS = ("annotations", "completions")
 """The key of a task's annotations, and the key that old versions of Label Studio write instead."""
 _NOT_READ = (*_LISTS, "predictions", "drafts")
+_CHOICES = {
+    "ground_truth": (
+        "are marked as ground truth",
+        "Mark exactly one annotation of the task as ground truth.",
+    ),
+    "latest": (
+        "have the latest date",
+        "Delete all annotations of the task with this date except one.",
+    ),
+}
+"""For each value of the setting `annotation`, the words for chosen annotations in the error for a
+task with no or several chosen annotations, and the fix."""
 UNFINISHED, SKIPPED = "task without annotation", "skipped task"
 """Kinds of tasks that are left aside."""
 
@@ -45,26 +57,29 @@ class LabelStudio(AnnotatedTable):
            "value": {"x": 10, "y": 10, "width": 20, "height": 5, "rotation": 0,
                      "rectanglelabels": ["dog"]}}]}]}]
 
-    Each task becomes a record. Its image is the file below `media_root` at the path in `data`. Of a
-    url, the path is used; if the url has `?d=`, the path after it. Leading folders of
-    the path that do not exist are removed, unless the paths of two images in the export would then
-    be equal. Results with one id
-    describe one region, which becomes an object: a rectangle becomes a box, and if it is rotated, a
-    ring of four points and the box around it; a polygon becomes a ring, a key point a point, an
-    ellipse the box around it, and a brush a box and a run-length mask in the attribute `rle` (which
-    the step `masks` reads). The text of a region becomes the text of its object; its choices,
-    numbers and several texts become the attribute `results`, by their `from_name`, and its other
-    fields become attributes.
+    Each task becomes a record. Its image is the file below `media_root` at the path in `data`. If
+    `data` has a url, the path of the url is used or, if the url has the parameter `d`, the value of
+    this parameter: `/data/local-files/?d=img/a.jpg` -> `img/a.jpg`. Leading folders of the path
+    that do not exist are removed, unless the paths of two images in the export would then be equal.
 
-    A text of the image becomes the caption if the image has only one; the setting `text` names one
-    of several. Texts, choices and numbers of the image go to `meta` under `results`, and relations
-    under `relations`. The other fields of the task go to `meta` too. Predictions and drafts are not
-    read.
+    Results with the same id describe one region, which becomes an object. A rectangle becomes a
+    box; a rotated rectangle becomes a ring of four points and the box around the ring. A polygon
+    becomes a ring, a key point becomes a point, and an ellipse becomes the box around the ellipse.
+    A brush becomes a box and a run-length mask in the attribute `rle` (which the step `masks`
+    reads). The text of a region becomes the text of its object. If the region has several texts,
+    they become the attribute `results`, by their `from_name`, and so do choices and numbers of the
+    region. Its other fields become attributes.
 
-    A task without annotation and a skipped one are left aside. A task that several people annotated
-    is quarantined unless `annotation` chooses. A region that is malformed, has several labels, or
-    is of another kind fails on its own, and its image is marked (`curate.lost` in `meta`). The key
-    of a record is the file's name and the number of the task, from 0, or of the line, from 1.
+    A text that is about the whole image becomes the caption if there is only one such text; if
+    there are several, the setting `text` names one. Texts, choices and numbers about the whole
+    image go to `meta` under `results`, and relations go to `meta` under `relations`. The other
+    fields of the task go to `meta` too. Predictions and drafts are not read.
+
+    A task is left aside if it has no annotation, or if the annotator skipped it. A task that
+    several people annotated is quarantined, unless the setting `annotation` chooses one of the
+    annotations. A region that is malformed, that has several labels, or whose type is not supported
+    fails on its own, and its image is marked (`curate.lost` in `meta`). The key of a record is the
+    file's name and the number of the task, from 0, or of the line, from 1.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = JSON_SUFFIXES
@@ -117,8 +132,8 @@ class LabelStudio(AnnotatedTable):
             yield self.records(file, images, context)._replace(left_aside=dict(aside))
 
     def _paths(self, split: Split, context: Context) -> Iterator[str]:
-        """Yields the path of the image of each task in the file of a split, not only of the tasks
-        in the split. Tasks that cannot be read are skipped."""
+        """Yields the path of the image of each task in the whole file, not only of the tasks in the
+        split. Tasks that cannot be read are skipped."""
         for batch in row_batches(Split(split.files[:1]), context):
             for task in batch.rows:
                 with contextlib.suppress(RowError):
@@ -168,8 +183,9 @@ class LabelStudio(AnnotatedTable):
         return [own, *failed]
 
     def _chosen(self, finished: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Returns the only annotation of a task, or the one that the setting `annotation` chooses
-        from several. Raises RowError if it does not choose exactly one."""
+        """Returns the annotation of a task. If the task has several annotations, the setting
+        `annotation` chooses one of them. Raises RowError if the setting does not choose exactly one
+        annotation."""
         if len(finished) == 1:
             return finished[0]
         if self.annotation == "ground_truth":
@@ -184,33 +200,34 @@ class LabelStudio(AnnotatedTable):
                 fix="Set `annotation` to ground_truth or latest.",
             )
         if len(found) != 1:
+            state, fix = _CHOICES[self.annotation]
             raise RowError(
-                f"{len(found)} of the {len(finished)} annotations of the task are "
-                f"{self.annotation}, but exactly one must be.",
-                fix="Mark one of them, or delete the others.",
+                f"{len(found)} of the {len(finished)} annotations of the task {state}; exactly one "
+                "is needed.",
+                fix=fix,
             )
         return found[0]
 
     def _size(self, sizes: Sequence[Size], context: Context) -> Size:
-        """Returns the size in pixels of the image of a task, which a rotated shape or a mask needs.
-        `sizes` is the result of `_sizes`. Raises RowError if the size is missing, not certain, or
-        over the limit."""
+        """Returns the size in pixels of the image of a task. A rotated shape or a mask cannot be
+        converted without this size. `sizes` is the result of `_sizes`. Raises RowError if the size
+        is missing, not certain, or over the limit."""
         if not sizes:
             raise RowError(
-                "the size of its image is needed, but original_width and original_height are "
-                "missing.",
-                fix="Export the project again as `JSON`, which states them.",
+                "the size of the image is needed for this region, but the fields original_width "
+                "and original_height are missing.",
+                fix="Export the project again as `JSON`, which has these fields.",
             )
         if self.turned_sizes:
             raise RowError(
-                "the size of its image is needed, but is not certain, because `turned_sizes` is "
-                "set.",
+                "the size of the image is needed for this region, but the size is not certain, "
+                "because `turned_sizes` is set.",
                 fix="Remove `turned_sizes`, or leave the region in quarantine.",
             )
         if sizes[0].width * sizes[0].height > context.limits.max_pixels:
             raise RowError(
-                f"its image of {sizes[0].width:g} x {sizes[0].height:g} pixels is over the limit "
-                f"of {context.limits.max_pixels}.",
+                f"the region states an image size of {sizes[0].width:g} x {sizes[0].height:g} "
+                f"pixels, over the limit of {context.limits.max_pixels} pixels.",
                 fix="Raise media.max_pixels, or leave the region in quarantine.",
             )
         return sizes[0]
@@ -232,7 +249,8 @@ def _given(task: dict[str, Any]) -> Any:
 
 
 def _finished(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """The annotations of a task that were not skipped. Raises RowError if they are malformed."""
+    """Returns the annotations of a task, without those that the annotator skipped
+    (`was_cancelled`). Raises RowError if the list of annotations is malformed."""
     given = _given(task)
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
         raise RowError(f"'annotations' is {given!r:.80}, not a list of objects")
@@ -240,8 +258,9 @@ def _finished(task: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unfinished(task: dict[str, Any]) -> str | None:
-    """The kind under which a task is left aside: `skipped task`, or `task without annotation` if
-    nobody has annotated it. None for a task with an annotation, and for a malformed task."""
+    """Returns the reason for which a task is left aside: `skipped task`, or `task without
+    annotation` if nobody has annotated the task. Returns None for a task with an annotation, and
+    for a malformed task."""
     given = _given(task)
     with contextlib.suppress(RowError):
         if not _finished(task):
@@ -250,8 +269,8 @@ def _unfinished(task: dict[str, Any]) -> str | None:
 
 
 def _sizes(groups: Sequence[Sequence[Result]]) -> list[Size]:
-    """The size of the image on which the regions were drawn, as a list with this one size; an empty
-    list if no region states it. Raises RowError if the sizes differ."""
+    """Returns a list with the size of the image that the regions of a task state; an empty list if
+    no region states a size. Raises RowError if the regions state different sizes."""
     found: dict[tuple[float, float], Size] = {}
     for one in (one for group in groups for one in group):
         given = one.get("original_width"), one.get("original_height")

@@ -41,25 +41,25 @@ class LabelMe(FilePerImage):
           {"label": "dog", "shape_type": "rectangle", "points": [[64, 48], [128, 96]]}]}
 
     Each file becomes a record. Its image is `imagePath` below `media_root`, or else an image with
-    the name of the JSON file; folders in `imagePath` are ignored. If neither exists, the image in
-    `imageData` is used, and its bytes are copied to a file beside the output part.
+    the name of the JSON file; folders in `imagePath` are ignored. If neither image exists, the
+    image in `imageData` is used, and its bytes are copied to a file beside the output part.
 
-    A rectangle becomes a box; it has two corners in any order, or four (X-AnyLabeling). A rotated
-    box (`rotation`, `oriented_rectangle`) and a `quadrilateral` become a ring of four points and
-    the box around it. A circle becomes the box around the circle. A mask becomes the box from its
-    first to its last pixel; the last pixel is inside the box: points 100 and 300 are a box from 100
-    to 301. A shape `point` becomes a point, and each point of a shape `points` becomes an object. A
-    polygon or a line becomes one ring, although a line is open.
+    A rectangle becomes a box; the rectangle has two corners in any order, or four corners
+    (X-AnyLabeling). A rotated box (`rotation`, `oriented_rectangle`) and a `quadrilateral` become a
+    ring of four points and the box around the ring. A circle becomes the box around the circle. A
+    mask becomes the box from its first to its last pixel. The last pixel is inside the box: points
+    100 and 300 are a box from 100 to 301. A shape `point` becomes a point, and each point of a
+    shape `points` becomes an object. A polygon or a line becomes one ring, although a line is open.
 
     Shapes with the same label and the same `group_id` are the parts of one object (as in LabelMe's
-    own conversion to COCO): it has the rings of all parts and the box around them. The attribute
-    `parts` has what differs between them.
+    own conversion to COCO). The object has the rings of all parts and the box around all parts. The
+    attribute `parts` has, for each part, the attributes that are not the same in all parts.
 
     The attribute `shape_type` is the type of the shape, `points` has the points of a circle as they
     were drawn, and `mask` is the mask image. `group_id`, `flags`, `description` and the other
     fields of a shape become attributes. Coordinates are pixels of the image as shown, at the size
-    that the file records. The other fields of the file go to `meta`. A file with a shape of another
-    kind, such as a cuboid, is quarantined.
+    that the file records. The other fields of the file go to `meta`. A file with a shape of a type
+    that is not supported, such as a cuboid, is quarantined.
     """
 
     version: ClassVar[int] = 3
@@ -109,8 +109,9 @@ def _parse_json(data: bytes, file: File) -> dict[str, Any]:
 
 
 def _parts(shape: Any, number: int) -> Iterator[tuple[Hashable, Annotation]]:
-    """Yields the annotations of a shape, each with the key of the object to which it belongs. The
-    key is None if the annotation is an object of its own."""
+    """Yields the annotations of a shape, each with the key of its object: (label, `group_id`).
+    Shapes with the same key are the parts of one object. The key is None if the shape has no
+    `group_id`."""
     if not isinstance(shape, dict):
         raise RowError(f"shape {number} is {shape!r:.80}, not an object")
     label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
@@ -135,8 +136,8 @@ def _parts(shape: Any, number: int) -> Iterator[tuple[Hashable, Annotation]]:
 def _drawn(
     kind: str, points: list[Sequence[float]], annotation: Annotation
 ) -> Iterator[Annotation]:
-    """Yields the annotation `annotation` with the coordinates of its shape, whose type is `kind`.
-    For the shape type `points`, yields one annotation for each point."""
+    """Yields the annotation with the coordinates of its shape, which has the type `kind`. For the
+    shape type `points`, yields one annotation for each point."""
     if kind in RINGS and len(points) >= RINGS[kind]:
         yield annotation._replace(polygon=[[number for point in points for number in point]])
     elif kind in ("rectangle", "mask") and len(points) == 2:
@@ -155,16 +156,17 @@ def _drawn(
     elif kind == "points" or (kind == "point" and len(points) == 1):
         yield from (annotation._replace(point=point) for point in points)
     else:
-        raise RowError(f"this type of shape cannot have {len(points)} points, or is not supported")
+        raise RowError(f"this shape type is not supported, or not with {len(points)} points")
 
 
 def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
-    """The box x1 y1 x2 y2 around a mask. `box` has the two points of the mask's shape.
+    """Returns the box x1 y1 x2 y2 around a mask. `box` has the two points of the mask's shape, x y
+    x y.
 
-    LabelMe writes the first and the last pixel of the mask as these points, so 1 is added to x2 and
-    y2: points (3, 3) and (5, 5) are a mask of 3 x 3 pixels. If the mask image has one pixel less in
-    both directions (2 x 2), the points are already the edges of the box, and nothing is added.
-    Raises RowError for a mask of any other size.
+    LabelMe writes the first and the last pixel of the mask as the two points, so 1 is added to x2
+    and y2: points (3, 3) and (5, 5) are a mask of 3 x 3 pixels. If the mask image is smaller by one
+    pixel in both directions (2 x 2), the points are already the edges of the box, and nothing is
+    added. Raises RowError for a mask image of any other size.
     """
     mask = (annotation.attributes or {}).get("mask")
     width, height = box[2] - box[0], box[3] - box[1]
@@ -182,7 +184,7 @@ def _mask_box(box: list[float], annotation: Annotation) -> list[float]:
     if size == (width, height):
         return box
     raise RowError(
-        f"the mask has {size[0]} x {size[1]} pixels, but its first and last point span "
+        f"the mask image has {size[0]} x {size[1]} pixels, but the two points of the mask enclose "
         f"{width + 1:g} x {height + 1:g} pixels"
     )
 

@@ -1,4 +1,5 @@
-"""Fine-tuning conversations of ms-swift, with boxes and names in place of placeholders."""
+"""Reads fine-tuning conversations of ms-swift, and puts names and boxes in place of the
+placeholders in the turns."""
 
 from __future__ import annotations
 
@@ -37,14 +38,16 @@ class MsSwift(Llava):
 
     Files and samples have the same form as for the reader `llava`. Each `<ref-object>` is replaced
     by the next text of `ref`, and each `<bbox>` by the next entry of `bbox`: two numbers are a
-    point, four a box. In the text they are whole thousandths of the image, as Qwen3-VL writes them;
-    the record's objects have the exact values. With `bbox_type: real`, the default, coordinates are
-    pixels; with `norm1`, they are fractions of the image. `image_id` has the index of each box's
-    image; without it, all boxes are on the first image.
+    point, four numbers are a box. In the text, the numbers are whole thousandths of the image, as
+    Qwen3-VL writes them; the record's objects have the exact values. With `bbox_type: real`, the
+    default, the coordinates in the file are pixels; with `norm1`, they are fractions of the image.
+    `image_id` has the index of each box's image; without `image_id`, all boxes are on the first
+    image.
 
-    The label of a box is the name at the same place in its turn, if the turn has as many names as
-    boxes. If a turn has only boxes, and the turn before it has one name, this name is the label of
-    all these boxes. A sample is quarantined if it has more or fewer placeholders than values.
+    If a turn has as many names as boxes, the first name is the label of the first box, and so on.
+    If a turn has only boxes, and the turn before it has one name, this name is the label of all
+    these boxes. A sample is quarantined if the number of placeholders is not the number of names
+    and boxes.
 
     Source: ms-swift, documentation of custom data sets, "Grounding".
     """
@@ -86,7 +89,8 @@ class MsSwift(Llava):
         self, file: File, rows: list[_Row], context: Context
     ) -> tuple[dict[str, _Objects], dict[str, Failure]]:
         """Converts the boxes of all rows to objects in thousandths of the image. Returns the
-        objects of each row, and the failures of rows, both by the place of the row in the file."""
+        objects of each row, and the failure of each row that failed, both by the place of the row
+        in the file."""
         found: dict[str, _Objects] = {}
         wrong: dict[str, Failure] = {}
         for kind, space in _SPACES.items():
@@ -115,8 +119,9 @@ class _Box(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """A parsed sample: its conversation with placeholders, and the names and boxes that replace
-    them. `kind` is its `bbox_type`."""
+    """A parsed sample: its conversation with placeholders, and the names and boxes that replace the
+    placeholders. `kind` is the `bbox_type` of the sample, such as `real`. `within` is the place of
+    the sample in the file."""
 
     within: str
     chat: Chat
@@ -137,13 +142,14 @@ def _row(within: str, sample: Any, root: str, context: Context) -> _Row:
             raise RowError(
                 f"the turns contain {found} placeholders {tag}, but objects.{name} has "
                 f"{len(values[name])} entries.",
-                fix="Write one entry for each placeholder, in their order.",
+                fix=f"Write one entry of objects.{name} for each placeholder {tag}, in order.",
             )
     return _Row(within, chat, values["bbox_type"], values["ref"], _boxes(chat, values))
 
 
 def _values(objects: Any) -> dict[str, Any]:
-    """The lists of `objects`, checked: names are texts, boxes have two or four numbers."""
+    """Returns the values of the field `objects`: `ref`, `bbox`, `image_id` and `bbox_type`; a
+    missing list is empty. Raises RowError if a value has a wrong type."""
     if not isinstance(objects, dict) or not objects.keys() <= {*_LISTS, "bbox_type"}:
         fault = (
             f"the field 'objects' is {objects!r:.80}, not an object with the keys ref, "
@@ -192,7 +198,7 @@ def _boxes(chat: Chat, values: dict[str, Any]) -> list[_Box]:
     for number in set(image_ids) - set(shown):
         raise RowError(
             f"objects.image_id has the index {number}, but no turn shows this image.",
-            fix="The first image has the index 0 in objects.image_id.",
+            fix="Correct objects.image_id, in which the first image has the index 0.",
         )
     return [
         _Box(box, label, shown.index(image))
@@ -221,8 +227,8 @@ def _labels(texts: list[str], names: list[str]) -> Iterator[str | None]:
 
 
 def _annotated(row: _Row) -> Iterator[AnnotatedImage]:
-    """Yields each image of a row that has boxes, with these boxes as annotations. The place of
-    image 2 of row 7 is `7@2`."""
+    """Yields each image of a row on which the row has boxes, with these boxes as annotations. The
+    place of image 2 of row 7 is `7@2`."""
     for media in sorted({box.media for box in row.boxes}):
         annotations = [
             Annotation(box.label, box=box.values)
@@ -239,8 +245,8 @@ def _columns(table: pa.Table) -> tuple[list[str], list[list[dict[str, Any]]]]:
 
 
 def _fill(added: record.Row, row: _Row, objects: _Objects) -> None:
-    """Adds the turns to a record, with names and coordinates in place of placeholders, and the
-    objects."""
+    """Adds the turns and the objects of a row to a record. In the turns, names and coordinates
+    replace the placeholders."""
     following = {media: iter(found) for media, found in objects.items()}
     boxes = [next(following[box.media]) for box in row.boxes]
     values = {NAME: iter(row.names), BOX: (_text(box) for box in boxes)}
@@ -256,6 +262,6 @@ def _fill(added: record.Row, row: _Row, objects: _Objects) -> None:
 
 
 def _text(box: dict[str, Any]) -> str:
-    """The coordinates of a box or point as text, rounded to whole numbers: `[100, 100, 200,
+    """Writes the coordinates of a box or point as text, rounded to whole numbers: `[100, 100, 200,
     200]`."""
     return str([round(number) for number in box["box"] or box["point"]])

@@ -46,21 +46,22 @@ class Omni3d(CocoLayout):
          "categories": [{"id": 3, "name": "car"}]}
 
     Each entry of `images` becomes a record with all its annotations. Its image is `file_path` below
-    `media_root`; leading folders that do not exist are removed. The matrix `K` becomes the camera,
-    in pixels of the image as shown. `src_90_rotate`, `src_flagged` and the other fields go to
-    `meta`.
+    `media_root`; leading folders of the path that do not exist are removed. The matrix `K` becomes
+    the camera, in pixels of the image as shown. `src_90_rotate`, `src_flagged` and the other fields
+    go to `meta`.
 
-    An annotation becomes an object with `category_name` as the label. Its box is `bbox2D_tight`,
-    else `bbox2D_trunc`, else `bbox2D_proj` (corners in pixels), and the attribute `bbox2D` names
-    the field that is used. A box of four values -1 counts as missing, and the `bbox2D_proj` of an
-    object that is partly behind the camera is not used.
+    An annotation becomes an object with `category_name` as the label. Its box is the first of
+    `bbox2D_tight`, `bbox2D_trunc` and `bbox2D_proj` that exists (corners in pixels), and the
+    attribute `bbox2D` names this field. A box of four values -1 counts as missing, and the
+    `bbox2D_proj` of an object that is partly behind the camera is not used.
 
     If `valid3D` is true, `box3d` is made of `center_cam`, `dimensions` and `R_cam`. `dimensions`
-    are width, height, length, but the axes of a box are length (x), height (y), width (z), so the
-    size is stored in that order; roll, pitch and yaw come from `R_cam`. If the eight corners in
-    `bbox3D_cam` differ from those of this box, the annotation fails, unless `trust` is true.
-    `valid3D`, `visibility`, `truncation`, `behind_camera`, `lidar_pts`, `segmentation_pts`,
-    `depth_error` and all other fields become attributes, except values of -1, which mean unknown.
+    are width, height, length, but the axes of a `box3d` are length (x), height (y), width (z), so
+    the size is stored as length, height, width; roll, pitch and yaw come from `R_cam`. If the eight
+    corners in `bbox3D_cam` differ from the corners of this `box3d`, the annotation fails, unless
+    the setting `trust` is true. `valid3D`, `visibility`, `truncation`, `behind_camera`,
+    `lidar_pts`, `segmentation_pts`, `depth_error` and all other fields become attributes, except
+    values of -1, which mean unknown.
 
     Keys, failures and memory use are the same as for the reader `coco`.
     """
@@ -123,8 +124,8 @@ def _annotation(
 
 
 def _box(entry: dict[str, Any]) -> tuple[str | None, list[float] | None]:
-    """Returns the kind of the preferred 2D box and its corners x1 y1 x2 y2: `("tight", [600, 170,
-    700, 240])`."""
+    """Returns the name of the 2D box that is used (tight, trunc or proj) and its corners x1 y1 x2
+    y2: `("tight", [600, 170, 700, 240])`; (None, None) if there is no box."""
     for name in BOXES:
         value = entry.get(name)
         is_meaningless = name == BOXES[-1] and entry.get("behind_camera") is True
@@ -140,9 +141,9 @@ def _is_unknown(value: Any) -> bool:
 
 
 def _boxes_3d(entries: Sequence[dict[str, Any]], trust: bool) -> dict[int, list[float] | RowError]:
-    """Returns, by index, the `box3d` of each annotation whose `valid3D` is true, or the error if
-    its fields are faulty. Other annotations are left out. Unless `trust` is true, it is an error
-    too if the corners in the file differ from those of the box."""
+    """Returns, by index, the `box3d` of each annotation whose `valid3D` is true, or an error if the
+    fields of this annotation are faulty. Other annotations are left out. If the corners in the file
+    differ from the corners of the `box3d`, the result is an error too, unless `trust` is true."""
     boxes: dict[int, list[float] | RowError] = {}
     cuboids: dict[int, _Cuboid] = {}
     for number, entry in enumerate(entries):
@@ -217,8 +218,8 @@ def _shown_size(image: OpenedImage, context: Context) -> tuple[int, int]:
 def _camera(
     value: Any, size: tuple[float, float] | None, shown: tuple[int, int]
 ) -> list[float] | None:
-    """The camera, fx fy cx cy, in pixels of the image as shown, which has the size `shown`. `value`
-    is the matrix K, in pixels of an image of the size `size`."""
+    """Returns the camera, fx fy cx cy, in pixels of the image as shown. `shown` is the size of the
+    image as shown. `value` is the matrix K, in pixels of an image of the size `size`."""
     if value is None or _is_unknown(value):
         return None
     matrix = _array(value, (3, 3), "K")

@@ -38,15 +38,16 @@ class Pixmo(AnnotatedTable):
     Each row becomes a record. It has the points of one label on one image, and each point becomes
     an object. An image with several labels has several rows. PixMo-Points has a list of `{x, y}`,
     in percent of the image. PixMo-Count has two lists, `{x: [...], y: [...]}`, in pixels of the
-    annotated image, so a resized copy of it does not match. The form of `points` decides for each
-    row whether the numbers are percent or pixels; whether they fit the images is checked over the
-    complete source.
+    annotated image, so the coordinates do not fit a resized copy of the image. The form of `points`
+    decides for each row whether the numbers are percent or pixels. Whether the numbers fit the
+    images is checked over the complete source.
 
-    Nothing is downloaded: the image is the file below `media_root` that `file` names or, if `file`
-    is not set, a file whose name is made from the url (`{url_sha256}`, `{url_md5}`, `{url_name}`)
-    or is its `image_sha256`. A row without points becomes a record without objects: nothing of that
-    label is visible, or it was not annotated. `label`, `count` and all other fields go to `meta`.
-    The key of a record is the file's name and the number of the row, from 0.
+    Nothing is downloaded. The image is the file below `media_root` that the setting `file` names.
+    If `file` is not set, the name of the image file must be made from the url (`{url_sha256}`,
+    `{url_md5}`, `{url_name}`) or be the `image_sha256` of the row. A row without points becomes a
+    record without objects: the image shows nothing with this label, or the label was not annotated.
+    `label`, `count` and all other fields go to `meta`. The key of a record is the file's name and
+    the number of the row, from 0.
     """
 
     version: ClassVar[int] = 3

@@ -52,12 +52,13 @@ class QwenGrounding(Llava):
           {"from": "human", "value": "<image>Find the dog."},
           {"from": "gpt", "value": "<ref>dog</ref><box>(100,100),(200,200)</box>"}]}
 
-    Files and samples have the same form as for the reader `llava`. The answers are searched for
-    objects: JSON with `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), with or without a
-    code fence, as a list or one object; `<ref>` and `<box>` (Qwen-VL), or the special tokens of
-    Qwen2-VL for them; and `<points>` elements (Qwen2.5-VL). These become objects of the record:
-    `label`, coordinates, `text_content` as `text`, and other keys as attributes. The text is not
-    changed. A sample without objects becomes the same record as with `llava`.
+    Files and samples have the same form as for the reader `llava`. The assistant's texts are
+    searched for objects: JSON with `bbox_2d`, `point_2d` or `bbox_3d` (Qwen2.5-VL, Qwen3-VL), with
+    or without a code fence, as a list or one object; `<ref>` and `<box>` (Qwen-VL), or the special
+    tokens that Qwen2-VL has in place of these two tags; and `<points>` elements (Qwen2.5-VL). These
+    become objects of the record: `label`, coordinates, `text_content` as `text`, and other keys as
+    attributes. The text is not changed. A sample without objects becomes the same record as with
+    `llava`.
 
     Coordinates are thousandths unless `space` is set. Coordinates of Qwen2.5-VL need `space:
     qwen2.5`, which cannot be detected from a file. A sample fails if the markup of its objects is
@@ -144,8 +145,8 @@ def _annotation(parsed: ParsedObject, angles: Angles) -> Annotation:
 def _outside_errors(
     grounded: pa.Table, images: list[AnnotatedImage], space: Space
 ) -> list[PlacedError]:
-    """The errors of samples that have a coordinate outside the image, because models output no such
-    coordinates.
+    """Returns an error for each sample that has a coordinate outside the image, because models
+    write no such coordinates.
 
     Thousandths must be at most 1000. Pixels may be outside the image by a rounding error.
     """
@@ -168,8 +169,9 @@ def _outside_errors(
 
 
 def _with_objects(chats: pa.Table, grounded: pa.Table, failed: set[str]) -> pa.Table:
-    """The conversations that did not fail. Each gets the modality, media and objects of the
-    grounding record with the same origin."""
+    """Returns the conversations that did not fail. If there is a grounding record with the same
+    origin, the conversation gets the modality, media and objects of this record. `failed` has the
+    origins of the samples that failed."""
     grounded_rows = {origin: row for row, origin in enumerate(grounded["origin"].to_pylist())}
     origins = chats["origin"].to_pylist()
     kept = [row for row, origin in enumerate(origins) if origin not in failed]

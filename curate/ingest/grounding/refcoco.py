@@ -1,4 +1,5 @@
-"""RefCOCO, RefCOCO+, RefCOCOg and RefClef: referring expressions, as pickled refs."""
+"""RefCOCO, RefCOCO+, RefCOCOg and RefClef: a pickle with a list of refs. A ref is one object of an
+image and the sentences that refer to the object."""
 
 from __future__ import annotations
 
@@ -39,10 +40,10 @@ class RefCoco(GroundingReader):
     The refs are a Python pickle; only plain data is read from the pickle, and no code in it is run.
     Refs refer to annotations in `instances.json`, which has COCO's layout. Each image with refs
     becomes a record, and each sentence of each ref becomes an object. The object's text is `sent`
-    (or `raw`, if `sent` is blank); the annotation gives the label, the box, the polygon and the
-    attributes, as for `coco`; `ref_id`, `ann_id`, `sent_id`, `split`, and `raw` if it differs,
-    become attributes too. The other fields of the image go to `meta`; tokens and proposals are left
-    out.
+    (or `raw`, if `sent` is blank). The annotation gives the label, the box, the polygon and the
+    attributes, as for `coco`. `ref_id`, `ann_id`, `sent_id` and `split` become attributes too, and
+    so does `raw` if it is not the object's text. The other fields of the image go to `meta`; tokens
+    and proposals are left out.
 
     Images below `media_root` are found in the same way as for `coco`. The key of a record is the
     file's name and the image's id. A ref fails (`refs[7]`) if its annotation or image does not
@@ -50,9 +51,9 @@ class RefCoco(GroundingReader):
     (`curate.lost` in `meta`).
 
     The images of all splits, including val, testA and testB, are in COCO's train2014. So a model
-    trained on COCO has seen the test images of RefCOCO. `split: [train]` reads only the refs of
-    these splits and skips the other refs. The refs of a file and their annotations are held in
-    memory.
+    trained on COCO has seen the test images of RefCOCO. The setting `split: [train]` reads only the
+    refs of the split train and skips the other refs. The refs of a file and their annotations are
+    held in memory.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".p", ".pkl", ".pickle")
@@ -76,7 +77,7 @@ class RefCoco(GroundingReader):
         return is_pickle and b"ref_id" in head.data and b"sentences" in head.data
 
     def count(self, split: Split, context: Context) -> Count:
-        """The number of refs. The pickle has to be loaded to count them."""
+        """Returns the number of refs. The whole pickle is loaded to count the refs."""
         return Count("elements", len(_load_refs(split, context)))
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
@@ -107,7 +108,8 @@ class RefCoco(GroundingReader):
         place = context.media.resolve(uri)
         if storage.size_and_stamp(place) is None:
             fault = "the file does not exist, but the refs refer to annotations in it."
-            raise FileError(fault, uri, "Copy the file there, or set `instances`.")
+            fix = f"Copy the file to {uri}, or set `instances` to its path."
+            raise FileError(fault, uri, fix)
         return place
 
 
@@ -120,8 +122,9 @@ class _Ref(NamedTuple):
 
 
 class _Targets(NamedTuple):
-    """The annotations and images to which refs refer, by id. Each annotation has the id of its
-    image. A value is an error if the entry is malformed or if several entries have the same id."""
+    """The annotations and images to which refs refer, by id. The value of an annotation is (id of
+    its image, annotation); the value of an image is its fields. A value is an error if the entry is
+    malformed or if several entries have the same id."""
 
     annotations: dict[str, tuple[str, Annotation] | RowError]
     images: dict[str, dict[str, Any] | RowError]
@@ -146,9 +149,10 @@ def _load_refs(split: Split, context: Context) -> list[Any]:
 def _refs_by_image(
     refs: list[Any], splits: tuple[str, ...] | None
 ) -> tuple[dict[str, list[_Ref]], list[PlacedError], Counter[str | None]]:
-    """Returns the refs by the id of their image, in order of first occurrence; the errors of
-    malformed refs; and the number of malformed refs by the id of their image (None: the id is not
-    known). Only refs whose field `split` is in `splits`, such as `train`, are used; None: all."""
+    """Returns three values: the refs by the id of their image, in order of first occurrence; the
+    errors of malformed refs; and the number of malformed refs by the id of their image (the key
+    None counts malformed refs whose image id is not known). Only refs whose field `split`, such as
+    `train`, is in `splits` are used; if `splits` is None, all refs are used."""
     by_image: dict[str, list[_Ref]] = {}
     errors: list[PlacedError] = []
     broken: Counter[str | None] = Counter()
@@ -178,8 +182,8 @@ def _refs_by_image(
 def _read_targets(
     place: str, annotation_ids: set[str], image_ids: set[str]
 ) -> tuple[_Targets, list[PlacedError]]:
-    """Reads each array of `instances.json` once. Returns the annotations and images with the given
-    ids, and the errors of categories."""
+    """Reads each array of the file `place` (`instances.json`) once. Returns the annotations and
+    images with the given ids, and the errors of categories."""
     arrays, faults = find_arrays(place, ARRAYS)
     if not set(ARRAYS) <= arrays.keys():
         raise FileError("; ".join(str(error) for _, error in faults), place)
@@ -200,8 +204,8 @@ def _read_targets(
 
 
 def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (id, entry) for each entry with one of these ids. Malformed entries are skipped: a ref
-    to such an entry fails later."""
+    """Yields (id, entry) for each entry of an array whose id is in `ids`. Malformed entries are
+    skipped; a ref that refers to a skipped entry fails later."""
     for element in elements(place, *array):
         try:
             entry = as_object(element)
@@ -215,11 +219,11 @@ def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str,
 def _annotated(
     key: str, refs: Sequence[_Ref], targets: _Targets, images: ImageFolder
 ) -> Iterator[AnnotatedImage]:
-    """Yields the errors of an image's refs and sentences, then the image, with the id `key`, and
-    its annotations.
+    """Yields the errors of the refs and sentences of an image. Then yields the image, whose id is
+    `key`, with its annotations.
 
-    Each ref counts as one unit (see `Reader.count`): of the image, or of the ref's first error if
-    no sentence of the ref could be read.
+    Each ref counts as one unit (see `Reader.count`). It is counted with the image if a sentence of
+    the ref could be read; otherwise, with the first error of the ref.
     """
     annotations: list[Annotation] = []
     lost = units = 0
@@ -247,7 +251,8 @@ def _annotated(
 def _annotations(
     ref: _Ref, image: str, targets: _Targets
 ) -> Iterator[tuple[str, Annotation | RowError]]:
-    """Yields (place, annotation) for each sentence of a ref; or one error for the whole ref."""
+    """Yields (place, annotation or error) for each sentence of a ref. If the annotation or image of
+    the ref does not exist, yields only one error, for the whole ref."""
     try:
         target = _target(ref, image, targets)
     except RowError as error:
@@ -262,8 +267,8 @@ def _annotations(
 
 
 def _target(ref: _Ref, image: str, targets: _Targets) -> Annotation:
-    """The annotation to which a ref refers. Raises RowError if the annotation or its image does not
-    exist."""
+    """Returns the annotation to which a ref refers. Raises RowError if the annotation or its image
+    does not exist, or if the ref has no sentences."""
     fields = targets.images.get(
         image, RowError(f"the ref's image_id is {image}, but no image has this id")
     )

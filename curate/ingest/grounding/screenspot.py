@@ -1,4 +1,5 @@
-"""ScreenSpot: screenshots with an instruction and the box of the element that it refers to."""
+"""ScreenSpot: screenshots, each with an instruction and the box of the screen element to which the
+instruction refers."""
 
 from __future__ import annotations
 
@@ -37,12 +38,13 @@ class ScreenSpot(AnnotatedTable):
     icon) and whose text is the `instruction`. A screenshot may occur in several rows. All other
     fields go to `meta`.
 
-    `bbox` is x, y, width, height in pixels in the repository's JSON (`img_filename`), but two
-    corners in fractions of the image in the parquet (`image`). ScreenSpot-Pro has a `ui_type`,
-    which becomes the label, and two corners in pixels. The fields of each row decide how its `bbox`
-    is read: a row with both `data_type` and `ui_type`, or with neither, is quarantined unless
-    `space` is set. Whether the numbers fit the images is checked over the complete source. The key
-    of a record is the file's name and the number of the row, from 0.
+    In the JSON files of ScreenSpot, which have the field `img_filename`, `bbox` is x, y, width,
+    height in pixels. In the parquet files, which have the column `image`, `bbox` is two corners in
+    fractions of the image. ScreenSpot-Pro has a `ui_type`, which becomes the label, and its `bbox`
+    is two corners in pixels. The fields of each row decide how its `bbox` is read: a row with both
+    `data_type` and `ui_type`, or with neither of these fields, is quarantined unless `space` is
+    set. Whether the numbers fit the images is checked over the complete source. The key of a record
+    is the file's name and the number of the row, from 0.
     """
 
     version: ClassVar[int] = 3
@@ -103,7 +105,8 @@ def _space(row: dict[str, Any], is_parquet: bool) -> Space:
 
 
 def _size(row: dict[str, Any]) -> tuple[float, float] | None:
-    """The size of the screenshot, which ScreenSpot-Pro records: `{"img_size": [3840, 2160]}`."""
+    """Returns the size of the screenshot, which is in the field `img_size` of ScreenSpot-Pro
+    (`[3840, 2160]`); None if the row has no such field."""
     match row.get("img_size"):
         case [int() | float() as width, int() | float() as height]:
             return float(width), float(height)

@@ -43,15 +43,16 @@ class VisualGenome(GroundingReader):
         [{"image_id": 7, "objects": [{"object_id": 1, "names": ["dog"],
                                       "x": 64, "y": 48, "w": 64, "h": 48}]}]
 
-    Each element becomes a record. A region becomes an object with its `phrase` as text; an object
-    gets the first of its `names` as label. If it has several names, all names become an attribute.
-    Boxes are x, y and `width`, `height` or `w`, `h`, in pixels. All other fields (`region_id`,
-    `object_id`, `synsets`, ...) become attributes. Other fields of the image go to `meta`.
+    Each element of the array becomes a record. An entry of `regions` becomes an object of the
+    record with its `phrase` as text. An entry of `objects` becomes an object of the record with the
+    first of its `names` as label; if there are several names, all names become an attribute. Boxes
+    are x, y and `width`, `height` or `w`, `h`, in pixels. All other fields (`region_id`,
+    `object_id`, `synsets`, ...) become attributes. Other fields of the element go to `meta`.
 
     Images are `VG_100K/7.jpg`, `VG_100K_2/7.jpg` or `7.jpg` below `media_root`, by the `image_id`
-    (else `id`) of the element. If there is an `image_data.json` beside the file, or a file named by
-    the setting `image_data`, boxes refer to the image sizes in that file, and its other fields go
-    to `meta`.
+    (or else `id`) of the element. If there is an `image_data.json` beside the file, or a file named
+    by the setting `image_data`, boxes refer to the image sizes in this file, and the other fields
+    of this file go to `meta`.
 
     The key of a record is the file's name and the number of the element, from 0. A region without a
     phrase, an object without a name, and a region or object without its four numbers fail on their
@@ -80,8 +81,8 @@ class VisualGenome(GroundingReader):
         return array_splits(file, place, split_bytes=SPLIT_BYTES)
 
     def count(self, split: Split, context: Context) -> Count:
-        """The number of images in a split. Their regions and objects are not counted as units of
-        their own."""
+        """Returns the number of images in a split. The regions and objects of an image are not
+        counted as separate units."""
         return count_elements(context.media.resolve(split.files[0].uri), *split[1:])
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
@@ -105,12 +106,13 @@ class VisualGenome(GroundingReader):
             return place
         if self.image_data is None:
             return None
-        raise FileError("there is no such file.", uri, "Check the setting 'image_data'.")
+        fix = "Set `image_data` to the path of `image_data.json`."
+        raise FileError("the file with the sizes of the images does not exist.", uri, fix)
 
 
 def _read_image_data(place: str | None) -> dict[str, dict[str, Any] | RowError]:
-    """The entries of `image_data.json` by image id; an error for an image with several different
-    entries. For all of Visual Genome, they are 20 MB of text."""
+    """Returns the entries of `image_data.json` by image id, or an error for an image with several
+    different entries. The entries of all images of Visual Genome are 20 MB of text."""
     entries: dict[str, dict[str, Any] | RowError] = {}
     for element in elements(place) if place else ():
         try:
@@ -128,8 +130,8 @@ def _read_image_data(place: str | None) -> dict[str, dict[str, Any] | RowError]:
 def _annotated(
     element: Element, root: str, image_data: dict[str, dict[str, Any] | RowError], media: Media
 ) -> Iterator[AnnotatedImage]:
-    """Yields the image of an element with its annotations, and the errors of its regions or
-    objects."""
+    """Yields the errors of the regions or objects of an element, then the image of the element with
+    its annotations. `image_data` has the entries of `image_data.json` by image id."""
     annotations: list[Annotation] = []
     try:
         entry = as_object(element)
@@ -160,8 +162,8 @@ def _annotated(
 
 
 def _open(root: str, key: str, media: Media) -> OpenedImage | RowError:
-    """Opens the image with the id `key`. If the image is in none of FOLDERS, the error names its
-    path in the first folder of FOLDERS."""
+    """Opens the image with the id `key` in the first of the folders FOLDERS that has it. If none of
+    the folders has the image, the error names the path in the first folder."""
     for folder in FOLDERS:
         path = "/".join([*([folder] if folder else []), f"{key}.jpg"])
         if storage.size_and_stamp(media.resolve(storage.join(root, path))) is not None:

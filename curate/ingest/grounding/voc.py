@@ -33,14 +33,14 @@ class Voc(FilePerImage):
     are folders of the annotator's machine.
 
     Each object has a label and a box. Pixels are numbered from 1, and the last pixel is inside the
-    box, as in VOC's devkit; for a tool that numbers from 0, set `space: xyxy pixel zero`. The other
-    fields of an object (`difficult`, `truncated`, `pose`, `occluded`, ...) become attributes. A
-    `<part>` becomes an object too, with the attribute `part_of`: the number of its object, from 0.
-    The other fields of the file go to `meta`.
+    box, as in VOC's devkit; for a tool that numbers pixels from 0, set `space: xyxy pixel zero`.
+    The other fields of an object (`difficult`, `truncated`, `pose`, `occluded`, ...) become
+    attributes. A `<part>` becomes an object too. Its attribute `part_of` is the number of the
+    `<object>` that contains the part, from 0. The other fields of the file go to `meta`.
 
     Files are read in groups, and the space is checked over each group. A file is quarantined if it
-    is not XML, if it declares a document type, if its image is missing or has another shape than
-    `<size>`, or if one of its objects has no box.
+    is not XML, if it declares a document type, if its image is missing or has another aspect ratio
+    than `<size>`, or if one of its objects has no box.
     """
 
     version: ClassVar[int] = 3
@@ -89,11 +89,11 @@ def size_of(root: Element) -> tuple[float, float] | None:
 
 
 def box_of(holder: Element, what: str) -> list[float]:
-    """The box x1 y1 x2 y2 from the elements of `<bndbox>`, which may be in any order. `what` names
-    the object in error messages."""
+    """Returns the box x1 y1 x2 y2 in the element `<bndbox>` of `holder`. The children of `<bndbox>`
+    may be in any order. `what` names the object in error messages."""
     box = holder.find("bndbox")
     if box is None:
-        raise RowError(f"{what} has no <bndbox>.", fix="Add one, or remove the object.")
+        raise RowError(f"{what} has no <bndbox>.", fix="Add a <bndbox>, or remove the object.")
     return [_number(box, corner) for corner in CORNERS]
 
 
@@ -106,7 +106,8 @@ def _number(holder: Element, tag: str) -> float:
 
 
 def _annotations(element: Element, number: int) -> Iterator[Annotation]:
-    """Yields the annotation of an `<object>`, then the annotations of its parts."""
+    """Yields the annotation of an `<object>`, then the annotations of its parts. `number` is the
+    number of the object in the file, from 0."""
     yield _annotation(element, f"object {number}", ("part",), {})
     for part in element.findall("part"):
         yield _annotation(part, f"a part of object {number}", (), {"part_of": number})
@@ -117,6 +118,6 @@ def _annotation(
 ) -> Annotation:
     label = text_of(element, "name")
     if label is None:
-        raise RowError(f"{what} has no <name>.", fix="Add one, or remove the object.")
+        raise RowError(f"{what} has no <name>.", fix="Add a <name>, or remove the object.")
     attributes = rest_of(element, ("name", "bndbox", *used)) | more
     return Annotation(label, box_of(element, what), attributes=attributes)

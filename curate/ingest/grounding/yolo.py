@@ -39,19 +39,22 @@ class Yolo(FilePerImage):
                           ...
 
     Coordinates are fractions of the image's sides. Each file becomes a record; an empty file is an
-    image without objects. After the class, a line has four numbers (a box), five (a box and its
-    confidence, which becomes an attribute) or at least three points (a polygon; an oriented box is
-    a polygon of four points). The trackers of ultralytics write the id of a track as the last
-    number, after the box or its confidence. So if the fifth or sixth and last number is written
-    without a decimal point, the line has two readings: its file is quarantined, unless the setting
-    `tracks` chooses one. With `tracks: true` the id becomes the attribute `track`. Lines with pose
-    keypoints look like polygons and are not supported: a `data.yaml` with `kpt_shape` is refused.
+    image without objects. After the class, a line has four numbers (a box), five numbers (a box and
+    its confidence, which becomes an attribute) or at least three points (a polygon; an oriented box
+    is a polygon of four points).
 
-    The image has the name of the label file and is looked for below `media_root`. Without
-    `media_root`, the image must be beside the labels or, if the labels are in a folder `labels`, in
-    the folder `images` next to that folder. An image without a label file is not read. The names of
-    classes come from `names`, or from a `classes.txt` or `data.yaml` near the labels; those files
-    are not read as labels.
+    The trackers of ultralytics write the id of a track as the last number of a line, after the box
+    or its confidence. So a line with five or six numbers after the class, of which the last is
+    written without a decimal point, can be read in two ways. The file of such a line is
+    quarantined, unless the setting `tracks` chooses one of the ways. With `tracks: true`, the last
+    number becomes the attribute `track`. Lines with pose keypoints look like polygons and are not
+    supported: a `data.yaml` with `kpt_shape` is an error.
+
+    The image has the name of the label file, below `media_root`. Without `media_root`,
+    the image must be beside the labels or, if the labels are in a folder `labels`, in the folder
+    `images` next to that folder. An image without a label file is not read. The names of classes
+    come from the setting `names`, or from a `classes.txt` or `data.yaml` near the labels;
+    `classes.txt` is not read as a label file.
     """
 
     version: ClassVar[int] = 3
@@ -79,8 +82,8 @@ class Yolo(FilePerImage):
         return "class names" if name.rpartition("/")[2] in FILES else super().kind_aside(name)
 
     def groups(self, files: list[File]) -> list[list[File]]:
-        """Groups the files, with empty files last, because format detection reads a source's first
-        file."""
+        """Groups the files, with the empty files at the end of each group. Format detection reads
+        the first file of a source, and an empty file does not show its format."""
         groups = super().groups(files)
         return [sorted(group, key=lambda file: file.size < _MIN_LINE_BYTES) for group in groups]
 
@@ -134,9 +137,10 @@ def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | No
 
 def _is_track(words: list[str], numbers: list[float], tracks: bool | None) -> bool:
     """Whether the last number of a line is the id of a track. `numbers` are the five or six numbers
-    after the class. The id of a track is written without a decimal point; before it, a sixth number
-    makes the fifth the confidence of the box, which is at most 1. Raises RowError if the line has
-    two readings and `tracks` is None."""
+    after the class, and `words` are the same numbers as they are written. The id of a track is
+    written without a decimal point. If there are six numbers and the last is an id, the fifth is
+    the confidence of the box, so it must be at most 1. Raises RowError if the last number may be an
+    id and `tracks` is None."""
     if not words[-1].isdecimal() or not all(0 <= n <= 1 for n in numbers[4:-1]):
         return False
     if tracks is None:

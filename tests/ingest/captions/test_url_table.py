@@ -360,9 +360,9 @@ def test_urls_with_the_same_last_part_do_not_share_an_image(tmp_path: Path) -> N
     ]  # fmt: skip
     assert [failure.key for failure in failures] == ["a.parquet#0", "a.parquet#1", "a.parquet#4"]
     assert failures[0].message == (
-        "media/1.jpg: 4 different urls of the file have the last part of 'http://a/1.jpg', so it "
-        "is not known from which of them the image with this name was downloaded. Name the "
-        "images by their complete urls, such as `{url_sha256}`."
+        "media/1.jpg: 4 different urls of the file have the same last part as 'http://a/1.jpg', "
+        "so it is not known from which of these urls the image with this name was downloaded. "
+        "Name the images by their complete urls, such as `{url_sha256}`."
     )
 
 

@@ -127,13 +127,15 @@ def test_tags_are_kept_and_each_shape_that_fails_marks_its_image(tmp_path: Path)
         "a.xml#0.box[2]": "shape 2, a <box>: 'xbr' is 'x', not a number",
         "a.xml#0.polygon[3]": "shape 3, a <polygon>: the <polygon> has no attribute `label`. "
         "Write the label of the shape.",
-        "a.xml#0.polygon[4]": "shape 4, a <polygon>: it has 1 points, not 3 or more",
+        "a.xml#0.polygon[4]": "shape 4, a <polygon>: the <polygon> has 1 points, not 3 or more",
         "a.xml#0.polygon[5]": "shape 5, a <polygon>: 'points' is '1,2,3', not x,y;x,y;...",
-        "a.xml#0.mask[6]": "shape 6, a <mask>: 'rle' has 3 pixels, but the mask is 2 x 2",
-        "a.xml#0.mask[7]": "shape 7, a <mask>: 'rle' is 'a', not numbers of pixels",
+        "a.xml#0.mask[6]": "shape 6, a <mask>: the run lengths in 'rle' add up to 3 pixels, but "
+        "the mask has 2 x 2",
+        "a.xml#0.mask[7]": "shape 7, a <mask>: 'rle' is 'a', not run lengths such as 3,2,4",
         "a.xml#0.mask[8]": "shape 8, a <mask>: the mask of 2 x 2 pixels at 99, 5 is not inside the "
         "image of 100 x 50",
-        "a.xml#0.mask[9]": "shape 9, a <mask>: the mask is -3 x -4 pixels, which must be positive",
+        "a.xml#0.mask[9]": "shape 9, a <mask>: the mask has a size of -3 x -4 pixels, but both "
+        "sides must be positive",
     }
 
 
@@ -144,12 +146,12 @@ def test_what_has_two_readings_is_refused_until_a_setting_chooses(tmp_path: Path
     refused = read(tmp_path, image(points), image(parts, name="b.jpg")).failures
     assert {error for error, _ in refused.values()} == {"RowError"}
     assert refused["a.xml#0"][1] == (
-        "a <points> shape of 'cat' has 2 points, which may be that many objects, or the "
+        "a <points> shape with the label 'cat' has 2 points, which may be 2 objects, or the "
         "landmarks of one object. Set `points` to objects or landmarks."
     )
     assert refused["a.xml#1"][1] == (
-        "several shapes of 'dog' have the group_id 3, so they may be the parts of one object, "
-        "or several objects. Set `group_id` to parts or objects."
+        "several shapes with the label 'dog' have the group_id 3, so these shapes may be the "
+        "parts of one object, or several objects. Set `group_id` to parts or objects."
     )
     both = image(points + parts)
     several = read(tmp_path, both, points="objects", group_id="objects").records["a.xml#0"]
@@ -218,7 +220,8 @@ def test_images_are_found_by_their_own_names_only(tmp_path: Path) -> None:
     assert "gone" in faults["a.xml#5"]
     assert faults["a.xml#6"].startswith("several images have the name 'a.jpg'")
     assert faults["a.xml#8"] == (
-        "the <image> has no attribute `name`. Write the path of the image there."
+        "the <image> has no attribute `name`. Write the path of the image into the attribute "
+        "`name`."
     )
 
 

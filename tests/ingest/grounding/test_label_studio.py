@@ -190,10 +190,11 @@ def test_regions_that_fail_mark_their_image(tmp_path: Path) -> None:
         "region 2, a 'keypointlabels': 'x' is '1', not a number",
         "not a mask of 100 x 50 pixels", "a mask of the format 'png' is not supported",
         "'points' is [[1, 2]], not three or more points x y", "rotated by 90 degrees",
-        "it has the labels 'cat', 'dog', but an object can have only one",
+        "the region has the labels 'cat', 'dog', but an object can have only one label",
         "the mask is empty: it has no pixel", "'rle' is 1000000000000, not a mask of 100 x 50",
         f"'rle' is [{10**30}], not a mask of 100 x 50", f"'x' is {10**79}, not a number",
-        "two values of 'type', 'keypointlabels' and 'dot'", "2 shapes have the id 'twice'",
+        "the attribute 'type' has two values, 'keypointlabels' and 'dot'",
+        "2 shapes have the id 'twice'",
     ]  # fmt: skip
     assert len(faults) == len(wanted)
     assert all(want in fault for want, fault in zip(wanted, faults, strict=True))
@@ -218,7 +219,7 @@ def test_of_several_annotations_none_is_read_unless_a_setting_chooses(tmp_path: 
     same = task(annotations=[several[0], several[0]])
     [(_, message)] = read(tmp_path, same, annotation="latest").failures.values()
     assert message.startswith(
-        "2 of the 2 annotations of the task are latest, but exactly one must be."
+        "2 of the 2 annotations of the task have the latest date; exactly one is needed."
     )
 
 
@@ -263,7 +264,10 @@ def test_tasks_that_nobody_annotated_are_left_aside_and_all_are_counted(tmp_path
 def test_a_size_that_is_turned_is_not_used_for_rotated_shapes(tmp_path: Path) -> None:
     rotated = SHAPES["rotated rectangle"][0]
     found = read(tmp_path, task(rotated), turned_sizes=True)
-    assert "is needed, but is not certain" in next(iter(found.failures.values()))[1]
+    assert (
+        "needed for this region, but the size is not certain"
+        in next(iter(found.failures.values()))[1]
+    )
     unknown = {k: v for k, v in rotated.items() if not k.startswith("original")}
     found = read(tmp_path, task(unknown))
     assert (

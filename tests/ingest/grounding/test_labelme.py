@@ -196,17 +196,17 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "few": (
         content(shape("polygon", [1, 2], [3, 4])),
         "RowError",
-        "'polygon': this type of shape cannot have 2 points, or is not supported",
+        "'polygon': this shape type is not supported, or not with 2 points",
     ),
     "many": (
         content(shape("rectangle", *[[1, 2]] * 3)),
         "RowError",
-        "'rectangle': this type of shape cannot have 3 points, or is not supported",
+        "'rectangle': this shape type is not supported, or not with 3 points",
     ),
     "unknown": (
         content(shape("cube", [1, 2])),
         "RowError",
-        "a 'cube': this type of shape cannot have 1 points, or is not supported",
+        "a 'cube': this shape type is not supported, or not with 1 points",
     ),
     "group": (
         content(shape("point", [1, 2], group_id=[1])),
@@ -231,7 +231,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "other mask": (
         content(shape("mask", [1, 2], [3, 4], mask=mask(9, 9))),
         "RowError",
-        "the mask has 9 x 9 pixels, but its first and last point span 3 x 3 pixels",
+        "the mask image has 9 x 9 pixels, but the two points of the mask enclose 3 x 3 pixels",
     ),
     "aspect": (
         content(imageWidth=50),

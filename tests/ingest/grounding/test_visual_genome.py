@@ -100,7 +100,9 @@ def test_boxes_refer_to_the_size_in_image_data(tmp_path: Path) -> None:
     (tmp_path / "image_data.json").rename(tmp_path / "sizes.json")
     again, _ = genome(tmp_path, OBJECTS, image_data="sizes.json")
     assert again == rows
-    with pytest.raises(FileError, match=r"gone\.json: there is no such file"):
+    with pytest.raises(
+        FileError, match=r"gone\.json: the file with the sizes of the images does not exist"
+    ):
         genome(tmp_path, OBJECTS, image_data="gone.json")
     write_file(tmp_path / "sizes.json", [{"image_id": 12}, 5])
     with pytest.raises(FileError, match="element 1: the element is 5, not a JSON object"):

@@ -150,7 +150,7 @@ def test_class_names_come_from_the_given_file_or_one_near_the_labels(
 
 @pytest.mark.parametrize(("files", "setting", "fault"), [
     ({}, None, r"labels: none of classes.txt, obj.names, data.yaml, dataset.yaml is in this"),
-    ({}, "c.txt", r"c.txt: there is no such file. Check the setting 'names'."),
+    ({}, "c.txt", r"c.txt: the file of class names does not exist. Set `names` to the path"),
     ({"c.yaml": "names: 5"}, "c.yaml", r"`names` is 5, neither a list of names nor"),
     ({"c.yaml": "train: x"}, "c.yaml", r"`names` is None, neither a list of names nor"),
     ({"c.yaml": "names: {cat: 0}"}, "c.yaml", r"neither a list of names nor"),

@@ -34,9 +34,10 @@ class AnnotatedTable(GroundingReader):
 def annotated_rows(
     batch: RowBatch, images: Sequence[OpenedImage | RowError], parse: ParseRow
 ) -> list[AnnotatedImage]:
-    """Returns an annotated image for each row: first the broken rows of the batch, then the others.
-    `parse` makes the annotated image of a row. If it raises RowError, because the row is malformed,
-    this error takes the place of the image."""
+    """Returns an annotated image for each row: first for the broken rows of the batch, then for the
+    other rows. The annotated image of a broken row has the error of the row in place of an image.
+    `parse` makes the annotated image of any other row; if `parse` raises RowError, because the row
+    is malformed, the annotated image has this error in place of an image."""
     annotated = [AnnotatedImage(number, error) for number, error in batch.broken]
     for number, row, image in zip(batch.numbers, batch.rows, images, strict=True):
         try:

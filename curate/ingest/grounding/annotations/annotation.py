@@ -16,8 +16,9 @@ class Annotation(NamedTuple):
     space.
 
     `polygon` has rings, each x y x y .... `box3d` has 9 numbers, as in the record (metres,
-    radians). `attributes` has the other fields of the annotation. `fault` is the error of a part
-    of the annotation that is left out, although the rest is read.
+    radians). `text` is a phrase that refers to the object. `attributes` has the other fields of the
+    annotation. If a part of the annotation is faulty and is left out, `fault` is the error of this
+    part; otherwise, `fault` is None.
 
         Annotation("dog", box=[64, 48, 64, 48], attributes={"iscrowd": 1})
     """
@@ -33,16 +34,19 @@ class Annotation(NamedTuple):
 
 
 class AnnotatedImage(NamedTuple):
-    """An image with its annotations. If `image` is an error, the input becomes a failure.
+    """An image with its annotations. If `image` is an error, the image becomes a failure, not a
+    record.
 
     `within` is the place in the file, such as a row number. `size` is the width and height of the
     image that was annotated, if the file has them. `text` is a caption. `camera` is fx fy cx cy.
     `file` is the annotation file of this image, if each image of a batch has its own file. `lost`
-    is the number of the image's annotations that failed on their own. `absent` has the labels of
-    which the image has no object, if annotators looked for some labels only. `partial` has the
-    labels of which some objects of the image are not annotated. `units` is the number of units, as
-    `Reader.count` counts them, for the image together with its annotations. `space` is the space of
-    the coordinates, if the image itself shows the space.
+    is the number of annotations of the image that could not be read. `units` is the number of
+    units, as `Reader.count` counts them, for the image together with its annotations. `space` is
+    the coordinate space, if the fields of this image show the space.
+
+    The annotators may have looked for some labels only. Then `absent` has the labels that they
+    looked for and did not find in the image. `partial` has the labels of which the image may have
+    more objects than the annotated ones.
     """
 
     within: Any

@@ -25,11 +25,12 @@ _NAMES = ("file_name", "file_path", "coco_url")
 
 
 class ImageIds(NamedTuple):
-    """The ids of images that a task has read.
+    """The image ids that a task has read.
 
-    `own` are the ids of the images of its split. In the first split, `known` are the ids of all
-    images of the file; in any other split, `known` is the same as `own`. `repeated` maps each known
-    id that several images have to the text of the error.
+    `own` are the ids of the images of the task's split. In the first split, `known` are the ids of
+    all images of the file; in any other split, `known` is the same as `own`. Some ids in `known`
+    may belong to several images; these ids are the keys of `repeated`, and the values are error
+    texts.
     """
 
     own: set[str]
@@ -40,10 +41,11 @@ class ImageIds(NamedTuple):
 class Joined(NamedTuple):
     """The annotations of a split's images, and the errors that the task of this split reports.
 
-    `annotations` are by image id, in file order and not yet parsed. `broken` is the number of
-    annotations that cannot be read, by image id; the key None has the number of broken annotations
-    whose image is not known, so that they may belong to any image of the file. `elsewhere` is the
-    number of annotations of other splits' images; only the first split counts them.
+    `annotations` has the annotations by image id, in file order and not yet parsed. `broken` has
+    the number of annotations that cannot be read, by image id; the key None has the number of
+    broken annotations whose image is not known, so that they may belong to any image of the file.
+    `elsewhere` is the number of annotations of the images in other splits; only the first split
+    counts them.
     """
 
     annotations: dict[str, list[Element]]
@@ -52,13 +54,15 @@ class Joined(NamedTuple):
     elsewhere: int = 0
 
     def lost(self, image: str) -> int:
-        """The number of annotations that cannot be read and that may belong to this image."""
+        """Returns the number of annotations that cannot be read and that belong, or may belong, to
+        this image."""
         return self.broken[image] + self.broken[None]
 
 
 def read_image_ids(place: str, images: ByteRange, split: Split) -> ImageIds:
-    """Reads the ids of the images of a split and of the whole array `images`. Broken images are
-    skipped; the task that reads them reports their errors."""
+    """Reads the ids of the images of a split. Also reads the whole array `images`, to find ids that
+    several images have. Broken images are skipped; the task of the split with a broken image
+    reports the error."""
     own = _ids_in(place, *split[1:])
     known = set() if split.first == 0 else own
     seen: set[str] = set()
@@ -74,7 +78,8 @@ def read_image_ids(place: str, images: ByteRange, split: Split) -> ImageIds:
 
 
 def image_paths(place: str, images: ByteRange) -> Iterator[str]:
-    """Yields the path of each image whose entry can be read."""
+    """Yields the path of each image in the array `images`. Entries that cannot be read are
+    skipped."""
     for element in elements(place, *images):
         with contextlib.suppress(RowError):
             if path := _path_in(as_object(element)):
@@ -92,8 +97,8 @@ def _path_in(image: dict[str, Any]) -> str | None:
 def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joined:
     """Finds the annotations of the images in `ids.own`.
 
-    The first split reports the errors of all annotations of the file: of an annotation that cannot
-    be read, and of an annotation whose `image_id` belongs to no image or to several images.
+    The first split reports errors for all annotations of the file: for each annotation that cannot
+    be read, and for each annotation whose `image_id` belongs to no image or to several images.
     """
     is_first = split.first == 0
     joined, elsewhere = Joined({}, [], Counter()), 0
@@ -130,10 +135,11 @@ _IMAGE_ID = re.compile(rb'"image_id"\s*:\s*(0|[1-9]\d*)\s*[,}]')
 
 
 def quick_image_id(data: bytes) -> str | None:
-    """The image id of an annotation, found without parsing it; None if it must be parsed.
+    """Returns the image id of an annotation without parsing the annotation; None if the annotation
+    must be parsed to find the id.
 
-    Only an element with a single `{` and without escapes is sure to have the id at its top level.
-    `quick_image_id(b'{"id": 1, "image_id": 7}') -> "7"`.
+    `quick_image_id(b'{"id": 1, "image_id": 7}') -> "7"`. The bytes must have a single `{` and no
+    escapes; only then is it certain that `image_id` is not a field of a nested object.
     """
     if data.count(b"{") != 1 or b"\\" in data:
         return None

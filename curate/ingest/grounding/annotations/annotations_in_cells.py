@@ -16,7 +16,9 @@ Entry = dict[str, Any]
 
 
 class FieldNames(Protocol):
-    """The field names of an annotation; None for a field that the annotations do not have."""
+    """The names of the fields of an annotation. A name is None if the annotations do not have the
+    field. `box` and `point` are the name of one field with all numbers, or one name for each
+    number."""
 
     @property
     def box(self) -> Sequence[str] | None: ...
@@ -31,7 +33,8 @@ class FieldNames(Protocol):
 
 
 def entries_in_cell(value: Any, name: str) -> list[Entry]:
-    """The entries of a cell, which is either a list of objects or an object of parallel lists.
+    """Returns the fields of each annotation in a cell. The cell is a list of objects or an object
+    of parallel lists.
 
     `{"bbox": [[0, 0, 9, 9], [1, 1, 5, 5]], "label": ["a", "b"]}` -> `[{"bbox": [0, 0, 9, 9],
     "label": "a"}, {"bbox": [1, 1, 5, 5], "label": "b"}]`
@@ -48,9 +51,12 @@ def entries_in_cell(value: Any, name: str) -> list[Entry]:
 
 
 def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
-    """Makes entries from parallel lists. `cells` maps a field to (name for errors, list).
+    """Makes the fields of each annotation from parallel lists. `cells` maps the name of a field to
+    (name of the list in error messages, list).
 
-    A value that is not a list applies to all entries. Raises RowError if the lengths differ.
+    `{"box": ("boxes", [[0, 0, 9, 9]]), "label": ("labels", ["a"])}` -> `[{"box": [0, 0, 9, 9],
+    "label": "a"}]`. A value that is not a list applies to all annotations. Raises RowError if the
+    lists have different lengths.
     """
     lists = {field: (name, _as_list(cell, field)) for field, (name, cell) in cells.items()}
     lengths = {name: len(cell) for name, cell in lists.values() if isinstance(cell, list)}
@@ -63,7 +69,8 @@ def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
 
 
 def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str]) -> Annotation:
-    """Converts an entry to an annotation. Fields that `fields` does not name become attributes."""
+    """Makes an annotation from its fields (`entry`). Fields that `fields` does not name become
+    attributes."""
     polygon = entry.get(fields.polygon) if fields.polygon else None
     text = entry.get(fields.text) if fields.text else None
     if text is not None and not isinstance(text, str):
@@ -80,8 +87,8 @@ def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str])
 
 
 def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
-    """The class names by number. `feature` is Hugging Face's description of a column; if `field` is
-    not None, the names are those of this field inside the column.
+    """Returns the class names by number. `feature` is Hugging Face's description of a column. If
+    `field` is not None, only the classes of this field inside the column are used.
 
     `class_labels({"names": ["cat", "dog"], "_type": "ClassLabel"}) -> {0: "cat", 1: "dog"}`. The
     result is empty if the labels are not numbered classes.
@@ -123,8 +130,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _as_list(cell: Any, field: str) -> Any:
-    """Converts a cell to a list with one value for each annotation. A cell that applies to all
-    annotations is returned unchanged.
+    """Converts a cell to a list with one value for each annotation. A cell that is not a list, such
+    as a single label for all annotations, is returned unchanged.
 
     Points `{"x": [1, 2], "y": [3, 4]}` become `[[1, 3], [2, 4]]`. A single box may have no outer
     list: `[0, 0, 9, 9]` -> `[[0, 0, 9, 9]]`.
@@ -146,8 +153,9 @@ def xy_pairs(value: Any, name: str) -> list[list[Any]]:
 
 
 def _numbers(entry: Entry, names: Sequence[str] | None) -> Any:
-    """The numbers of a box or a point; None if the entry has no such numbers. `names` is the name
-    of one field that has all numbers, or one name for each number."""
+    """Returns the numbers of a box or a point from the fields of an annotation (`entry`); None if
+    the annotation has no such numbers. `names` is the name of one field with all numbers, or one
+    name for each number."""
     if not names:
         return None
     if len(names) > 1:

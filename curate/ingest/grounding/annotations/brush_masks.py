@@ -1,13 +1,13 @@
 """Masks that were drawn with Label Studio's brush, compressed with @thi.ng/rle-pack.
 
-The values of a mask are the red, green, blue and alpha of each pixel. Its compressed form is a
+The values of a mask are the red, green, blue and alpha of each pixel. The compressed mask is a
 stream of bits, the highest bit of a byte first. The stream starts with a header: the number of
 values (32 bits); the number of bits of a value, minus 1 (5 bits); and four numbers, each minus 1 (4
 bits each), which are possible widths in bits of a length field.
 
-Then come blocks. A block has one bit, which is 1 if all values of the block are the same; 2 bits
-that choose one of the four widths; a length field of this width, which has the number of values
-minus 1; and the values, or only one if all are the same.
+Blocks follow the header. A block has one bit, which is 1 if all values of the block are the same; 2
+bits that choose one of the four widths; a length field of this width, which has the number of
+values minus 1; and the values, or only one value if all are the same.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _CHANNELS, _ALPHA = 4, 3
 
 
 def brush_mask(rle: Any, size: tuple[int, int]) -> np.ndarray:
-    """Returns (height, width) bool: the pixels that are not transparent. `size` is (width, height).
-    Raises RowError if `rle` is malformed or has another number of pixels."""
+    """Returns an array of bool of shape (height, width): true for each pixel that is not
+    transparent. `size` is (width, height). Raises RowError if `rle` is malformed or has another
+    number of pixels."""
     width, height = size
     try:
         values = _unpack(_bytes(rle), _CHANNELS * width * height)

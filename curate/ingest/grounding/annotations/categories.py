@@ -11,15 +11,15 @@ from manifests.errors import RowError
 
 
 class Categories(NamedTuple):
-    """The names of categories by id. `repeated` has an error text for each id that several
-    categories with different names have."""
+    """`names` maps the id of a category to its name. If several categories with different names
+    have the same id, the id is a key of `repeated` instead, and the value is an error text."""
 
     names: dict[str, str]
     repeated: dict[str, str]
 
     def name(self, key: str) -> str:
-        """The name of the category with the id `key`. Raises RowError if no category has this id,
-        or if categories with several names have it."""
+        """Returns the name of the category with the id `key`. Raises RowError if no category has
+        this id, or if several categories with different names have this id."""
         if key in self.repeated:
             raise RowError(self.repeated[key], fix="Give each category its own id.")
         if key not in self.names:
@@ -29,8 +29,8 @@ class Categories(NamedTuple):
 
 def read_categories(place: str, array: ByteRange) -> tuple[Categories, list[PlacedError]]:
     """Reads the array `categories` of the file `place`. Returns the categories, and an error for
-    each category that has no name, or has the same id as a category with another name. Such a
-    category labels no annotation."""
+    each category that has no name, or that has the same id as a category with another name. An
+    annotation that refers to such a category fails later."""
     found: dict[str, dict[str, str]] = {}
     errors: list[PlacedError] = []
     for element in elements(place, *array):

@@ -16,6 +16,7 @@ FILES = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
 Ultralytics (the last two)."""
 _MAX_BYTES = 16 << 20
 """Largest size of a file of class names (our choice)."""
+_CHECK = "Set `names` to the path of a file of class names, or to the names themselves."
 _MAX_DIGITS = 9
 """Largest number of digits of a class number (our choice)."""
 
@@ -38,8 +39,10 @@ ClassNames = Annotated[
 
 
 def class_names_near(folder: str, base: str) -> dict[int, str]:
-    """The class names in the first of FILES that exists in `folder`, or in one of the two folders
-    above it. `base` is the folder to which the uri `folder` is relative."""
+    """Returns the class names in a file with one of the names FILES, such as `classes.txt`, in
+    `folder` or in one of the two folders above it. If there are several such files, the first one
+    is used: a file in `folder` before a file above, and then in the order of FILES. `base` is the
+    folder to which the uri `folder` is relative."""
     for place in _upwards(folder):
         for name in FILES:
             uri = f"{place}/{name}" if place else name
@@ -59,12 +62,12 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
     place = storage.resolve(base, uri)
     found = storage.size_and_stamp(place)
     if found is None:
-        raise InputError("there is no such file.", uri, "Check the setting 'names'.")
+        raise InputError("the file of class names does not exist.", uri, _CHECK)
     if found[0] > _MAX_BYTES:
         raise InputError(
             f"the file has {found[0]} bytes, over the limit of {_MAX_BYTES} bytes for class names.",
             uri,
-            "Check the setting 'names'.",
+            _CHECK,
         )
     try:
         text = storage.read_bytes(place).decode("utf-8-sig")
@@ -118,6 +121,6 @@ def _from_yaml(text: str, uri: str) -> dict[int, str]:
         raise InputError(
             "`names` has the same class number twice, once as a number and once as text.",
             uri,
-            "Keep only one of them.",
+            "Remove one of the two entries.",
         )
     return found

@@ -49,8 +49,9 @@ coordinate space."""
 
 
 class CocoFile(NamedTuple):
-    """A COCO file and what is needed to read its images: their folder (`root`), the categories, and
-    the ends of image paths, such as `1.jpg`, that several images have (`shared`)."""
+    """A COCO file and what is needed to read its images: the folder of the images (`root`), the
+    categories of the file, and the ends of image paths that several images have, such as `1.jpg`
+    (`shared`)."""
 
     file: File
     root: str
@@ -60,9 +61,9 @@ class CocoFile(NamedTuple):
 
 
 class _ImageEntry(NamedTuple):
-    """An entry of `images`, with its annotations. `fields` is an error if the entry is broken.
-    `within` is the image id, or the place of a broken entry; `broken` is the number of the image's
-    annotations that cannot be read."""
+    """An entry of `images`, with the annotations of this image. `fields` is an error if the entry
+    is broken. `within` is the image id, or the place of a broken entry, such as `images[7]`.
+    `broken` is the number of the image's annotations that cannot be read."""
 
     within: str
     fields: dict[str, Any] | RowError
@@ -73,8 +74,8 @@ class _ImageEntry(NamedTuple):
 class CocoLayout(GroundingReader):
     """A reader of one JSON object whose `annotations` are joined to its `images` by `image_id`.
 
-    Each split has a range of `images`. Its task scans all annotations once, and holds only the
-    annotations of its own images in memory.
+    Each split has a range of `images`. The task that reads a split scans all annotations of the
+    file once, and holds only the annotations of the split's images in memory.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -84,14 +85,14 @@ class CocoLayout(GroundingReader):
 
     @abstractmethod
     def parse_image(self, key: str, fields: dict[str, Any], coco: CocoFile) -> AnnotatedImage:
-        """Makes the image of an entry, without annotations. Raises RowError if a field is
-        malformed."""
+        """Makes an annotated image, still without annotations, from the fields of an entry of
+        `images`. `key` is the image id. Raises RowError if a field is malformed."""
 
     @abstractmethod
     def parse_annotations(
         self, entries: Sequence[dict[str, Any]], categories: Categories
     ) -> list[Annotation | RowError]:
-        """Returns an annotation or an error for each entry."""
+        """Makes an annotation, or an error, from the fields of each entry of `annotations`."""
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         place = context.media.resolve(file.uri)
@@ -132,8 +133,8 @@ class CocoLayout(GroundingReader):
             yield self._batch(batch, CocoFile(file, root, categories, context, shared))
 
     def _lost(self, errors: Sequence[PlacedError], split: Split, context: Context) -> ReadBatch:
-        """Makes the failures of a file in which one of the arrays is missing, so that none of its
-        images can be read. The first failure counts for all images of the split."""
+        """Makes the failures of a file without one of the arrays, such as `annotations`: none of
+        its images can be read. The first failure stands for all images of the split."""
         place = context.media.resolve(split.files[0].uri)
         found = self.failures(split.files[0], errors, context, units=0)
         first, *more = found.failures
@@ -142,11 +143,12 @@ class CocoLayout(GroundingReader):
         return found._replace(failures=[first, *more])
 
     def _found(self, joined: Joined, split: Split, context: Context) -> Count:
-        """The number of units for which the records and failures of this split must account: its
-        images, their annotations and, in the first split, the annotations that belong to no image.
+        """Returns the number of units for which the records and failures of this split must
+        account: its images and their annotations. In the first split, the annotations that belong
+        to no image are counted too.
 
-        The sum over all splits is the same as that of `count`, which counts all annotations in the
-        first split.
+        The sum over all splits is the same as the sum of `count`, although `count` counts all
+        annotations in the first split.
         """
         found = self.count(split, context)
         if split.first == 0:
@@ -187,8 +189,8 @@ class CocoLayout(GroundingReader):
 
 
 def size_of(image: dict[str, Any]) -> tuple[float, float] | None:
-    """The size (width, height) in an entry of `images`; None if it has no size. Raises RowError if
-    the size is malformed.
+    """Returns the size (width, height) that an entry of `images` states; None if the entry states
+    no size. Raises RowError if the size is malformed.
 
     `size_of({"width": 640, "height": 480}) -> (640.0, 480.0)`
     """
@@ -222,7 +224,7 @@ def _image_entries(
 
 
 def _batches(images: Iterator[_ImageEntry]) -> Iterator[list[_ImageEntry]]:
-    """Yields batches of BATCH_IMAGES images. A batch is smaller if its annotations exceed
+    """Yields batches of BATCH_IMAGES images. A batch has fewer images if their annotations exceed
     BATCH_BYTES."""
     batch: list[_ImageEntry] = []
     size_bytes = 0

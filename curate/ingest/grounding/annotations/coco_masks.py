@@ -1,4 +1,4 @@
-"""Masks as COCO's run lengths, the form that the attribute `rle` of an object has."""
+"""Converts masks to COCO's run lengths, which are stored in the attribute `rle` of an object."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from manifests.errors import RowError
 
 
 def to_coco_rle(mask: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
-    """The run lengths of a mask (height, width) of bool whose upper left pixel is at `corner` (x,
-    y) of an image of `size` (width, height). Raises RowError if the mask is not completely inside
-    the image.
+    """Converts a mask, an array of bool of shape (height, width), to COCO's run lengths for an
+    image of `size` (width, height). `corner` is the position (x, y) in the image of the mask's
+    upper left pixel. Raises RowError if the mask is not completely inside the image.
 
     `to_coco_rle([[True]], (1, 0), (2, 2)) -> {"size": [2, 2], "counts": [2, 1, 1]}`
     """

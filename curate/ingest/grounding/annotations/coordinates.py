@@ -1,5 +1,5 @@
-"""Collects the coordinates of a batch of annotated images in arrays, and converts them to
-[0,1000]."""
+"""Collects the coordinates of a batch of annotated images in arrays, and converts the coordinates
+to [0,1000] of the image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from manifests.geometry.space import Space
 
 
 class ReadyImage(NamedTuple):
-    """An annotated image that was opened, its Exif orientation, and the image size in pixels to
-    which its coordinates refer."""
+    """An annotated image that was opened, with its Exif orientation. `size` is the width and height
+    in pixels of the image to which the coordinates refer."""
 
     annotated: AnnotatedImage
     orientation: int
@@ -26,8 +26,8 @@ class ReadyImage(NamedTuple):
 
 
 class BatchCoordinates(NamedTuple):
-    """The boxes, points and polygon vertices of a batch. The `rows` of each have the indices of the
-    images in the batch."""
+    """The boxes, points and polygon vertices of a batch. The field `rows` of `boxes`, `points` or
+    `vertices` has, for each box, point or vertex, the index of its image in the batch."""
 
     boxes: Coordinates
     points: Coordinates
@@ -77,8 +77,8 @@ def malformed(images: Sequence[ReadyImage]) -> dict[int, RowError]:
 
 
 def to_units(coordinates: Coordinates, images: Sequence[ReadyImage], space: Space) -> np.ndarray:
-    """Converts coordinates from `space` to [0,1000] of the images as shown, with their Exif
-    orientation applied."""
+    """Converts coordinates from `space` to [0,1000] of the image as shown, after its Exif
+    orientation is applied."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     if space.exif == "shown" or not len(units):
         return units

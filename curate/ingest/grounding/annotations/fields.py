@@ -8,7 +8,8 @@ from typing import Any
 
 
 def without(fields: dict[str, Any], *used: str | None) -> dict[str, Any]:
-    """The fields except those named in `used`, which the record already has in another place.
+    """Returns the fields except those with a name in `used`. The caller has stored the used fields
+    in other places of the record.
 
     `without({"id": 7, "license": 4}, "id") -> {"license": 4}`
     """
@@ -16,7 +17,8 @@ def without(fields: dict[str, Any], *used: str | None) -> dict[str, Any]:
 
 
 def number_in(value: Any) -> float | None:
-    """The value as a finite float; None if it is not a number, or outside the range of floats.
+    """Returns the value as a finite float; None if the value is not a number, or is outside the
+    range of floats.
 
     JSON allows whole numbers of any length. `number_in(7) -> 7.0`, `number_in(True) -> None`,
     `number_in(10**400) -> None`.
@@ -28,7 +30,8 @@ def number_in(value: Any) -> float | None:
 
 
 def size_in(fields: dict[str, Any], width: str, height: str) -> tuple[float, float] | None:
-    """The size in the fields named `width` and `height`; None if either is not a number.
+    """Returns the size in the fields whose names are `width` and `height`; None if one of the
+    fields is not a number.
 
     `size_in({"w": 640, "h": 480}, "w", "h") -> (640.0, 480.0)`
     """

@@ -34,7 +34,8 @@ coordinate space)."""
 
 
 class FilePerImage(GroundingReader):
-    """A reader of one annotation file per image. The key of a record is the name of the file.
+    """A reader of one annotation file per image. The key of a record is the name of the annotation
+    file.
 
     Files are read in groups, so that the coordinate space is checked over many files at once.
     """
@@ -54,7 +55,8 @@ class FilePerImage(GroundingReader):
         folders with the same name are in one group, because they may name the same image.
 
         A group has GROUP_FILES files on average. A hash of a file's name decides whether the file
-        starts a new group, so adding or removing a file changes only one group.
+        starts a new group, so that adding or removing a file changes only the groups beside this
+        file.
         """
         groups: list[list[File]] = []
         last = ""
@@ -93,14 +95,16 @@ class FilePerImage(GroundingReader):
                 "for the annotations of one image."
             )
             raise FileError(
-                fault, file.uri, "If it is not an annotation file, remove it from the source."
+                fault, file.uri, "If this is not an annotation file, remove it from the source."
             )
         data = storage.read_bytes(cache.context.media.resolve(file.uri))
         return self.parse(file, data, cache)._replace(within="", file=file)
 
     def find_image(self, file: File, name: str | None, cache: SplitCache) -> OpenedImage | RowError:
-        """Opens the image with the name `name`, which the annotation file states. If `name` is None
-        or there is no such image, opens the image that has the same name as the annotation file."""
+        """Opens the image with the name `name`, which the annotation file states. If `name` is
+        None, or if no image has this name, opens the image with the same name as the annotation
+        file. Returns an error if there is no image, or if the image may belong to another
+        annotation file."""
         names = _possible_names(file, name, with_folder=self.media_root is not None)
         root, folder = self.image_root(file, cache.context), file.name.rpartition("/")[0]
         found = cache.find_image(root, names)
@@ -132,7 +136,8 @@ def _of_several(file: File, others: list[str], found: OpenedImage) -> RowError:
 
 
 class SplitCache:
-    """Image folders and class names, each read only once for all files of a split."""
+    """Keeps the lists of image folders and the class names, so that each is read only once for all
+    files of a split."""
 
     def __init__(self, context: Context, files: Sequence[File]) -> None:
         self.context = context
@@ -149,8 +154,8 @@ class SplitCache:
         return [name for name in self._files[_own_stem(file)] if name != file.name]
 
     def find_image(self, root: str, names: list[str]) -> OpenedImage | RowError:
-        """Opens the image for the first of `names` that exists below `root`, with or without an
-        image suffix. If none exists, an error is returned."""
+        """Opens the image with the first of `names` for which an image exists below `root`. A name
+        may lack the suffix of the image. Returns an error if no image has one of the names."""
         if root not in self._folders:
             self._folders[root] = MediaFolder(root, self.context.base)
         for name in names:
@@ -165,10 +170,10 @@ class SplitCache:
 
 
 def _possible_names(file: File, name: str | None, *, with_folder: bool) -> list[str]:
-    """The image names to try: the name in the annotation file, this name without its suffix, then
-    the name of the annotation file without its suffix.
+    """Returns the image names to try for an annotation file: `name`, which the annotation file
+    states, then `name` without its suffix, then the name of the annotation file without its suffix.
 
-    If `with_folder` is true, the names are first tried in the subfolder of the annotation file.
+    If `with_folder` is true, these names are first tried in the subfolder of the annotation file.
     File `sub/a.xml`, name `C:\\b.png` -> `sub/b.png`, `sub/b`, `sub/a`, `b.png`, `b`, `a`.
     """
     folder = file.name.rpartition("/")[0]

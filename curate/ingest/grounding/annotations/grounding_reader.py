@@ -58,9 +58,9 @@ class GroundingReader(Reader):
         context: Context,
         space: Space | None = None,
     ) -> ReadBatch:
-        """Makes the records of a batch. The coordinate space of an image is the first of these that
-        is given: the setting `space`, the image's own `space`, the argument `space`, the space of
-        the format."""
+        """Makes the records of a batch. There are four places for the coordinate space of an image,
+        and the first that has a space is used: the setting `space`, the image's own `space`, the
+        argument `space`, the space of the format (`own_space`)."""
         default = self.space or space or self.own_space
         if self.space is not None or not any(image.space for image in images):
             return self._records(file, images, context, default)
@@ -81,15 +81,14 @@ class GroundingReader(Reader):
     def failures(
         self, file: File, errors: Sequence[PlacedError], context: Context, units: int = 1
     ) -> ReadBatch:
-        """A batch without records, with failures for inputs that belong to no image. `units` is the
-        number of units (see `Reader.count`) that each failure counts as: 0 for a fault in a place
-        whose units are not counted."""
+        """Returns a batch without records, with a failure for each error that belongs to no image.
+        `units` is the number of units (see `Reader.count`) for which each failure counts. It is 0
+        if the inputs with the errors are not counted as units."""
         images = [AnnotatedImage(*error, units=units) for error in errors]
         return self.records(file, images, context)
 
 
 def _joined(batches: Sequence[ReadBatch]) -> ReadBatch:
-    """The batches of one file as one batch."""
     return ReadBatch(
         pa.concat_tables([batch.records for batch in batches]),
         [failure for batch in batches for failure in batch.failures],

@@ -57,10 +57,11 @@ def grounding_records(
 ) -> ReadBatch:
     """Makes a record or a failure for each image.
 
-    `file` is the file from which the images are read, or the first file if each image has its own.
-    If `turned_sizes` is true, the size in the file may be that of the image before, or after, its
-    Exif rotation. Unless `trust` is true, the result also has evidence of whether the coordinates
-    fit `space`, and InputError is raised if this batch alone shows that they do not.
+    `file` is the annotation file, or the first annotation file if each image has its own. If
+    `turned_sizes` is true, the size that the annotation file states may be the size of the image
+    before, or after, its Exif rotation. Unless `trust` is true, the result also has evidence of
+    whether the coordinates fit `space`, and InputError is raised if this batch alone shows that the
+    coordinates do not fit.
     """
     ready: list[ReadyImage] = []
     failed: list[tuple[AnnotatedImage, RowError]] = []
@@ -84,8 +85,8 @@ def grounding_records(
 
 
 def check_spaces(evidence: Findings, place: str) -> None:
-    """Raises InputError if the coordinates of a source contradict a space in which they were read.
-    `place` is the path of the source."""
+    """Raises InputError if the evidence of all files of a source shows that its coordinates do not
+    fit the space in which they were read. `place` is the path of the source."""
     for question, one in evidence.items():
         if not question.startswith("["):  # it is about something else
             continue
@@ -97,7 +98,7 @@ def _evidence(
     coordinates: BatchCoordinates, space: Space, file: File, images: Sequence[ReadyImage]
 ) -> Findings:
     """Returns evidence of whether the coordinates of a batch fit the space, for each kind of
-    coordinates (boxes, points, vertices). A key is the kind and the space as JSON. Raises
+    coordinates (boxes, points, vertices). A key of the result is the JSON of [kind, space]. Raises
     InputError if this batch alone shows that the coordinates do not fit."""
     names = [_name(image.annotated) for image in images]
     return {
@@ -109,7 +110,6 @@ def _evidence(
 
 
 def _name(image: AnnotatedImage) -> str:
-    """The name of an image, used in error messages."""
     return str(image.within) if image.file is None else image.file.name
 
 
@@ -158,9 +158,9 @@ def _other_size(
 ) -> RowError:
     """Returns the error for an image whose size is not the size in the annotation file.
 
-    If `is_turned` is true, the size in the file is that of the image before (or after) its Exif
-    rotation. Then the coordinates may refer to the image before or after the rotation, and the
-    error names both possibilities.
+    If `is_turned` is true, width and height are swapped: the size in the annotation file is that of
+    the image before (or after) its Exif rotation. Then the coordinates may refer to the image
+    before or after the rotation, and the error names both possibilities.
     """
     assert annotated.size is not None
     assert isinstance(annotated.image, OpenedImage)
@@ -188,8 +188,8 @@ def _other_size(
 def _gather(
     images: list[ReadyImage],
 ) -> tuple[list[ReadyImage], BatchCoordinates, dict[int, RowError]]:
-    """Returns the images, their coordinates, and the errors of malformed images. A malformed image
-    is returned without its annotations."""
+    """Returns the images, their coordinates, and the errors of malformed images by index. A
+    malformed image is returned without its annotations."""
     try:
         return images, gather(images), {}
     except (TypeError, ValueError):
@@ -204,8 +204,9 @@ def _gather(
 
 
 def _impossible(coordinates: BatchCoordinates, units: Units, space: Space) -> dict[int, RowError]:
-    """The errors of images with an impossible box, point or vertex. If an image has several, its
-    error names the first."""
+    """Returns an error, by index of the image, for each image with a box, point or vertex that is
+    impossible on the image, such as one that is far outside. If an image has several impossible
+    coordinates, the error shows the first."""
     errors: dict[int, RowError] = {}
     for some, converted in zip(coordinates, units, strict=True):
         for at in np.flatnonzero(is_impossible(converted)).tolist():

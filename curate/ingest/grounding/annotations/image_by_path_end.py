@@ -1,5 +1,5 @@
-"""Finds an image by the end of its path, because a copy of the data set may lack leading
-folders."""
+"""Finds an image by the end of its path, because a copy of the data set may lack leading folders:
+`images/v1/a.jpg` is also found as `v1/a.jpg` or `a.jpg`."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ _known: dict[Hashable, dict[str, set[str]]] = {}
 
 
 class SharedEnds:
-    """Finds the paths of a file's images that end in the same way, such as `a/1.jpg` and `b/1.jpg`.
-    An image that is found by the name `1.jpg` alone may be either of them.
+    """Finds the image paths in an annotation file that end in the same way, such as `a/1.jpg` and
+    `b/1.jpg`. An image that is found by the name `1.jpg` alone may be either of these images.
 
     `paths` is a function that yields the paths of all images. It is called only if an image is not
     found by its full path: first to find the file names that occur several times, then to collect
-    the paths with these names. What is found is kept for the next split of the file, if `key`
-    names the file and all that the paths depend on.
+    the paths with these names. These paths are kept for the next split of the file with the same
+    `key`. `key` must contain the file and everything else on which the paths depend; if `key` is
+    None, the paths are not kept.
     """
 
     def __init__(self, paths: Callable[[], Iterable[str]], key: Hashable = None) -> None:
         self._paths, self._key = paths, key
 
     def others(self, path: str, end: str) -> list[str]:
-        """The paths other than `path` that are `end` or end in `/end`, sorted."""
+        """Returns the paths, other than `path`, that are `end` or end in `/end`, sorted: for
+        `a/1.jpg` and the end `1.jpg`, also `b/1.jpg`."""
         own = _slashed(path)
         some = self._by_last_name.get(end.rpartition("/")[2], ())
         return sorted(one for one in some if one != own and (one == end or one.endswith(f"/{end}")))
@@ -64,8 +66,8 @@ class SharedEnds:
 
 
 class ImageFolder(NamedTuple):
-    """The folder of a file's images (`root`), and the ends of paths that several of the images have
-    in common (`shared`)."""
+    """The folder (`root`) with the images of an annotation file, and the ends of paths that several
+    of these images have in common (`shared`)."""
 
     root: str
     context: Context
@@ -78,11 +80,11 @@ class ImageFolder(NamedTuple):
 def image_by_path_end(
     root: str, path: str, media: Media, shared: SharedEnds
 ) -> OpenedImage | RowError:
-    """Opens the image at `path` below `root`. If it does not exist, leading folders of the path are
-    removed one by one until a file is found. An image that is found in this way is an error if
-    another path in `shared` has the same end.
+    """Opens the image at `path` below `root`. If there is no file at this path, leading folders of
+    the path are removed one by one until a file is found. An image that is found by a shorter path
+    is an error if another path in `shared` has the same end.
 
-    For `images/v1/patch8/a.jpg` the function tries that path, then `v1/patch8/a.jpg`,
+    For `images/v1/patch8/a.jpg` the function tries this path, then `v1/patch8/a.jpg`,
     `patch8/a.jpg` and `a.jpg`.
     """
     try:

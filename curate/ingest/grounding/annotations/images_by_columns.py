@@ -1,4 +1,4 @@
-"""Opens the image of each row of a table, whose file name is made from the row's columns."""
+"""Opens the images of table rows. The file name of an image is made from the columns of its row."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def images_by_columns(
     last_parts: LastParts,
     place: str,
 ) -> list[OpenedImage | RowError]:
-    """Opens the image of each row in `folder`: the first existing file, in the order of the
-    templates `files`.
+    """Opens the image of each row in `folder`: the first file that exists, in the order of the
+    templates `files`. A template makes a file name from the row: `{key}.jpg` -> `00042.jpg`.
 
     If `files` is None, the usual templates (USUAL_FILES) are tried, such as the key of the row or a
-    digest of the column `url`. `last_parts` counts how many urls of the file have the same last
-    part, and `place` is the file's name in error messages.
+    digest of the url. `url` is the name of the column of urls. `last_parts` counts how many urls of
+    the file have the same last part, and `place` is the file's name in error messages.
     """
     if not rows:
         return []
@@ -44,8 +44,9 @@ def images_by_columns(
 
 
 def last_parts_of(split: Split, url: str, context: Context) -> LastParts:
-    """Returns the counter of equal last parts for the urls in the column `url` of the split's file.
-    The file is read for it only if an image is found by the last part of its url."""
+    """Returns a counter that finds how many urls of the split's file have the same last part. `url`
+    is the name of the column of urls. All urls of the file are read only when an image is found by
+    the last part of its url."""
     return LastParts(context.base, split.files[0], url, lambda: _urls(split, url, context))
 
 
@@ -57,7 +58,8 @@ def _urls(split: Split, url: str, context: Context) -> Iterator[pa.Array]:
 
 
 def _templates(files: Files | None, known: set[str], place: str) -> list[Template]:
-    """The templates of the recipe; if it has none, the usual templates whose columns exist."""
+    """Returns the templates of the recipe (`files`) or, if the recipe has no templates, the usual
+    templates for which the table has all columns (`known`)."""
     if files is not None:
         templates = [Template(file) for file in files]
         for template in templates:

@@ -1,4 +1,5 @@
-"""The regions of a Label Studio annotation, from the results that describe them."""
+"""Makes annotations from the results of a Label Studio annotation. A region, such as a box, has one
+or more results: its shape, its label, a text."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ GetSize = Callable[[], Size]
 
 def group_results(results: Any) -> list[list[Result]]:
     """Groups Label Studio's results by the id of their region, in file order. A result without an
-    id forms a group of its own. Raises RowError if `results` is not a list of results."""
+    id is a group of its own. Raises RowError if `results` is not a list of results."""
     if not isinstance(results, list) or not all(
         isinstance(one, dict) and isinstance(one.get("type"), str) for one in results
     ):
@@ -62,8 +63,9 @@ def is_plain(results: Sequence[Result]) -> bool:
 
 
 def region(results: Sequence[Result], size: GetSize) -> Annotation:
-    """Makes an annotation from the results of one region. Raises RowError if the region is
-    malformed or of a kind that is not supported."""
+    """Makes an annotation from the results of one region. `size` returns the size of the image,
+    which only some shapes need. Raises RowError if the region is malformed or of a type that is not
+    supported."""
     shapes = [one for one in results if one["type"].removesuffix("labels") in _SHAPES]
     others = [one["type"] for one in results if one not in shapes]
     unknown = [kind for kind in others if kind not in (*PLAIN, "labels")]
@@ -74,7 +76,7 @@ def region(results: Sequence[Result], size: GetSize) -> Annotation:
         kinds = ", ".join(unknown or [one["type"] for one in results])
         raise RowError(
             f"a region of the type {kinds} is not supported.",
-            fix=f"Draw it as one of {', '.join(_SHAPES)}, or leave it in quarantine.",
+            fix=f"Draw the region as one of {', '.join(_SHAPES)}, or leave it in quarantine.",
         )
     [shape] = shapes
     if shape.get("image_rotation"):
@@ -101,7 +103,8 @@ def region(results: Sequence[Result], size: GetSize) -> Annotation:
 
 
 def texts_of(result: Result) -> list[str]:
-    """The texts of a `textarea`: one text, or a list of texts."""
+    """Returns the texts of a result of the type `textarea`, which has one text or a list of
+    texts."""
     given = _value(result).get("text")
     texts: list[Any] = given if isinstance(given, list) else [given]
     if not all(isinstance(text, str) for text in texts):
@@ -112,8 +115,8 @@ def texts_of(result: Result) -> list[str]:
 
 
 def values_by_name(results: Iterable[Result]) -> dict[str, Any]:
-    """Maps the `from_name` of each result to its value, or to a list of values if several results
-    have the name."""
+    """Returns the value of each result by its `from_name`. If several results have the same
+    `from_name`, the value is the list of their values."""
     found: dict[str, list[Any]] = {}
     for one in results:
         found.setdefault(_name(one), []).append(_plain(one))
@@ -121,13 +124,14 @@ def values_by_name(results: Iterable[Result]) -> dict[str, Any]:
 
 
 def _united(*fields: Mapping[str, Any]) -> dict[str, Any]:
-    """All fields in one object. Raises RowError if a field has two different values."""
+    """Returns all fields in one object. Raises RowError if a field has different values in two
+    objects."""
     united: dict[str, Any] = {}
     for name, value in (item for some in fields for item in some.items()):
         if united.setdefault(name, value) != value:
             raise RowError(
-                f"it has two values of {name!r:.80}, {united[name]!r:.80} and {value!r:.80}, but "
-                "an attribute can have only one"
+                f"the attribute {name!r:.80} has two values, {united[name]!r:.80} and "
+                f"{value!r:.80}, but it can have only one"
             )
     return united
 
@@ -143,7 +147,7 @@ def _name(result: Result) -> str:
 def _value(result: Result) -> dict[str, Any]:
     value = result.get("value")
     if not isinstance(value, dict):
-        raise RowError(f"its value is {value!r:.80}, not an object")
+        raise RowError(f"the 'value' of a result is {value!r:.80}, not an object")
     return value
 
 
@@ -155,11 +159,12 @@ def _label(results: Sequence[Result]) -> str | None:
             given = _value(one).get(one["type"])
             labels += given if isinstance(given, list) else [given] if given is not None else []
     if not all(isinstance(label, str) for label in labels):
-        raise RowError(f"its labels are {labels!r:.80}, not texts")
+        raise RowError(f"the labels of the region are {labels!r:.80}, not texts")
     if len(set(labels)) > 1:
         raise RowError(
-            f"it has the labels {', '.join(map(repr, labels))}, but an object can have only one.",
-            fix="Choose one of them.",
+            f"the region has the labels {', '.join(map(repr, labels))}, but an object can have "
+            "only one label.",
+            fix="Remove all labels except one.",
         )
     return labels[0] if labels else None
 

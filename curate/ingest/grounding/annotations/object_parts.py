@@ -1,4 +1,5 @@
-"""Joins the parts of one object, which a tool keeps as several shapes, to one annotation."""
+"""Joins several shapes to one annotation, if an annotation tool stores one object as several
+shapes."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from curate.ingest.grounding.annotations.annotation import Annotation
 
 
 def join_parts(shapes: Iterable[tuple[Hashable, Annotation]]) -> list[Annotation]:
-    """Joins all shapes that have the same key to one annotation. The annotations are in the order
-    of the first shape of each key. A shape whose key is None becomes an annotation of its own."""
+    """Joins all shapes with the same key to one annotation. `shapes` are pairs (key, annotation of
+    the shape). The result has the order of the first shape of each key. A shape whose key is None
+    becomes an annotation of its own."""
     unnamed = count()
     parts: dict[tuple[Hashable, int], list[Annotation]] = {}
     for key, shape in shapes:
@@ -27,12 +29,12 @@ def box_around(rings: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _joined(parts: Sequence[Annotation]) -> Annotation:
-    """Joins several parts to one object. The object has the rings of all parts, the box around all
-    parts and, if only one part has a point, this point.
+    """Joins the parts of one object to one annotation. The annotation has the rings of all parts
+    and the box around all parts. If exactly one part has a point, the annotation has this point.
 
     An attribute that has the same value in all parts becomes an attribute of the object. The
-    attribute `parts` lists the rest of each part: its other attributes, its box if it has no rings,
-    and its point if several parts have a point.
+    attribute `parts` has one entry for each part, with everything else: the other attributes of the
+    part, its box if it has no rings, and its point if several parts have a point.
     """
     rings = [ring for part in parts for ring in part.polygon or ()]
     edges = [*rings, *(part.box for part in parts if part.box is not None)]

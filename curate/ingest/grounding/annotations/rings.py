@@ -1,4 +1,4 @@
-"""Converts polygons from the different nestings of lists in which files have them."""
+"""Converts polygons to rings x y x y ..., from the different nestings of lists that files have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes and ellipses that are rotated, as polygons and as the boxes around them."""
+"""Converts rotated boxes to polygons, and finds the boxes around rotated ellipses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 
 def rotated_ring(box: Sequence[float], degrees: float, pivot: tuple[float, float]) -> list[float]:
-    """The four corners x y x y ... of a box x1 y1 x2 y2 in pixels that is rotated clockwise around
-    a pivot.
+    """Rotates a box x1 y1 x2 y2 in pixels clockwise around the point `pivot`. Returns its four
+    corners as a ring x y x y ....
 
     `rotated_ring([0, 0, 4, 2], 90, (0, 0)) -> [0, 0, 0, 4, -2, 4, -2, 0]`
     """
@@ -24,7 +24,8 @@ def rotated_ring(box: Sequence[float], degrees: float, pivot: tuple[float, float
 def ellipse_box(
     centre: tuple[float, float], radii: tuple[float, float], degrees: float
 ) -> list[float]:
-    """The box around an ellipse in pixels that is rotated around its centre.
+    """Returns the box x1 y1 x2 y2 around an ellipse in pixels that is rotated clockwise around its
+    centre.
 
     `ellipse_box((5, 5), (3, 1), 90) -> [4, 2, 6, 8]`
     """

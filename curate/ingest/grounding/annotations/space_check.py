@@ -1,4 +1,5 @@
-"""Checks whether coordinates contradict their declared coordinate space, and finds spaces that fit.
+"""Checks whether coordinates contradict their declared coordinate space, and finds the spaces that
+the coordinates fit.
 
 All thresholds here are our choice.
 """
@@ -35,8 +36,8 @@ ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 
 
 class Coordinates(NamedTuple):
-    """Boxes (n, 4) or points (n, 2) as in the file (`values`), the sizes of their images (n, 2),
-    and the indices of these images in the batch (`rows`, of shape (n,))."""
+    """Boxes (n, 4) or points (n, 2) as in the file (`values`), the sizes of their images in pixels
+    (n, 2), and the indices of these images in the batch (`rows`, of shape (n,))."""
 
     values: np.ndarray
     sizes: np.ndarray
@@ -55,10 +56,10 @@ class _Tally(NamedTuple):
     """Counts that show whether boxes or points fit a coordinate space.
 
     `number` is the number of boxes or points, and `images` the number of images that have them.
-    `wrong` counts boxes or points that are outside their image or inverted, `far` counts those that
-    are outside by more than the size of the image, and `large` those on large images. `largest` is
-    the largest number in the file; `on_large` is the largest coordinate on large images, in
-    thousandths of the image.
+    `wrong` counts the boxes or points that are outside their image or inverted. `far` counts those
+    that are outside by more than the size of the image. `large` counts those on large images, whose
+    shorter side has at least LARGE_SIDE pixels. `largest` is the largest number in the file;
+    `on_large` is the largest coordinate on large images, in thousandths of the image.
     """
 
     number: int
@@ -89,8 +90,8 @@ class _Tally(NamedTuple):
         return self._in_corner(space)
 
     def _in_corner(self, space: Space) -> bool:
-        """Whether all coordinates are so close to the upper left corner that they must be in a
-        smaller unit than declared."""
+        """Whether all coordinates are so close to the upper left corner of their images that the
+        coordinates must be in a smaller unit than declared."""
         if space.unit != "fraction" and self.number >= MIN_BOXES and self.largest <= 1:
             return True
         return self.large >= MIN_IN_CORNER and self.on_large < CORNER
@@ -99,12 +100,12 @@ class _Tally(NamedTuple):
 def space_evidence(
     coordinates: Coordinates, space: Space, place: str, names: Sequence[str], min_images: int = 1
 ) -> Evidence:
-    """Returns evidence of whether the coordinates of a batch fit the declared space. `place` is
-    their file, and `names` has the name of each image.
+    """Returns evidence of whether the coordinates of a batch fit the declared space. `place` is the
+    file of the coordinates, and `names` has the name of each image.
 
-    Raises InputError if the batch has at least MIN_BOXES boxes or points, on at least `min_images`
-    images, and these do not fit, so that this batch alone is proof. The error names the file, the
-    first wrong rows, and the spaces that would fit.
+    Raises InputError if the batch alone is proof that the coordinates do not fit: it must have at
+    least MIN_BOXES boxes or points, on at least `min_images` images. The error names the file, the
+    first wrong rows, and the spaces that the coordinates would fit.
     """
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     wrong = _is_wrong(units)
@@ -123,8 +124,8 @@ def space_evidence(
 
 
 def check_evidence(evidence: Evidence, space: Space, place: str, min_images: int = 1) -> None:
-    """Raises InputError if the coordinates of a complete source contradict the declared space.
-    `place` is the path of the source."""
+    """Raises InputError if the coordinates of a complete source contradict the declared space, and
+    are on at least `min_images` images. `place` is the path of the source."""
     tally = _Tally(**evidence.counts, **evidence.largest)  # type: ignore[arg-type]
     if tally.images >= min_images and tally.contradicts(space):
         examples = [*evidence.examples["wrong"], *evidence.examples["right"]]
@@ -157,11 +158,11 @@ def _listed(rows: list[str]) -> str:
 
 
 def _refuse(tally: _Tally, coordinates: Coordinates, space: Space, place: str, rows: str) -> None:
-    """Raises InputError for coordinates that contradict a space. If no box or point is wrong by
-    itself, the error is raised only if another space fits.
+    """Raises InputError for coordinates that contradict a space. If no single box or point is
+    wrong, the error is raised only if the coordinates fit another space.
 
     `coordinates` are all coordinates that were checked, or examples of them, and `rows` is a text
-    with the names of the wrong boxes or points.
+    with the names of the rows that have a wrong box or point.
     """
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     fitting = [
@@ -180,8 +181,8 @@ def _refuse(tally: _Tally, coordinates: Coordinates, space: Space, place: str, r
 
 
 def is_impossible(units: np.ndarray) -> np.ndarray:
-    """Returns (n,) bool: true for boxes or points that are not finite, are inverted, or are outside
-    the image by more than its size.
+    """Returns (n,) bool: true for a box or point that is not finite, is inverted, or is outside the
+    image by more than the size of the image.
 
     `is_impossible([[0, 0, 1000, 1000], [500, 0, 100, 9], [0, 0, 2500, 9]]) -> [False, True, True]`
     """
@@ -198,15 +199,15 @@ def _is_inverted(units: np.ndarray) -> np.ndarray:
 
 
 def _is_wrong(units: np.ndarray) -> np.ndarray:
-    """Returns (n,) bool: true for boxes or points that are outside the image, and for inverted
-    boxes."""
+    """Returns (n,) bool: true for a box or point that is outside the image, and for an inverted
+    box."""
     inside: np.ndarray = np.all((units >= -SLACK) & (units <= UNITS + SLACK), axis=1)
     wrong: np.ndarray = ~inside | _is_inverted(units)
     return wrong
 
 
 def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
-    """Yields all spaces except `space`. Spaces that differ from it in only one property come
+    """Yields all spaces except `space`. Spaces that differ from `space` in only one property come
     first."""
     is_boxes = coordinates.what == "boxes"
     forms = get_args(Form) if is_boxes else ("xyxy", "yxyx")
@@ -217,7 +218,8 @@ def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
 
 
 def _fits(coordinates: Coordinates, space: Space) -> bool:
-    """Whether nearly all coordinates are valid in a space and are spread over the images."""
+    """Whether nearly all coordinates are valid in a space and not all of them are in the upper left
+    corner."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     return bool(_is_wrong(units).mean() <= MAX_FITTING_SHARE and units.max() >= 2 * CORNER)
 

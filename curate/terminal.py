@@ -52,7 +52,7 @@ class Screen:
 
 @contextlib.contextmanager
 def screens() -> Iterator[None]:
-    """Print through a `Screen` in a `with` block, to stdout and stderr alike."""
+    """In a `with` block, all output to stdout and stderr passes through a `Screen`."""
     out, err = Screen(sys.stdout), Screen(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

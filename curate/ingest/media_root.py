@@ -111,8 +111,8 @@ def open_below(media_root: str, path: str, media: Media) -> OpenedImage | RowErr
 
 
 def _other_case(path: str) -> list[str]:
-    """Returns a path with its ending in lower case and in upper case, without the path itself:
-    `a.JPG` -> [`a.jpg`]."""
+    """Returns the paths that differ from a path only because their ending is in lower case or in
+    upper case: `a.JPG` -> [`a.jpg`]."""
     stem, dot, ending = path.rpartition(".")
     names = {f"{stem}{dot}{one}" for one in (ending.lower(), ending.upper())}
     return sorted(names - {path}, reverse=True)

@@ -47,8 +47,8 @@ class ChatSegment(NamedTuple):
 
 
 def part_segment(number: int, role: str, part: object) -> ChatSegment:
-    """Converts one part of a chat message (of turn `number`) to a segment. Its image is None if the
-    part names none.
+    """Converts one part of a chat message (of turn `number`) to a segment. The image of the segment
+    is None if the part does not name an image.
 
         {type: image}                                    -> the next image of the sample
         {type: image, index: 1}                          -> 1

@@ -270,7 +270,7 @@ class Reader(BaseModel):
         """The number of units (lines, rows, members of a tar, ...) in a split, counted
         independently of `read`: for example by newlines, by the headers of a tar, or from the
         metadata of a parquet file. None, the default, means that the reader cannot count units; the
-        ledger then states that the units of the split were not counted.
+        manifest of the run then states that the units were not counted.
 
         Raises FileError for a file whose units cannot be counted to the end of the split.
         """

@@ -1,4 +1,5 @@
-"""Finds what differs between two runs: recipes, inputs, ledgers, records, shards."""
+"""Finds what differs between two runs: recipes, inputs, numbers of records, single records,
+shards."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ class Difference(NamedTuple):
 
 
 def differences(out: str, other: str) -> list[Difference]:
-    """Return all differences, causes first: recipe, versions, steps, inputs, then ledger, records,
-    shards and passes.
+    """Return all differences, causes first: recipe, versions, steps, inputs, then the ledger
+    (numbers of records), records, shards and passes.
 
     The list is empty if the manifests of the two runs state the same digests, and all files have
     these digests. Every file is read to check this. If files differ from their manifests, these

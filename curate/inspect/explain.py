@@ -128,8 +128,8 @@ def _after_measure(folder: str, known: PassManifest, found: FoundRecord, row: _R
 
 
 def _after_sidecar(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """Return what a pass did with the record, if the pass writes a sidecar: new columns, and marks
-    for the rows that its step removed."""
+    """Return what a pass did with the record, if the pass writes a sidecar: a file of new columns
+    for the rows of an earlier file, with marks for the rows that the step of the pass removed."""
     sidecar = _sidecar(folder, known, found)
     table = _with_sidecar(row, sidecar)
     if removed := _removed_row(folder, known, found):
@@ -156,8 +156,8 @@ def _sidecar(folder: str, known: PassManifest, found: FoundRecord) -> pa.Table:
 
 
 def _with_sidecar(row: _Row, sidecar: pa.Table) -> pa.Table:
-    """Return the row of the record with the columns that the sidecar adds, except columns whose
-    names begin with a dot, which only the engine uses."""
+    """Return the row of the record with the columns that a sidecar (a file of new columns) adds,
+    except columns whose names begin with a dot, which only the engine uses."""
     own = sidecar.slice(row.number, 1)
     return with_columns(
         row.table, {name: own[name] for name in own.column_names if not name.startswith(".")}

@@ -96,8 +96,8 @@ class Wanted(NamedTuple):
 
 
 def _found(run: RunManifest, out: str, wanted: Wanted) -> list[FoundRecord]:
-    """Return the records whose id or origin is exactly the wanted text; if there are none, all
-    records that match."""
+    """Return the records whose id or origin is exactly the wanted text. If there are none, return
+    the records whose id begins with the text, or whose origin ends with it."""
     read = [m for at, entry in enumerate(run.passes) if entry.kind == "read"
             for m in _in_pass(out, run, at, wanted)]  # fmt: skip
     text = wanted.text

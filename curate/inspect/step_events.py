@@ -22,7 +22,7 @@ Identity = dict[str, Any]
 class Event(NamedTuple):
     """What one step did with the record: `Event("words", "dropped", {"words.count": 1})`.
 
-    `facts` has the evidence: measures, settings, errors.
+    `facts` explains why: the measures, settings or errors of the step.
     """
 
     step: str

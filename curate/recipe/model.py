@@ -130,8 +130,8 @@ class Loaded(NamedTuple):
 
 def load(uri: str, settings: list[str] | None = None, base: str = "") -> Loaded:
     """Read, expand and check a recipe file. `settings` are changes to the recipe, such as
-    `steps.words.min=5`. They are applied last, after the recipe files that this file includes.
-    Relative uris start in the folder `base`."""
+    `steps.words.min=5`. The changes are applied last, after the recipe is merged with the files
+    that it includes. Relative uris start in the folder `base`."""
     content, text = read(uri)
     for setting in settings or []:
         assign(content, setting, text)
@@ -290,7 +290,8 @@ def _required_name(
 
 
 def _check_columns(planned: list[PlannedStep], place: str) -> None:
-    """Raise RecipeError if a step reads, or selects rows by, a column that does not exist."""
+    """Raise RecipeError if the last step reads, or selects rows by, a column that does not exist
+    before this step."""
     last = planned[-1]
     schema = part_schema(planned[:-1])
     known = schema.names

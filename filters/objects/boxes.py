@@ -181,7 +181,7 @@ def _clipped(
     objects: Objects, shape: _Shape, inside: np.ndarray
 ) -> tuple[dict[str, pa.Array], np.ndarray]:
     """Clips objects to their images. Returns the columns that change, and a mask (n,) of the
-    objects that move by more than `NOISE`."""
+    objects that move by more than `NOISE`. `inside` are the boxes clipped to the image."""
     fields = {}
     outside = np.where(shape.has_box, _distance_outside(objects.boxes), 0)
     if outside.any():

@@ -217,7 +217,7 @@ def _over(values: np.ndarray, bound: float | None) -> np.ndarray:
 
 
 def _minimum(values: np.ndarray, objects: Objects, records: int) -> pa.Array:
-    """Returns the smallest value of each record, (records,), ignoring nan; null for a record
-    without values."""
+    """Returns the smallest of the values of each record's objects, (records,), ignoring nan; null
+    for a record without values."""
     known = ~np.isnan(values)
     return reduce_by_record(np.minimum, objects.rows[known], values[known], records)

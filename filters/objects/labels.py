@@ -21,7 +21,7 @@ from manifests.step import Bound, Columns, Context, Location, RowStep
 class Labels(RowStep):
     """Normalise the labels of objects, rename some, and remove objects by their label.
 
-    It works in this order:
+    The step works in this order:
 
     1. Each label is converted to Unicode's form NFC; runs of whitespace and underscores become one
        space, and are removed at both ends. `fold` also converts the label to lower case. So

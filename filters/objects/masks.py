@@ -120,7 +120,8 @@ class Masks(RowStep):
 
 
 class _Shapes(NamedTuple):
-    """The boxes and points made from the polygons and masks of n objects, in [0,1000]."""
+    """The boxes and points made from the polygons and masks of n objects, in [0,1000], and a mark
+    for each object whose polygon or mask is unreadable."""
 
     boxes: np.ndarray
     """(n, 4): the box around the polygon or mask of each object; nan for an object without one."""

@@ -17,9 +17,9 @@ class CharacterRepetition(RowStep):
     """Drop records whose text repeats the same characters again and again.
 
     The measure is the share of the most frequent n-grams among all n-grams of characters (code
-    points). If a text has d distinct n-grams, the most frequent n-grams are the first sqrt(d),
-    rounded down; n-grams that occur only once are not among them. "aaaaaaaaaaaa" has a share of 1;
-    a text without a repeated n-gram, or shorter than `n`, has a share of 0.
+    points). If a text has d distinct n-grams, the most frequent n-grams are the sqrt(d) (rounded
+    down) n-grams that occur most often, without n-grams that occur only once. "aaaaaaaaaaaa" has a
+    share of 1; a text without a repeated n-gram, or shorter than `n`, has a share of 0.
 
     Source: BigScience (ROOTS, `filtering.py`) and OBELICS (`web_document_filtering.py`, which uses
     n = 10 and a maximum of 0.1), followed exactly.

@@ -13,7 +13,8 @@ choice)."""
 
 
 def pair_image(one: Image, other: Image, text: str) -> Image:
-    """Return a new image with both images, each at most SIDE pixels wide and high."""
+    """Return a new image with both images side by side, each at most SIDE pixels wide and high, and
+    the line `text` above the images."""
     from PIL import Image, ImageDraw, ImageFont
 
     from manifests.media.pixels import rgb

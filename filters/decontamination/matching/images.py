@@ -56,7 +56,8 @@ class NearestItems(NamedTuple):
 
 
 class _ItemMedia(Media):
-    """Reads the images of benchmark items; the uri of an image is its position in `images`."""
+    """Reads the images of benchmark items. The uri of an image is its position in the list of these
+    images."""
 
     def __init__(self, images: list[ItemImage], limits: Limits) -> None:
         super().__init__(limits=limits, side=SIDE)

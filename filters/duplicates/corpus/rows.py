@@ -62,8 +62,9 @@ class RowReader:
 @dataclass(frozen=True)
 class DescribeSource:
     """Reads the units of a source (records or single images), and computes the hashes and keys by
-    which units are compared. The rules `equal` compute hashes; `kind`, a kind of near-duplicate,
-    computes hashes and keys; None if the search is only for equal units."""
+    which units are compared. The rules `equal` compute hashes, and `kind`, a kind of
+    near-duplicate, computes hashes and keys. `kind` is None if the search is only for equal
+    units."""
 
     rows: RowReader
     kind: Kind | None

@@ -49,8 +49,8 @@ class MinHash:
     Mining of Massive Datasets, ch. 3). The signatures are the same as in datasketch's scheme
     `affine32`.
 
-    The keys of a text are hashes of its bands; the payload is one bit of each of 128 values of its
-    signature.
+    The keys of a text are hashes of its bands. The payload, the data stored with each key, is one
+    bit of each of 128 values of the text's signature.
     """
 
     threshold: float

@@ -45,12 +45,12 @@ class Tolerance(NamedTuple):
 
 @dataclass(frozen=True)
 class Images:
-    """Finds images that may look the same. The units are all images and videos of a source's
-    records, in order.
+    """Finds images that may look the same. The units that are compared are all images and videos of
+    a source's records, in order.
 
     The keys of an image are groups of bits of its hash and of the hash of its mirror image
-    (`hamming.band_keys`); the payload is both hashes. An image without a hash (almost no detail) is
-    never a duplicate.
+    (`hamming.band_keys`). The payload, the data stored with each key, is both hashes. An image
+    without a hash (almost no detail) is never a duplicate.
     """
 
     distance: int

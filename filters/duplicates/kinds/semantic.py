@@ -33,7 +33,7 @@ class Semantic:
     In SemDeDup (Abbas et al. 2023) each embedding is in one cluster, so similar embeddings in
     different clusters are never compared. Here the column `clusters` may list several nearest
     clusters of each embedding; without that column all embeddings are compared with each other. The
-    payload is the unit vector in float16.
+    payload, the data stored with each key, is the unit vector in float16.
     """
 
     threshold: float

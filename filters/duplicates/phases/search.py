@@ -62,9 +62,10 @@ class Search(NamedTuple):
     `corpus_parts` of them), then the index files of earlier runs. `units` is the approximate number
     of units.
 
-    Two units are duplicates if all their identities are equal: the identities of `equal`, and the
-    identity of `kind`. Units that share a key are compared by `kind`. `proof` compares the images
-    of two records; it is given only in a search for records whose images look the same.
+    Two units (records or images) are duplicates if all their identities are equal: the identities
+    of `equal`, and the identity of `kind`. Units that share a key are compared by `kind`. `proof`
+    compares the images of two records; it is given only in a search for records whose images look
+    the same.
     """
 
     rows: RowReader

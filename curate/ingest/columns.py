@@ -40,9 +40,10 @@ def require_columns(
 def text_columns(
     named: tuple[str, ...] | None, usual: Sequence[str], present: Sequence[str], place: str
 ) -> tuple[str, ...]:
-    """Returns the names of the columns from which the text is read. These are the columns `named`
-    in the recipe or, if `named` is None, the columns of the table whose names, in upper or lower
-    case, are in `usual`. `present` has the names of all columns of the table.
+    """Returns the names of the columns from which the text is read. If `named`, the setting of the
+    recipe, is not None, these are the columns in `named`. Otherwise, these are the columns of the
+    table whose names are in `usual`; case is ignored. `present` has the names of all columns of the
+    table.
 
     Raises InputError if a column in `named` does not exist, or if no column has a usual name.
     """
@@ -61,14 +62,15 @@ def text_columns(
 
 
 def column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """The first column with the given name. In Arrow, several columns may have the same name."""
+    """Returns the first column with the given name: in Arrow, several columns may have the same
+    name."""
     return batch.column(batch.schema.names.index(name))
 
 
 def first_text(batch: pa.RecordBatch, names: Sequence[str], place: str) -> pa.Array:
-    """One text for each row: the text of the first of the columns `names` that is not blank in this
-    row, or null if all are blank. If a cell is a list of texts, its first text that is not blank is
-    used.
+    """Returns one text for each row: the first text of the row in the columns `names` that is not
+    blank, or null if all are blank. If a cell is a list of texts, its first text that is not blank
+    counts as the text of the cell.
 
     `place` is the file's name in error messages.
     """
@@ -119,7 +121,8 @@ def _first_items(lists: pa.Array) -> pa.Array:
 
 
 def first_item(values: Sequence[object]) -> object:
-    """The first element of a list that is neither null nor blank text; None if there is none."""
+    """Returns the first element of a list that is neither null nor blank text; None if the list has
+    no such element."""
     return next(
         (v for v in values if v is not None and (not isinstance(v, str) or has_text(v))), None
     )

@@ -1,4 +1,5 @@
-"""Converts conversations in the formats of LLaVA, OpenAI and ms-swift to segments."""
+"""Converts conversations in the formats of LLaVA, OpenAI and ms-swift to segments. A segment is a
+text or an image of one turn."""
 
 from __future__ import annotations
 
@@ -99,7 +100,8 @@ def turns_of(value: object) -> list[Any]:
 def add_chat(
     row: record.Row, segments: Iterable[ChatSegment], images: Iterable[OpenedImage]
 ) -> None:
-    """Adds a conversation to a record. Each segment without text uses the next image of `images`.
+    """Adds a conversation to a record. Each segment without text is an image, and takes the next
+    image of `images`.
 
     In training, the model learns to write only the assistant's texts, unless a turn says otherwise.
     """
@@ -142,8 +144,8 @@ def _named_image(
 ) -> int | str | bytes:
     if image is None:
         raise RowError(
-            "a part of a turn names its image, but another part or <image> tag does not.",
-            fix="Name the image in all parts, or in none.",
+            "a part of a turn names its image, but another part or <image> tag names no image.",
+            fix="Name the image in all parts with an image, or in none.",
         )
     if isinstance(image, int):
         if 0 <= image < image_count:

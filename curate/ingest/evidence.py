@@ -43,7 +43,8 @@ Findings = Mapping[str, Evidence]
 
 
 class Sum:
-    """Adds up the evidence of batches or splits, for each question separately."""
+    """Adds up the evidence of batches or splits. The evidence on each question is added up
+    separately."""
 
     def __init__(self) -> None:
         self._of_question: dict[str, _QuestionSum] = {}
@@ -58,7 +59,8 @@ class Sum:
 
 
 def total(findings: Iterable[Findings]) -> Findings:
-    """Adds up the evidence of several batches or splits, for each question separately."""
+    """Adds up the evidence of several batches or splits. The evidence on each question is added up
+    separately."""
     added = Sum()
     for one in findings:
         added.add(one)

@@ -1,4 +1,5 @@
-"""Columns of a table that hold images: encoded bytes, or structs of bytes and a path."""
+"""Finds and reads columns of a table that hold images: encoded bytes, or structs of bytes and a
+path."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _header(data: memoryview, media: Media) -> Header:
 def row_failures(
     reader: Reader, file: File, errors: Sequence[tuple[int | str, RowError]]
 ) -> list[Failure]:
-    """Makes a failure for each pair (place in the file, error), in the same order."""
+    """Makes a failure from each pair (place in the file, error), in the same order."""
     return [
         Failure.of(reader.key(file, within), reader.origin(file, within), error)
         for within, error in errors

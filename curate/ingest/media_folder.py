@@ -1,4 +1,4 @@
-"""Finds the images of table rows in a folder to which they were already downloaded."""
+"""Finds the images of table rows in a folder that has the downloaded images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from manifests.media.header import SUFFIXES
 
 
 class MediaFolder:
-    """Finds images below `media_root` by name. Each subfolder is listed once, on first use."""
+    """Finds images below `media_root` by name. The files of a subfolder are listed once, when the
+    first of them is looked for."""
 
     def __init__(self, media_root: str, base: str) -> None:
         self.media_root, self._place = media_root, storage.resolve(base, media_root)
@@ -163,7 +164,8 @@ def _ambiguous(
     found: dict[int, str | RowError], urls: pa.Array, last_parts: UrlCounts
 ) -> dict[int, str | RowError]:
     """Returns an error for each row whose image may have been downloaded from another url. `found`
-    maps each row whose image was found by the last part of its url to the uri of this image."""
+    has the rows whose image was found by the last part of its url; its values are the uris of these
+    images."""
     if not found:
         return {}
     own = urls.take(pa.array(list(found), pa.int64()))

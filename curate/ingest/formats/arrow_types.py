@@ -43,8 +43,8 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema of a table after the conversion of its columns to `plain_type`, with the same
-    metadata."""
+    """Returns the schema that a table has after its columns are converted to `plain_type`. The
+    metadata stays the same."""
     fields = [pa.field(field.name, plain_type(field.type)) for field in schema]
     return pa.schema(fields, schema.metadata)
 

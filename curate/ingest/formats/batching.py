@@ -17,12 +17,12 @@ _Item = TypeVar("_Item")
 def in_batches(
     groups: Iterable[list[_Item]], size_of: Callable[[list[_Item]], int]
 ) -> Iterator[list[_Item]]:
-    """Yields the items of all groups in lists of BATCH_ROWS. A list is shorter if its items exceed
-    BATCH_BYTES.
+    """Yields the items of all groups in lists of BATCH_ROWS. A list has fewer items if their size
+    exceeds BATCH_BYTES.
 
     The items of a group are in memory together, such as the lines of a block of a file. `size_of`
     returns the size of several items in bytes. If the iterator `groups` raises FileError, the items
-    before the error are yielded first, and the error is raised after them.
+    before the error are yielded first, and then the error is raised.
     """
     batch: list[_Item] = []
     size_bytes, error = 0, None

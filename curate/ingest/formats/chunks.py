@@ -1,4 +1,5 @@
-"""Reads a file in chunks, decompressed if its suffix names a compressed format, such as `.gz`."""
+"""Reads a file in chunks. If the suffix of the file names a compressed format, such as `.gz`, the
+chunks are decompressed."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ def is_compressed(place: str) -> bool:
 
 
 def read_chunks(place: str, start: int = 0, stop: int = -1) -> Iterator[bytes]:
-    """Yields the bytes from `start` to `stop` (-1: the end of the file) in chunks. Positions refer
-    to the decompressed data.
+    """Yields the bytes from position `start` to position `stop` (-1: the end of the file) in
+    chunks. In a compressed file, the positions and the chunks are those of the decompressed data.
 
     Raises FileError for a broken compressed file.
     """

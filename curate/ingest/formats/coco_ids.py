@@ -1,4 +1,4 @@
-"""Finds the ids of COCO annotations in a split, and how often each of them occurs in the file."""
+"""Finds the ids of the COCO annotations in a split, and how often each id occurs in the file."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def read_ids(place: str, array: ByteRange, split: Split) -> SplitIds:
 
 
 def _are_unique(keys: set[str], count: int, chunks: Iterable[bytes]) -> bool:
-    """Whether it is certain that each id in `keys`, the ids of `count` annotations, occurs only
-    once in a file.
+    """Whether it is certain that each id in `keys` occurs only once in a file. `keys` are the
+    different ids of `count` annotations.
 
     No element is parsed: every `"id": value` in the bytes counts as an annotation's id, even if it
     is in a nested object. So a repeated id is always found, but the result may be false although

@@ -184,8 +184,8 @@ def _width_error(fields: list[str], width: int) -> RowError | None:
 
 
 def _utf8_error(fields: list[str]) -> RowError | None:
-    """An error if one of the fields is not valid UTF-8; otherwise None. Bytes that are not UTF-8
-    were decoded as lone surrogates, by which they are found."""
+    """Returns an error if one of the fields has bytes that are not UTF-8; otherwise None. Such
+    bytes were decoded as lone surrogates, so a field with a lone surrogate is an error."""
     try:
         "".join(fields).encode()
     except UnicodeEncodeError as error:
@@ -201,8 +201,8 @@ def _placed(held: list[tuple[int, str]], error: RowError) -> RowError:
 
 
 def _hides_rows(held: list[tuple[int, str]], delimiter: str, width: int) -> bool:
-    """Whether the numbered lines `held`, which were read as the text of a quoted field that is not
-    closed, are in fact rows of `width` fields. The last row may be cut off."""
+    """Whether the lines in `held`, pairs (line number, line), are rows of `width` fields. The lines
+    were read as the text of a quoted field without a closing quote. The last row may be cut off."""
     texts: list[str] = []
     remaining = iter(held)
 
@@ -228,8 +228,8 @@ def _hides_rows(held: list[tuple[int, str]], delimiter: str, width: int) -> bool
 
 
 def _is_open(texts: list[str], delimiter: str) -> bool:
-    """Whether the lines `texts` are a complete row, except that the quote of the last field is not
-    closed."""
+    """Whether the lines `texts` are a complete row, except that the quoted last field has no
+    closing quote."""
     return is_complete("".join(texts) + '"', delimiter)
 
 
@@ -238,8 +238,8 @@ def _is_complete(held: list[tuple[int, str]], delimiter: str) -> bool:
 
 
 def is_complete(row: str, delimiter: str) -> bool:
-    """Whether the quotes in a row are as csv writers put them (RFC 4180): around whole fields, and
-    doubled within a quoted field. True for `a,"b ""c"" d"`, false for `a,b "c"`."""
+    """Whether the quotes in a row are where csv writers put them (RFC 4180): around whole fields,
+    and doubled within a quoted field. True for `a,"b ""c"" d"`, false for `a,b "c"`."""
     return '"' not in row or _patterns(delimiter).row.fullmatch(row) is not None
 
 

@@ -123,8 +123,8 @@ def batches(groups: Iterable[list[Element]]) -> Iterator[list[Element]]:
 
 
 def members(place: str) -> Members:
-    """The byte range of each value of the JSON object in a file. If a key occurs twice, the range
-    of its first value is returned.
+    """Finds the byte range of each value of the JSON object in a file. If a key occurs twice, the
+    result has the range of its first value, and a fault.
 
     `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 14 to 17. If the file ends inside a value, the
     value's range ends at the end of the file, and the result has a fault.
@@ -174,7 +174,8 @@ def _object_pieces(chunks: Iterator[bytes]) -> Iterator[Element]:
 
 
 def is_array(place: str) -> bool:
-    """Whether a file is one JSON array. False for JSON lines, even if each line is an array."""
+    """Whether a file is one JSON array. The result is false for JSON lines, even if each line is an
+    array."""
     try:
         start = next(read_chunks(place), b"").lstrip(BOM + BLANKS)
     except InputError:  # the error is reported when the lines are read

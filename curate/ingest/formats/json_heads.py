@@ -32,8 +32,8 @@ def first_object(head: Head) -> dict[str, Any] | None:
 
 
 def _first_element(head: Head) -> Any:
-    """The value of the first element of an array. If `head.data` ends inside this element, the
-    element is read from the file."""
+    """Returns the value of the first element of an array. If `head.data` ends inside this element,
+    the whole element is read from the file."""
     at, chunks = after_bracket(iter([head.data]), 0, b"[")
     first = next(chain.from_iterable(pieces(chunks, at, 0, is_array=True)), None)
     if first is not None and first.fault and head.file.size > len(head.data):

@@ -1,5 +1,5 @@
-"""Reads a file that is one JSON object of arrays, such as `{"images": [...], "annotations":
-[...]}`."""
+"""Reads a file that is one JSON object whose values are arrays, such as `{"images": [...],
+"annotations": [...]}`."""
 
 from __future__ import annotations
 

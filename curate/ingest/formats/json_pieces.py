@@ -63,7 +63,8 @@ class Element(NamedTuple):
 def after_bracket(
     chunks: Iterator[bytes], start: int, bracket: bytes
 ) -> tuple[int, Iterator[bytes]]:
-    """Skips the opening bracket. Returns the position after it, and the chunks from there on.
+    """Skips the opening bracket. Returns the position after the bracket, and the chunks from this
+    position on.
 
     `start` is the position of the first chunk. Raises RowError if anything except whitespace and a
     byte order mark comes before the bracket.
@@ -90,13 +91,13 @@ def pieces(
     is_array: bool,
     limit: int | None = None,
 ) -> Iterator[list[Element]]:
-    """Yields lists of the elements of an array, or of the keys and values of an object in turn: one
-    list for each chunk, with the elements that end in the chunk.
+    """Yields the elements of an array, or the keys and values of an object (key, value, key, value,
+    ...). Yields one list for each chunk, with the elements that end in this chunk.
 
     `start` is the position of the first chunk: after the opening bracket, or after a comma at which
     the array was cut. `number` is the index of the first element after this position. If the array
-    or object does not end properly, one more element is yielded at the end, with the fault. `limit`
-    is the largest size of an element in bytes; None: MAX_ELEMENT_BYTES.
+    or object does not end properly, one more element with a fault is yielded at the end. `limit` is
+    the largest size of an element in bytes; None: MAX_ELEMENT_BYTES.
     """
     limit = MAX_ELEMENT_BYTES if limit is None else limit
     memory = new_state(start)
@@ -148,8 +149,9 @@ def _limited(element: Element, is_array: bool, limit: int) -> Element:
 
 
 def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[Element]:
-    """Yields an element with a fault if the closing bracket of the array or object is missing, or
-    if other data follows the bracket; otherwise yields nothing.
+    """Yields what remains after the last chunk. If the closing bracket of the array or object is
+    missing, or if other data follows the bracket, yields an element with a fault; otherwise yields
+    nothing.
 
     `state` is the state of the scanner at the end, such as CLOSED. `last` has the bytes after the
     last comma. `broken` is the message of the error that stopped reading, or empty.

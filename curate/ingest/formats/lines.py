@@ -60,8 +60,8 @@ def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) ->
 
 
 def check_line_ends(start: bytes, uri: str) -> None:
-    """Raises FileError if the lines at the start of a file end with a carriage return alone,
-    because the whole file would be taken for one line."""
+    """Raises FileError if the lines of a file end with a carriage return alone, because the whole
+    file would be taken for one line. `start` has the first bytes of the file."""
     if b"\n" not in start and b"\r" in start.rstrip():
         fault = "the lines of the file end with a carriage return alone (CR), not with LF or CRLF."
         fix = "Convert the line ends: `tr '\\r' '\\n' < OLD > NEW`, and read the new file."
@@ -70,8 +70,8 @@ def check_line_ends(start: bytes, uri: str) -> None:
 
 class LongLine(bytes):
     """Stands for a line that is longer than the limit `max_row_bytes`, so that the line is not kept
-    in memory. `size` is the number of bytes of the line. The bytes of a LongLine are not UTF-8, so
-    they are never taken for the text of a line."""
+    in memory. `size` is the number of bytes of the line. The bytes of a LongLine are not valid
+    UTF-8, so they cannot be confused with the text of a line."""
 
     size: int
     limit: int
@@ -97,7 +97,8 @@ class LongLine(bytes):
 
 
 class Block(NamedTuple):
-    """Consecutive lines of a file, and the number of the first of them, from 1."""
+    """Consecutive lines of a file. `first` is the line number of the first of these lines; the
+    lines of a file are numbered from 1."""
 
     first: int
     lines: list[bytes]
@@ -141,8 +142,8 @@ def _ended(complete: list[bytes], keep_ends: bool) -> list[bytes]:
 
 
 class _Begun:
-    """Joins the parts of a line that extends over several blocks, until its end is read. If the
-    line is longer than the limit, only its size is kept."""
+    """Joins the parts of a line that extends over several blocks. If the line is longer than the
+    limit, only its size is kept."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held, self.size = limit, list[bytes](), 0
@@ -155,7 +156,8 @@ class _Begun:
             self._held.append(block)
 
     def take(self, end: bytes) -> bytes:
-        """Returns the complete line, of which `end` is the last part, and starts the next line."""
+        """Adds `end`, the last part of the line, and returns the complete line. The next part that
+        is added starts a new line."""
         self.add(end)
         size, held = self.size, self._held
         self._held, self.size = [], 0

@@ -9,7 +9,7 @@ _SHOWN = 5
 
 
 class LostRows:
-    """Ranges of rows that cannot be read, with the error of the first range."""
+    """Collects ranges of rows that cannot be read, and the error of the first range."""
 
     def __init__(self) -> None:
         self._ranges: list[str] = []
@@ -22,7 +22,7 @@ class LostRows:
         self._error = self._error or error
 
     def check(self) -> None:
-        """Raises FileError with the ranges of lost rows, if any were added."""
+        """Raises FileError if rows were added. The error lists the ranges of the lost rows."""
         if self._error is None:
             return
         more = len(self._ranges) - _SHOWN

@@ -24,11 +24,11 @@ SUFFIXES = (*columnar.SUFFIXES, *JSON_SUFFIXES)
 
 
 class RowBatch(NamedTuple):
-    """A batch of table rows: the valid rows as dicts, with their numbers in the file, and the
-    broken rows with their errors.
+    """A batch of table rows: the valid rows as dicts, with the number of each in the file
+    (`numbers`), and the broken rows as pairs (number, error).
 
     Rows are numbered from 0, but lines of JSON lines from 1. For a parquet or Arrow file, the dicts
-    do not have the binary columns; `table` has the valid rows with all columns.
+    do not have the binary columns, and `table` has the valid rows with all columns.
     """
 
     numbers: list[int]

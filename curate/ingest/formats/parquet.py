@@ -40,8 +40,8 @@ def open_parquet(
     file: File, base: str, dictionaries: Sequence[str] = ()
 ) -> Iterator[pq.ParquetFile]:
     """Opens a parquet file for a `with` block. Arrow's errors in the block are raised as FileError.
-    `base` is the folder to which the file's uri is relative. `dictionaries` are the paths of
-    columns that are read as dictionary-encoded arrays."""
+    `base` is the folder to which the file's uri is relative. The columns whose paths are in
+    `dictionaries` are read as dictionary-encoded arrays."""
     with storage.open_file(storage.resolve(base, file.uri)) as source:
         try:
             with pq.ParquetFile(

@@ -27,7 +27,7 @@ in order (our choice)."""
 
 
 class Window(NamedTuple):
-    """Bytes of a file, and the positions of their start and stop in the file."""
+    """`data` has the bytes of a file from position `start` to position `stop` (exclusive)."""
 
     data: bytes | memoryview
     start: int
@@ -39,7 +39,7 @@ _EMPTY = Window(b"", 0, 0)
 
 class LocalFile:
     """A local file that is open for reading. The last two ranges that were read are kept in memory,
-    because the next slices are often in them."""
+    because the slices that are asked for next are often in these ranges."""
 
     def __init__(self, path: str) -> None:
         with storage.storage_errors(path):

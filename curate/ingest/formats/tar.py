@@ -33,8 +33,8 @@ some hundred KiB."""
 
 
 class Member(NamedTuple):
-    """A regular file in a tar. Its headers begin at the byte position `start`, and its data at
-    `offset`."""
+    """A regular file in a tar. The headers of the file begin at the byte position `start`, and its
+    data begins at `offset`."""
 
     name: str
     offset: int
@@ -148,12 +148,12 @@ _SPARSE = ord("S")
 def _member(
     source: Source, header: bytes, start: int, end: int
 ) -> tuple[Member | Fault | str, int]:
-    """Reads the member whose headers begin at `start`. `header` is its first header, and `end` the
-    end of the tar.
+    """Reads the member whose headers begin at `start`. `header` is the first of these headers, and
+    `end` is the end of the tar.
 
     Returns the member and the position of the next member's headers. A link or a sparse file is
-    returned as a Fault, and a member of another type, such as a folder or a device, as the name of
-    the type.
+    returned as a Fault. A member of another type, such as a folder or a device, is returned as the
+    name of the type.
     """
     at, size = start, size_of(header, start)
     if header[156] == _PLAIN:  # nearly all members; the code below handles other types
@@ -227,7 +227,7 @@ def _after_sparse_map(source: Source, header: bytes, at: int) -> int:
 
 def _ends(source: Source, header: bytes, at: int) -> bool:
     """Whether the header at position `at` is the end marker of the tar. Raises BrokenError if the
-    file ends without an end marker, or if anything except zeros follows the marker."""
+    file ends without an end marker, or if any byte after the marker is not zero."""
     if not header:
         raise BrokenError(f"the tar ends at byte {at} without an end marker: it may be incomplete.")
     if any(header):

@@ -1,5 +1,5 @@
-"""Parses the 512-byte headers of a tar: the checksum, the fields, and the fields of extended
-headers."""
+"""Parses the 512-byte headers of a tar: the checksum and the fields. Also parses extended headers,
+which have fields of the next member, such as a long name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ BLOCK = 512
 
 
 class BrokenError(Exception):
-    """The tar cannot be read further. `name` is the name of the broken member, if it is known."""
+    """Raised if a tar is broken, so that the members after the damage cannot be read. `name` is the
+    name of the broken member, if it is known."""
 
     def __init__(self, fault: str, name: str | None = None) -> None:
         super().__init__(fault, name)

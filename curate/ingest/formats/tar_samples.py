@@ -21,7 +21,7 @@ class Sample(NamedTuple):
     `members` maps each suffix to (offset, size) in the tar. `start` is the byte position of the
     first header. `fault` is the error if the sample cannot be read, and `at` is the suffix of the
     member with the fault. `others` is the number of members with this key that are not in
-    `members`, because they cannot be read or because their name occurred before.
+    `members`, because they cannot be read or because an earlier member has the same name.
     """
 
     key: str
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The number of members of the sample."""
+        """The number of members of the sample, including those that cannot be read."""
         return len(self.members) + self.others
 
 

@@ -215,8 +215,7 @@ def read_rows(split: Split, context: Context, layout: Layout) -> Iterator[Rows]:
 
 
 def _separated(batch: list[Numbered]) -> Rows:
-    """Separates the valid rows of a batch from the broken rows. Blank lines are not rows; they are
-    only counted."""
+    """Separates the valid rows of a batch from the broken rows. Blank lines are only counted."""
     numbers = [number for number, row, _ in batch if isinstance(row, dict)]
     rows = [row for _, row, _ in batch if isinstance(row, dict)]
     broken = [(number, row) for number, row, _ in batch if isinstance(row, RowError)]
@@ -283,8 +282,8 @@ def _by_header(batch: list[CsvRow], layout: Layout) -> Iterator[Numbered]:
 
 
 def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:
-    """Counts the text lines of a batch of rows; see `Lines`. Each row is (number, content, number
-    of lines). The content is None for a blank line, and a RowError for a row that could not be
+    """Counts the text lines that the rows of a batch take. Each row is (number, content, number of
+    lines). The content is None for a blank line, and a RowError for a row that could not be
     read."""
     several = [(number, row, lines) for number, row, lines in batch if lines != 1]
     hidden = {number for number, row, _ in several if isinstance(row, RowError)}

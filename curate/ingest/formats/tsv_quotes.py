@@ -103,8 +103,8 @@ def _text(line: bytes) -> str:
 
 
 def _is_plain(line: str, width: int | None) -> bool:
-    """Whether a line has as many tabs as a row of `width` fields without quotes. If `width` is
-    None, one tab is enough."""
+    """Whether a line can be a row of `width` fields without quotes: it must have one tab less than
+    fields. If `width` is None, one or more tabs are enough."""
     tabs = line.count("\t")
     return tabs > 0 if width is None else tabs == width - 1
 

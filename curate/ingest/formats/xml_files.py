@@ -18,12 +18,12 @@ _MAX_DIGITS = 15
 
 
 class _Refused(Exception):
-    """Raised for a well-formed XML file that has content that is not allowed."""
+    """Raised if a well-formed XML file has content that is not allowed."""
 
 
 def parsed(data: bytes, place: str) -> Element:
-    """The root element of an XML file. Raises FileError if the file is broken, is nested too
-    deeply, or declares a document type.
+    """Parses an XML file, and returns its root element. Raises FileError if the file is broken, is
+    nested too deeply, or declares a document type.
 
     A document type can define entities, which may grow without bound or include other files.
     """
@@ -147,7 +147,7 @@ def rest_of(element: Element, spent: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def plain_value(text: str) -> str | int:
-    """Converts the text of an integer to int, and returns other text unchanged: `7` -> 7, `007` ->
-    "007"."""
+    """Converts text to int if it is an integer in the usual notation, and returns other text
+    unchanged: `7` -> 7, `007` -> "007"."""
     is_plain = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if is_plain and text == str(int(text)) else text

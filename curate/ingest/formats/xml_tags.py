@@ -1,4 +1,5 @@
-"""Finds the start tags of an XML file without parsing it, for counts and lists of names."""
+"""Finds the start tags of an XML file without parsing the file, to count elements or to list
+names."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class Tag(NamedTuple):
 
 
 def tags(chunks: Iterable[bytes], names: Collection[str]) -> Iterator[Tag]:
-    """Yields the start tags with one of the names, outside comments and CDATA, in file order.
+    """Yields the start tags whose names are in `names`, in file order. Tags in comments and CDATA
+    are left out.
 
     `<a><b x="1"/><!-- <b> --></a>` -> `Tag("b", {"x": "1"})` for the name `b`. A tag that is cut
     off at the end of the file, or longer than MAX_TAG_BYTES, is yielded without attributes. The

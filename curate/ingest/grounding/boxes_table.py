@@ -1,5 +1,5 @@
-"""A reader of any table of images with boxes, points or polygons. A recipe names the columns and
-the space."""
+"""A reader of any table of images with boxes, points or polygons. The recipe names the columns and
+the coordinate space."""
 
 from __future__ import annotations
 

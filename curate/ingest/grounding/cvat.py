@@ -121,8 +121,8 @@ class Cvat(GroundingReader):
                 yield element
 
     def _images(self, number: int, element: Element, folder: _Folder) -> list[AnnotatedImage]:
-        """Returns the annotated image of an `<image>` element, then a failure for each of its
-        shapes that cannot be read."""
+        """Returns the annotated image of an `<image>` element, then a failure for each shape of the
+        image that cannot be read."""
         try:
             if element.tag == "track":
                 raise RowError(_VIDEO)

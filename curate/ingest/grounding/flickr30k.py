@@ -35,7 +35,7 @@ class Phrase(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A sentence with its marks removed, and its phrases."""
+    """A sentence without the marks around its phrases, and the phrases."""
 
     text: str
     phrases: list[Phrase]

@@ -28,17 +28,17 @@ class Grit(AnnotatedTable):
         {"key": "000423", "url": "https://a.org/b.jpg", "width": 640, "height": 480,
          "caption": "A dog in a red hat", "ref_exps": [[0, 5, 0.1, 0.1, 0.2, 0.2, 0.9]]}
 
-    Each row becomes a record: its image, its caption, and an object for each phrase with a box,
+    Each row becomes a record: its image, its caption, and an object for each phrase. A phrase is
     `[start, end, x1, y1, x2, y2, score]`. The box is in fractions of the image; the label is the
     part of the caption from `start` to `end` (character positions, stored as whole floats);
-    `start`, `end` and `score` become attributes. The setting `phrases` chooses which list of
-    phrases is used; the other list and all other fields go to `meta`.
+    `start`, `end` and `score` become attributes. The setting `phrases` chooses the list of phrases,
+    `ref_exps` or `noun_chunks`; the other list and all other fields go to `meta`.
 
-    If a row has `width` and `height`, an image with another aspect ratio fails: it was cropped or
-    replaced. Nothing is downloaded: the image is the file below `media_root` that `file` names or,
-    if `file` is not set, a file with a name that downloaders commonly use (`{key}`,
-    `{key[0:5]}/{key}`, `{url_sha256}`, ...). The key of a record is the file's name and the number
-    of the row, from 0, or of the line, from 1.
+    If a row has `width` and `height`, an image with another aspect ratio fails, because the image
+    was cropped or replaced. Nothing is downloaded. The image is the file below `media_root` that
+    the setting `file` names. If `file` is not set, the image must have a name that downloaders
+    commonly use (`{key}`, `{key[0:5]}/{key}`, `{url_sha256}`, ...). The key of a record is the
+    file's name and the number of the row, from 0, or of the line, from 1.
     """
 
     version: ClassVar[int] = 3
@@ -89,8 +89,8 @@ class Grit(AnnotatedTable):
 
 
 def _annotation(caption: str, phrase: Any) -> Annotation:
-    """Makes the annotation of a phrase: `("A dog runs", [0, 5, 0.1, 0.1, 0.2, 0.2, 0.9])` -> label
-    "A dog", box 0.1 0.1 0.2 0.2."""
+    """Makes an annotation from a phrase: caption `"A dog runs"` and phrase `[0, 5, 0.1, 0.1, 0.2,
+    0.2, 0.9]` -> label `"A dog"`, box `[0.1, 0.1, 0.2, 0.2]`."""
     if not isinstance(phrase, list) or len(phrase) not in (6, 7):
         raise RowError(
             f"a phrase is {phrase!r:.80}, not a list of start, end, four box "

@@ -154,8 +154,8 @@ class LabelStudio(AnnotatedTable):
     def _images(
         self, number: int, task: dict[str, Any], folder: ImageFolder
     ) -> list[AnnotatedImage]:
-        """Returns the annotated image of a task, then a failure for each of its regions that cannot
-        be read."""
+        """Returns the annotated image of a task, then a failure for each region of the task that
+        cannot be read."""
         image = folder.open(self._path(task))
         groups = group_results(self._chosen(_finished(task)).get("result"))
         relations = [one for group in groups for one in group if one["type"] == "relation"]

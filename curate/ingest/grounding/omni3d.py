@@ -200,7 +200,7 @@ def _corner_error(cuboid: _Cuboid, own: np.ndarray) -> RowError | None:
 
 def _array(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
     """Converts a field to a float64 array of the given shape. Raises RowError if the field has
-    another shape or is not finite."""
+    another shape or has values that are not finite numbers."""
     try:
         array = np.array(value)
     except ValueError:  # lists of different lengths

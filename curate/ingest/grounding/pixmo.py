@@ -1,4 +1,5 @@
-"""PixMo: points on images that are named by url, in percent (Points) or in pixels (Count)."""
+"""PixMo: points on images that are named by url. The points are in percent (PixMo-Points) or in
+pixels (PixMo-Count)."""
 
 from __future__ import annotations
 

@@ -287,7 +287,8 @@ def _target(ref: _Ref, image: str, targets: _Targets) -> Annotation:
 
 
 def _with_sentence(target: Annotation, sentence: Any, ref: _Ref) -> Annotation:
-    """The annotation `target` of a ref, with a sentence of the ref as its text."""
+    """Returns the annotation `target`, to which the ref refers, with a sentence of the ref as its
+    text."""
     if not isinstance(sentence, dict):
         raise RowError(f"a sentence is {sentence!r:.80}, not an object")
     given = {name: _json_value(sentence, name) for name in ("sent", "raw", "sent_id")}
@@ -301,8 +302,8 @@ def _with_sentence(target: Annotation, sentence: Any, ref: _Ref) -> Annotation:
 
 
 def _json_value(holder: dict[str, Any], name: str) -> str | int | None:
-    """The value of a field that JSON can represent: valid text, an integer of up to 63 bits, or
-    None. Raises RowError for any other value in the pickle."""
+    """Returns the value of a field that a JSON file can contain: valid text, an integer of up to 63
+    bits, or None. Raises RowError if the field has another value, as is possible in a pickle."""
     value = holder.get(name)
     if isinstance(value, str):
         with contextlib.suppress(UnicodeEncodeError):  # half of a surrogate pair

@@ -90,8 +90,8 @@ def _has_image_column(batch: RowBatch) -> bool:
 
 
 def _space(row: dict[str, Any], is_parquet: bool) -> Space:
-    """The coordinate space of a row's `bbox`. Raises RowError if the fields of the row do not
-    determine it."""
+    """Returns the coordinate space of a row's `bbox`. Raises RowError if the fields of the row do
+    not determine the space."""
     if is_parquet and PRO_KIND not in row:
         return SPACES["fraction"]
     if (KIND in row) == (PRO_KIND in row):

@@ -161,8 +161,8 @@ def _tracked(numbers: list[float]) -> dict[str, Any]:
 
 
 def _shape(numbers: list[float]) -> dict[str, Any]:
-    """Converts the numbers of a line (without the class) to the fields of an annotation: a box or a
-    polygon."""
+    """Converts the numbers of a line (without the class) to the fields of an annotation: `[0.5,
+    0.5, 0.2, 0.4]` -> `{"box": [0.5, 0.5, 0.2, 0.4]}`. Six or more numbers are a polygon."""
     if len(numbers) == 4:
         return {"box": numbers}
     if len(numbers) == 5:

@@ -1,7 +1,7 @@
 """Joins COCO's `annotations` to the images of one split, in one pass over the file.
 
-The join uses the ids of images. The ids of the annotations themselves are not used, so they may
-repeat: in merged files, they often start again at 1.
+The join uses the ids of images. The ids of the annotations themselves are not used, so several
+annotations may have the same id: in merged files, the ids often start again at 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Reads annotations from the cells of a table row: a list of objects, or parallel lists."""
+"""Reads annotations from the cells of a table row. A cell has a list of objects, or several cells
+have parallel lists."""
 
 from __future__ import annotations
 
@@ -105,7 +106,8 @@ def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
 
 
 def holds_coordinates(cell: Any) -> bool:
-    """Whether a cell may have annotations: numbers inside two levels of lists, or a single box."""
+    """Whether a cell may have annotations: it contains numbers inside two or more levels of lists
+    or objects, or it is a single box."""
     if isinstance(cell, list) and len(cell) == 4 and all(_is_number(value) for value in cell):
         return True
     return any(

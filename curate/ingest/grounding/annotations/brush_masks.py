@@ -41,8 +41,9 @@ def _bytes(rle: Any) -> bytes:
 
 
 def _unpack(data: bytes, expected: int) -> np.ndarray:
-    """Decompresses values to an array of shape (expected,) and type uint8. Raises ValueError if the
-    data has another number of values, and IndexError if it ends too early."""
+    """Decompresses the values of a mask to an array of shape (expected,) and type uint8. Raises
+    ValueError if the data has another number of values, and IndexError if the data ends too
+    early."""
     bits = _Bits(data)
     number, bits_of_value = bits.read(32), bits.read(5) + 1
     widths = [bits.read(4) + 1 for _ in range(4)]
@@ -65,7 +66,8 @@ class _Bits:
         self._data, self._at = data, 0
 
     def read(self, bits: int) -> int:
-        """The number in the next `bits` bits. Raises IndexError at the end of the data."""
+        """Returns the number that the next `bits` bits encode. Raises IndexError at the end of the
+        data."""
         first, end = self._at, self._at + bits
         if end > 8 * len(self._data):
             raise IndexError

@@ -1,4 +1,4 @@
-"""The categories of a file in COCO's layout."""
+"""Reads the categories of a file in COCO's layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of numbered classes, from the recipe or from a file beside the labels."""
+"""Finds the names of numbered classes, in the recipe or in a file beside the labels."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def class_name(names: dict[int, str], number: str) -> str:
 
 
 def _upwards(folder: str) -> Iterator[str]:
-    """Yields a folder and at most two folders above it: `a/b` -> `a/b`, `a`, ``."""
+    """Yields a folder and the two folders above it, if they exist: `a/b` -> `a/b`, `a`, ``."""
     places = [folder]
     for _ in range(2):
         above, slash, _ = places[-1].rpartition("/")

@@ -105,8 +105,8 @@ class CocoLayout(GroundingReader):
         yield from array_splits(file, place, images, max(size // pieces, 1))
 
     def count(self, split: Split, context: Context) -> Count:
-        """The number of images in a split; for the first split, also the number of all annotations
-        in the file."""
+        """Returns the number of images in a split. For the first split, the number of all
+        annotations in the file is added."""
         place = context.media.resolve(split.files[0].uri)
         return count_array(place, split, "images", of_all="annotations")
 

@@ -68,7 +68,8 @@ def gather(images: Sequence[ReadyImage]) -> BatchCoordinates:
 
 
 def malformed(images: Sequence[ReadyImage]) -> dict[int, RowError]:
-    """Returns an error, by image index, for each image for which `gather` raises an exception."""
+    """Returns an error for each image for which `gather` raises an exception. The keys are the
+    indices of these images."""
     return {
         number: _malformed_annotation(image)
         for number, image in enumerate(images)
@@ -88,8 +89,8 @@ def to_units(coordinates: Coordinates, images: Sequence[ReadyImage], space: Spac
 
 
 def _array(values: list[Any], numbers: int) -> np.ndarray:
-    """Converts the values to float64, of shape (n, numbers), or (n,) if `numbers` is 1. Raises
-    TypeError or ValueError for another shape or for values that are not numbers."""
+    """Converts the values to an array of float64, of shape (n, numbers), or (n,) if `numbers` is 1.
+    Raises TypeError or ValueError if the values have another shape or are not numbers."""
     array = np.array(values)
     shape = (len(values), numbers)[: min(numbers, 2)]
     if len(values) and (array.dtype.kind not in "iuf" or array.shape != shape):

@@ -116,7 +116,7 @@ class FilePerImage(GroundingReader):
         return _of_several(file, others, found) if others else found
 
     def image_root(self, file: File, context: Context) -> str:
-        """The folder in which the image of an annotation file is looked for."""
+        """Returns the folder that should contain the image of an annotation file."""
         return root_of(self.media_root, file, context.base)
 
     def key(self, file: File, within: object) -> str:
@@ -128,8 +128,8 @@ class FilePerImage(GroundingReader):
 
 def _of_several(file: File, others: list[str], found: OpenedImage) -> RowError:
     return RowError(
-        f"the image is not in the same folder as the file {file.name!r:.200}, so it may belong to "
-        f"{' or '.join(repr(name) for name in others[:3])} instead.",
+        f"the image is not in the same folder as the file {file.name!r:.200}, so the image may "
+        f"belong to {' or '.join(repr(name) for name in others[:3])} instead.",
         found.reference.uri,
         "Put the images in the same folders as the annotation files, below media_root.",
     )

@@ -122,9 +122,9 @@ def _failure(reader: Reader, file: File, image: AnnotatedImage, error: RowError)
 def _ready(
     annotated: AnnotatedImage, space: Space, context: Context, turned_sizes: bool
 ) -> ReadyImage:
-    """Adds the Exif orientation, and the size to which the coordinates refer, to an annotated
-    image. Raises RowError if the image was not opened, or if the size in the file does not match
-    the image."""
+    """Returns the annotated image with its Exif orientation and the image size to which the
+    coordinates refer. Raises RowError if the image was not opened, or if the size that the
+    annotation file states does not match the image."""
     if isinstance(annotated.image, RowError):
         raise annotated.image
     header, orientation = annotated.image.header, annotated.image.orientation

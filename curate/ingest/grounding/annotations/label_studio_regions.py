@@ -152,7 +152,8 @@ def _value(result: Result) -> dict[str, Any]:
 
 
 def _label(results: Sequence[Result]) -> str | None:
-    """The label of a region; None if it has none. Raises RowError if it has several."""
+    """Returns the label of a region; None if the region has no label. Raises RowError if the region
+    has several labels."""
     labels: list[Any] = []
     for one in results:
         if one["type"].endswith("labels"):

@@ -22,7 +22,8 @@ def join_parts(shapes: Iterable[tuple[Hashable, Annotation]]) -> list[Annotation
 
 
 def box_around(rings: Sequence[Sequence[float]]) -> list[float]:
-    """The box around rings of x y x y ...: `[[0, 0, 9, 0, 9, 4]]` -> `[0, 0, 9, 4]`."""
+    """Returns the box x1 y1 x2 y2 around rings of x y x y ...: `[[0, 0, 9, 0, 9, 4]]` -> `[0, 0, 9,
+    4]`."""
     xs = [x for ring in rings for x in ring[0::2]]
     ys = [y for ring in rings for y in ring[1::2]]
     return [min(xs), min(ys), max(xs), max(ys)]

@@ -20,9 +20,9 @@ from manifests.text.json_values import dump_json
 
 
 class Units(NamedTuple):
-    """The coordinates of all annotations in [0,1000]: boxes (n, 4), points (n, 2) and polygon
-    vertices (n, 2), in the order of the annotations. An annotation without a box has no row in
-    `boxes`."""
+    """The coordinates of all annotations of a batch, in thousandths of the image: boxes (n, 4),
+    points (n, 2) and polygon vertices (n, 2), in the order of the annotations. An annotation
+    without a box has no row in `boxes`."""
 
     boxes: np.ndarray
     points: np.ndarray
@@ -94,7 +94,7 @@ def _attributes(annotation: Annotation) -> str | None:
 
 
 def _with_gaps(values: np.ndarray, has: list[bool]) -> np.ndarray:
-    """Puts the values in the rows where `has` is true, and nan in the other rows.
+    """Inserts a row of nan wherever `has` is false. `values` has one row for each true in `has`.
 
     `_with_gaps([[1, 2]], [False, True]) -> [[nan, nan], [1, 2]]`
     """

@@ -8,9 +8,9 @@ from manifests.errors import RowError
 
 
 def to_rings(value: Any) -> list[list[Any]]:
-    """Converts a polygon to rings, each x y x y .... The value may be rings, a single ring, a list
-    of (x, y) pairs, or rings of pairs. Raises RowError for any other shape, and for a ring of an
-    odd number of coordinates.
+    """Converts a polygon to rings, each x y x y .... The value may be a list of rings, a single
+    ring, a list of (x, y) pairs, or a list of such lists of pairs. Raises RowError for any other
+    shape, and for a ring with an odd number of coordinates.
 
     `[[0, 0], [9, 0], [9, 9]] -> [[0, 0, 9, 0, 9, 9]]`
     """

@@ -147,8 +147,8 @@ def _largest(values: np.ndarray) -> float:
 def _example(
     coordinates: Coordinates, at: int, place: str, names: Sequence[str]
 ) -> tuple[str, list[float], list[float]]:
-    """Returns the box or point with index `at` as an example: the file `place` with the name of the
-    image (`a.json#7`), the numbers in the file, and the size of the image."""
+    """Returns the box or point with the index `at` as (name, numbers in the file, size of the
+    image). The name is the file `place` and the name of the image: `a.json#7`."""
     values, size = coordinates.values[at].tolist(), coordinates.sizes[at].tolist()
     return f"{place}#{names[int(coordinates.rows[at])]}", values, size
 

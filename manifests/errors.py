@@ -81,6 +81,11 @@ class StorageError(CurateError):
     or a missing permission."""
 
 
+class UnreadableError(StorageError):
+    """One file cannot be read: it is gone, or access to it is denied. Other files can be read. As
+    an input of a run, the file is quarantined."""
+
+
 class ManifestError(CurateError):
     """A manifest (a JSON file that lists the files of a run) is missing or broken, or a file
     differs from what the manifest states about it."""

@@ -12,10 +12,12 @@ from curate.engine import time_limit
 from curate.ingest import evidence
 from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
-from manifests.errors import CountError, FileError, TimeLimitError
+from manifests.errors import CountError, CurateError, FileError, TimeLimitError, UnreadableError
 from manifests.run.counted import FILES, Counted
 
 READ, COUNT = "read", "count"
+_QUARANTINED = (FileError, TimeLimitError, UnreadableError)
+"""The errors that end the reading of a split, but not the run."""
 NOT_COUNTED = "inputs"
 """The name of the unit under which a split is counted if its lines, rows, ... could not be
 counted."""
@@ -44,9 +46,13 @@ class CountedRead:
             self.count = _count(self._reader, self._split, self._context)
         try:
             for batch in self._limited(self._reader.read(self._split, self._context)):
+                if batch.records.num_rows:
+                    self._check_unchanged()
                 self._add(batch)
                 yield batch
-        except (FileError, TimeLimitError) as raised:
+        except _QUARANTINED as raised:
+            if isinstance(raised, UnreadableError) and not self._is_input(raised.place):
+                raise
             error = raised
         if self.count is None and self._reader.counts_while_reading:
             self.count = _count(self._reader, self._split, self._context)
@@ -67,6 +73,27 @@ class CountedRead:
             if batch is None:
                 return
             yield batch
+
+    def _check_unchanged(self) -> None:
+        """Raises FileError if the file is no longer as it was listed, so that no record is made of
+        parts of two contents. Groups of small files are not checked: each is read at once."""
+        file, *others = self._split.files
+        if others:
+            return
+        place = self._context.media.resolve(file.uri)
+        now = storage.size_and_stamp(place)
+        unit = 10**9 if storage.is_remote(place) else 1  # lists have parts of a second
+        if now is None:
+            raise UnreadableError("the file was deleted while it was read", place)
+        if (now[0], now[1] // unit) != (file.size, file.stamp // unit):
+            raise FileError(
+                "the file was changed while it was read.", place, "Run again when it is complete."
+            )
+
+    def _is_input(self, place: str) -> bool:
+        """Whether a place is one of the files of the split."""
+        resolve = self._context.media.resolve
+        return any(resolve(file.uri) == place for file in self._split.files)
 
     def _no_file(self, fault: str) -> ReadBatch:
         file = self._split.files[0]
@@ -107,7 +134,7 @@ class CountedRead:
         self.count = batch.found or self.count
         self._evidence.add(batch.evidence)
 
-    def _failure(self, error: FileError | TimeLimitError | None) -> Failure | None:
+    def _failure(self, error: CurateError | None) -> Failure | None:
         """Returns a Failure that counts the units (lines, rows, ...) of the split that the reader
         did not report. Its message is `error`, the error that ended the reading, if there was one.
         Returns None if there was no error and all units were reported."""
@@ -147,9 +174,10 @@ def _count(reader: Reader, split: Split, context: Context) -> Count | None:
     work = partial(reader.count, split, context)
     try:
         return time_limit.current().call(COUNT, 0, 0, work, time_limit.READ_FACTOR)
-    except (FileError, TimeLimitError):  # what the file has after the fault cannot be known
+    except _QUARANTINED:  # what the file has after the fault cannot be known
         return None
 
 
-def _lost(error: FileError | TimeLimitError) -> str:
-    return f"{error.fault} The content after this error was not read. {error.fix}".strip()
+def _lost(error: CurateError) -> str:
+    stop = "" if error.fault.endswith((".", "!", "?")) else "."
+    return f"{error.fault}{stop} The content after this error was not read. {error.fix}".strip()

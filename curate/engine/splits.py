@@ -13,7 +13,7 @@ from curate.ingest import sniff
 from curate.ingest.reader import Context, Reader, Split, recipe_uri
 from curate.ingest.source_files import SourceFiles, notes_on
 from manifests import storage
-from manifests.errors import FileError, InputError
+from manifests.errors import CurateError, FileError, InputError, UnreadableError
 from manifests.media.blobs import BlobFile
 from manifests.run import manifest, saved_splits
 from manifests.run.fingerprint import fingerprint
@@ -98,12 +98,12 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
     name = next((n for n, kind in catalog.readers().items() if kind is type(reader)), None)
     if name is None:
         return
-    refused: list[InputError] = []
+    refused: list[CurateError] = []
     first = [file for file in (group[0] for group in groups) if file.size][:_SNIFFED_FILES]
     for file in first:
         try:
             sniff.check(name, type(reader), file, base, catalog.readers())
-        except InputError as error:
+        except (InputError, UnreadableError) as error:
             refused.append(error)
     if refused and len(refused) == len(first):
         raise refused[0]
@@ -124,7 +124,7 @@ class Cut:
         try:
             context = Context(self.media.base, media, BlobFile())
             return list(self.reader.splits(group[0], context))
-        except FileError:
+        except (FileError, UnreadableError):
             return [Split(group)]  # reading it will raise the same error, and quarantine the file
         finally:
             media.close()

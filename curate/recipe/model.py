@@ -80,6 +80,16 @@ class Recipe(BaseModel):
 
     _plain_numbers = field_validator("*", mode="before")(plain_number)
 
+    @field_validator("max_quarantined")
+    @classmethod
+    def _is_share_or_count(cls, budget: int | float) -> int | float:
+        if isinstance(budget, float) and budget >= 1:
+            raise ValueError(
+                f"{budget} may be a share of the inputs or a number of them. Write a share below "
+                "1, such as 0.99, or a whole number"
+            )
+        return budget
+
 
 class Loaded(NamedTuple):
     """A recipe, and the readers and steps built from it. `base` is the folder where relative uris

@@ -15,12 +15,15 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import xxhash
 
-from manifests.errors import StorageError
+from manifests.errors import StorageError, UnreadableError
 from manifests.storage.paths import UNREACHABLE_FIX, filesystem, is_remote
 
 TEMPORARY = ".tmp"
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 """Matches the names of temporary files, which `writing` uses until a file is complete."""
+_OF_ONE_FILE = re.compile("AWS Error (ACCESS_DENIED|NO_SUCH_KEY|RESOURCE_NOT_FOUND) ")
+"""Matches errors of S3 about one object. Errors of credentials and buckets have other names."""
+_UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EISDIR, errno.ENOTDIR)
 
 
 class Sink:
@@ -240,16 +243,21 @@ def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
 
 @contextlib.contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
-    """Replaces an OSError in the `with` block by a StorageError that names the file and a fix."""
+    """Replaces an OSError in the `with` block by a StorageError that names the file and a fix; by
+    an UnreadableError if only this file cannot be read."""
     try:
         yield
     except OSError as error:
         if isinstance(error, FileNotFoundError):
-            raise StorageError("there is no such file", uri) from error
+            raise UnreadableError("there is no such file", uri) from error
         if error.errno == errno.ENOSPC:
             raise StorageError(
                 "no space left on the device",
                 uri,
                 "Free some space and run the same command again: it continues where it stopped.",
             ) from error
+        if error.errno in _UNREADABLE or _OF_ONE_FILE.search(str(error)):
+            check = "the address, the region, the credentials and " if is_remote(uri) else ""
+            fix = f"Check {check}the permissions of this file, then run again with --retry."
+            raise UnreadableError(str(error).rstrip(" :"), uri, fix) from error
         raise StorageError(str(error), uri, UNREACHABLE_FIX if is_remote(uri) else "") from error

@@ -32,7 +32,7 @@ class File(NamedTuple):
     stamp: int
 
 
-MISSING, NOT_REGULAR, UNREADABLE, NOT_UTF8, LOOP, DENIED = -1, -2, -3, -4, -5, -6
+MISSING, NOT_REGULAR, UNREADABLE, NOT_UTF8, LOOP, DENIED, NO_PATH = -1, -2, -3, -4, -5, -6, -7
 FAULTS = {
     MISSING: "the link points to nothing. Restore its target, or delete the link.",
     NOT_REGULAR: "the path leads to a FIFO, socket or device, not to a regular file. Delete it, or "
@@ -40,6 +40,8 @@ FAULTS = {
     UNREADABLE: "the folder cannot be listed (permission denied). Allow reading it: chmod u+rx.",
     NOT_UTF8: "the name is not UTF-8. Rename the file or folder.",
     DENIED: "the file cannot be read (permission denied). Allow reading it: chmod u+r.",
+    NO_PATH: "its name is no path: it has a ?, a part that is empty, `.` or `..`, or ends in /. "
+    "Rename it.",
     LOOP: "the link leads back to a folder that is already read. Delete the link.",
 }
 """Why an entry cannot be read as a file, by the negative number that the entry has in place of its
@@ -156,10 +158,16 @@ def _list_remote(pattern: str) -> list[File]:
         system, path = filesystem(pattern)
         root, infos = _infos(system, path)
     prefix, query = _scheme_and_query(pattern, path)
-    return [
-        File(prefix + i.path + query, i.path[len(root) + 1 :], i.size, i.mtime_ns or 0)
-        for i in infos
-    ]
+    return [_remote_file(root, i)._replace(uri=prefix + i.path + query) for i in infos]
+
+
+def _remote_file(root: str, info: pafs.FileInfo) -> File:
+    """Returns the entry of an object. An object whose name cannot be part of a URL, or would lead
+    elsewhere (`a//b`, `a/../b`, `a?b`), cannot be read."""
+    name = info.path[len(root) + 1 :]
+    if "?" in name or {"", ".", ".."} & {*name.split("/")}:
+        return File(info.path, name, NO_PATH, 0)
+    return File(info.path, name, info.size, info.mtime_ns or 0)
 
 
 def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]]:
@@ -168,7 +176,8 @@ def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]
     info = system.get_file_info(path)
     if info.type == pafs.FileType.File:
         return path.rsplit("/", 1)[0], [info]
-    root = _root(path) if re.search(r"[*?\[]", path) else path
+    is_glob = info.type != pafs.FileType.Directory and re.search(r"[*?\[]", path)
+    root = _root(path) if is_glob else path
     selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
     infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
     if root != path:

@@ -209,14 +209,14 @@ def test_a_table_that_becomes_shorter_while_it_is_read_is_a_failure_of_the_rest(
     assert [(f.error, f.units) for f in failures] == [("FileError", 60_000 - counted.used)]
 
 
-def test_lines_that_vanish_before_they_are_read_are_missed(tmp_path: Path) -> None:
+def test_lines_of_a_file_that_becomes_shorter_before_it_is_read_are_missed(tmp_path: Path) -> None:
     lines_of_text = b'{"text": "one"}\n' * 40
     (tmp_path / "a.jsonl").write_bytes(lines_of_text)
     half = len(lines_of_text) // 2
     reader = Shrinking(name="made", path="a.jsonl", text=("text",), left=half, batches=0)
     counted, failures = read_with(reader, tmp_path)
-    assert str(counted) == "lines 40 = 20 in 20 records + 20 failed"
-    assert [(f.error, f.units, f.counts_as) for f in failures] == [("CountError", 20, 20)]
+    assert str(counted) == "lines 40 = 0 in 0 records + 40 failed"
+    assert [(f.error, f.units, f.counts_as) for f in failures] == [("FileError", 40, 40)]
 
 
 def test_the_lines_before_the_fault_of_a_compressed_file_are_read_and_counted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from curate.engine.progress import Progress
 from curate.engine.run import Run
 from manifests.errors import StorageError
 from manifests.run.verify import verify
+from tests.engine.contract_runs import quarantine
 from tests.make import write_captions
 from tests.runs import caption_recipe, environment, file_bytes, run_engine
 
@@ -51,6 +53,28 @@ def test_a_run_reads_from_s3_and_writes_to_s3(tmp_path: Path, bucket: tuple[obje
     assert verify(out).faults == []
     again = Run(loaded, out, Inline(), Progress(quiet=True))()
     assert again.digest == made.digest
+
+
+def test_objects_whose_names_are_no_paths_are_failures_by_name(
+    tmp_path: Path, bucket: tuple[object, str]
+) -> None:
+    """`a.jsonl?1.jsonl` must not be read as `a.jsonl`, and the folder `d[1]` not as `d1`."""
+    client, ending = bucket
+    for name in ("a.jsonl", "a.jsonl?1.jsonl", "x//b.jsonl", "e+f %20.jsonl"):
+        body = json.dumps({"t": name}).encode()
+        client.put_object(Bucket="corpus", Key=f"d[1]/{name}", Body=body)  # type: ignore[attr-defined]
+    client.put_object(Bucket="corpus", Key="d1/no.jsonl", Body=b"{}")  # type: ignore[attr-defined]
+    reader = {"name": "a", "reader": "table", "path": f"s3://corpus/d[1]{ending}", "text": "t"}
+    made = Run(
+        recipe.build({"name": "t", "sources": [reader], "steps": []}),
+        str(tmp_path / "out"), Inline(), Progress(quiet=True),
+    )()  # fmt: skip
+    assert made.shards["arrow"].rows == 2
+    failed = [row["origin"] for row in quarantine(tmp_path)]
+    assert sorted(uri.removesuffix(ending) for uri in failed) == [
+        "s3://corpus/d[1]/a.jsonl?1.jsonl",
+        "s3://corpus/d[1]/x//b.jsonl",
+    ]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from curate.ingest.grounding.refcoco import RefCoco
 from curate.ingest.grounding.visual_genome import VisualGenome
 from curate.ingest.grounding.voc import Voc
 from curate.ingest.grounding.yolo import Yolo
-from curate.ingest.reader import Context, Reader
+from curate.ingest.reader import BATCH_ROWS, Context, Reader
 from manifests.media import Media
 from manifests.media.blobs import BlobFile
 from manifests.run.counted import Counted, total_counted
@@ -188,3 +189,32 @@ def test_csv_counts_the_lines_of_every_row(tmp_path: Path) -> None:
     total, failures = counted(Table(name="own", path="a.csv", text=("caption",)), tmp_path)
     assert str(total) == ("lines 10 = 6 in 4 records + 2 failed + 2 left aside (blank 1, header 1)")
     assert failures == [("RowError", 1, 1), ("RowError", 1, 1)]
+
+
+def test_a_file_that_changes_while_it_is_read_gives_no_more_records(tmp_path: Path) -> None:
+    """The second batch is of the new content, so it may not be mixed with the first."""
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"t": "old {n}"}}\n' for n in range(BATCH_ROWS + 10)))
+    reader = Table(name="a", path="a.jsonl", text="t")
+    [split] = splits(reader, str(tmp_path))
+    read = CountedRead(reader, split, Context(str(tmp_path), Media(str(tmp_path)), BlobFile()))
+    batches = iter(read)
+    assert next(batches).records.num_rows == BATCH_ROWS
+    os.utime(path, ns=(0, 0))
+    [[failure]] = [batch.failures for batch in batches]
+    assert (failure.error, failure.units, read.records) == ("FileError", 10, BATCH_ROWS)
+    assert failure.message.startswith("the file was changed while it was read.")
+
+
+@pytest.mark.parametrize(
+    "reader", [Table(name="a", path="a.jsonl", text="t"), Voc(name="a", path="a.xml")]
+)
+def test_a_file_that_went_away_is_a_failure_of_its_own(reader: Reader, tmp_path: Path) -> None:
+    (tmp_path / reader.path).write_text("{}\n")
+    [split] = splits(reader, str(tmp_path))
+    (tmp_path / reader.path).unlink()
+    read = CountedRead(reader, split, Context(str(tmp_path), Media(str(tmp_path)), BlobFile()))
+    [failure] = [failure for batch in read for failure in batch.failures]
+    assert (failure.error, failure.counts_as) == ("UnreadableError", 1)
+    assert failure.message.startswith("there is no such file")
+    assert read.counted.balances

@@ -8,6 +8,7 @@ import pytest
 
 from curate import recipe
 from manifests.errors import RecipeError
+from tests.runs import caption_recipe
 
 GOOD = """\
 name: captions
@@ -141,3 +142,9 @@ def test_the_recipe_in_a_manifest_builds_the_same_run(write) -> None:  # type: i
     loaded = recipe.load(write(GOOD), base="/data")
     again = recipe.build(loaded.content, base="/data")
     assert again == loaded
+
+
+def test_an_error_budget_that_may_be_a_share_or_a_count_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"max_quarantined.*1\.0 may be a share of the inputs or"):
+        recipe.build(caption_recipe(max_quarantined=1.0))
+    assert recipe.build(caption_recipe(max_quarantined=1)).recipe.max_quarantined == 1

@@ -164,7 +164,8 @@ def _entities(
         entities = [(name.text or "").strip() for name in element.findall("name")]
         if not all(entities) or not entities:
             raise RowError(
-                f"object {number} has no <name>.", fix="Add a <name>, or remove the object."
+                f"object {number} has no <name>.",
+                fix="Add a name, or leave the file in quarantine.",
             )
         rest = rest_of(element, ("name", "bndbox"))
         if element.find("bndbox") is None and rest:

@@ -16,6 +16,7 @@ from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
 _ROOT = re.compile(rb"<annotation[\s>]")
+_FIX = "Add it, or leave the file in quarantine: without the object it would look complete."
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -92,8 +93,13 @@ def box_of(holder: Element, what: str) -> list[float]:
     """Returns the box x1 y1 x2 y2 in the element `<bndbox>` of `holder`. The children of `<bndbox>`
     may be in any order. `what` names the object in error messages."""
     box = holder.find("bndbox")
+    if box is None and holder.find("robndbox") is not None:
+        raise RowError(
+            f"{what} has a <robndbox>, a rotated box, which is not supported.",
+            fix="Export boxes or polygons in another format, or leave the file in quarantine.",
+        )
     if box is None:
-        raise RowError(f"{what} has no <bndbox>.", fix="Add a <bndbox>, or remove the object.")
+        raise RowError(f"{what} has no <bndbox>.", fix=_FIX)
     return [_number(box, corner) for corner in CORNERS]
 
 
@@ -118,6 +124,6 @@ def _annotation(
 ) -> Annotation:
     label = text_of(element, "name")
     if label is None:
-        raise RowError(f"{what} has no <name>.", fix="Add a <name>, or remove the object.")
+        raise RowError(f"{what} has no <name>.", fix=_FIX)
     attributes = rest_of(element, ("name", "bndbox", *used)) | more
     return Annotation(label, box_of(element, what), attributes=attributes)

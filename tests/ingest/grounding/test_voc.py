@@ -112,6 +112,11 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
     "encoding": ('<?xml version="1.0" encoding="ebcdic-9"?><annotation/>', "FileError", "XML"),
     "other": ("<html/>", "FileError", "the root element is <html>, not <annotation>."),
     "no box": (xml(NO_BOX), "RowError", "object 0 has no <bndbox>"),
+    "rotated": (
+        xml("<object><name>a</name><robndbox/></object>"),
+        "RowError",
+        "object 0 has a <robndbox>, a rotated box, which is not supported. Export",
+    ),
     "unnamed": (xml(xml_object() + UNNAMED), "RowError", "object 1 has no <name>"),
     "words": (
         xml(xml_object(corners="abcd")),

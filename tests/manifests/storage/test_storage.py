@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from manifests import storage
-from manifests.errors import ManifestError, StorageError
+from manifests.errors import ManifestError, StorageError, UnreadableError
 from manifests.storage import parts
 
 
@@ -102,6 +102,25 @@ def test_errors_of_the_system_name_the_file_and_a_fix(tmp_path: Path) -> None:
         storage.storage_errors("f"),
     ):
         raise OSError(errno.ENOSPC, "full")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.EIO, "bad block"), UnreadableError),
+        (PermissionError(errno.EACCES, "Permission denied"), UnreadableError),
+        (OSError("AWS Error ACCESS_DENIED during GetObject operation: "), UnreadableError),
+        (OSError("AWS Error NO_SUCH_KEY during GetObject operation: gone"), UnreadableError),
+        (OSError("AWS Error NO_SUCH_BUCKET during GetObject operation: gone"), StorageError),
+        (OSError("AWS Error NETWORK_CONNECTION during GetObject operation: "), StorageError),
+    ],
+)
+def test_errors_of_one_file_differ_from_those_of_all_files(
+    error: OSError, kind: type[StorageError]
+) -> None:
+    with pytest.raises(StorageError) as raised, storage.storage_errors("s3://b/f"):
+        raise error
+    assert type(raised.value) is kind
 
 
 def test_a_part_keeps_empty_batches_and_reads_chosen_columns(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def _from_yaml(text: str, uri: str) -> dict[int, str]:
     if isinstance(content, dict) and "kpt_shape" in content:
         raise InputError(
             "the file has `kpt_shape`: the labels are poses, which would be read as polygons.", uri,
-            "Poses are not supported: remove these labels from the source.",
+            "Poses are not supported: leave these files out, with `exclude`.",
         )  # fmt: skip
     names = content.get("names") if isinstance(content, dict) else None
     numbered: Any = dict(enumerate(names)) if isinstance(names, list) else names

@@ -24,7 +24,7 @@ from curate.ingest.reader import (
     count_files,
 )
 from manifests import storage
-from manifests.errors import FileError, MediaError, RowError
+from manifests.errors import FileError, MediaError, RowError, UnreadableError
 from manifests.media import Reference
 from manifests.storage import File
 
@@ -83,7 +83,7 @@ class FilePerImage(GroundingReader):
         for file in files:
             try:
                 annotated.append(self._annotated(file, cache))
-            except (FileError, RowError) as error:
+            except (FileError, RowError, UnreadableError) as error:
                 failures.append(Failure.of(self.key(file, ""), self.origin(file, ""), error))
         batch = self.records(files[0], annotated, cache.context)
         return batch._replace(failures=failures + batch.failures)

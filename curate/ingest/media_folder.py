@@ -22,8 +22,8 @@ from manifests.media.header import SUFFIXES
 
 
 class MediaFolder:
-    """Finds images below `media_root` by name. The files of a subfolder are listed once, when the
-    first of them is looked for."""
+    """Finds images below `media_root` by name. The files of a subfolder are listed when the first
+    image in this subfolder is searched for, and are not listed again."""
 
     def __init__(self, media_root: str, base: str) -> None:
         self.media_root, self._place = media_root, storage.resolve(base, media_root)

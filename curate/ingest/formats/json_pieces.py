@@ -149,9 +149,9 @@ def _limited(element: Element, is_array: bool, limit: int) -> Element:
 
 
 def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[Element]:
-    """Yields what remains after the last chunk. If the closing bracket of the array or object is
-    missing, or if other data follows the bracket, yields an element with a fault; otherwise yields
-    nothing.
+    """Checks the end of the array or object. Yields an element with a fault if the closing bracket
+    is missing, or if other data follows the bracket; otherwise yields nothing. If the bracket is
+    missing after a complete last element, this last element is yielded first.
 
     `state` is the state of the scanner at the end, such as CLOSED. `last` has the bytes after the
     last comma. `broken` is the message of the error that stopped reading, or empty.

@@ -43,10 +43,10 @@ def _is_text(column: pq.ColumnSchema) -> bool:
 
 
 def long_repeated(opened: pq.ParquetFile, groups: range, paths: list[str]) -> list[str]:
-    """Returns those of the columns `paths` that have a dictionary with a long value in one of the
-    row groups `groups`. A value is long if a batch of rows with this value would be larger than
-    _BATCH_BYTES. `opened` is the parquet file, opened so that the columns `paths` are read as
-    dictionaries."""
+    """Chooses, from the columns `paths`, the columns that have a dictionary with a long value in
+    one of the row groups `groups`. A value is long if a batch of rows with this value would be
+    larger than _BATCH_BYTES. `opened` is the parquet file, opened so that the columns `paths` are
+    read as dictionaries."""
     return [path for path in paths if any(_longest(opened, g, path) > _LONG_BYTES for g in groups)]
 
 

@@ -249,7 +249,7 @@ def _given(task: dict[str, Any]) -> Any:
 
 
 def _finished(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the annotations of a task, without those that the annotator skipped
+    """Returns the annotations of a task, except annotations that the annotator skipped
     (`was_cancelled`). Raises RowError if the list of annotations is malformed."""
     given = _given(task)
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):

@@ -138,9 +138,9 @@ def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | No
 def _is_track(words: list[str], numbers: list[float], tracks: bool | None) -> bool:
     """Whether the last number of a line is the id of a track. `numbers` are the five or six numbers
     after the class, and `words` are the same numbers as they are written. The id of a track is
-    written without a decimal point. If there are six numbers and the last is an id, the fifth is
-    the confidence of the box, so it must be at most 1. Raises RowError if the last number may be an
-    id and `tracks` is None."""
+    written without a decimal point. In a line with six numbers and an id, the fifth number is the
+    confidence of the box, which is at most 1. Raises RowError if the last number may be an id and
+    `tracks` is None."""
     if not words[-1].isdecimal() or not all(0 <= n <= 1 for n in numbers[4:-1]):
         return False
     if tracks is None:

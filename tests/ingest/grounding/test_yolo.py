@@ -105,8 +105,8 @@ def test_labels_of_two_folders_are_not_read_with_one_image(tmp_path: Path) -> No
     }  # fmt: skip
     assert found.failures["train/a.txt"] == (
         "RowError",
-        "photos/a.jpg: the image is not in the same folder as the file 'train/a.txt', so it may "
-        "belong to 'val/a.txt' instead. Put the images in the same folders as the annotation "
+        "photos/a.jpg: the image is not in the same folder as the file 'train/a.txt', so the image "
+        "may belong to 'val/a.txt' instead. Put the images in the same folders as the annotation "
         "files, below media_root.",
     )
     write_files(tmp_path, {"photos/val/a.jpg": PHOTO})

@@ -39,14 +39,14 @@ class AnnotatedImage(NamedTuple):
 
     `within` is the place in the file, such as a row number. `size` is the width and height of the
     image that was annotated, if the file has them. `text` is a caption. `camera` is fx fy cx cy.
-    `file` is the annotation file of this image, if each image of a batch has its own file. `lost`
-    is the number of annotations of the image that could not be read. `units` is the number of
-    units, as `Reader.count` counts them, for the image together with its annotations. `space` is
-    the coordinate space, if the fields of this image show the space.
+    `file` is the annotation file of this image, if each image of a batch has its own annotation
+    file. `lost` is the number of annotations of the image that could not be read. `units` is the
+    number of units, as `Reader.count` counts them, for the image together with its annotations.
+    `space` is the coordinate space, if the fields of this image show the space.
 
-    The annotators may have looked for some labels only. Then `absent` has the labels that they
-    looked for and did not find in the image. `partial` has the labels of which the image may have
-    more objects than the annotated ones.
+    If annotators looked for some labels only, `absent` has the labels that they did not find in the
+    image; otherwise, `absent` is None. `partial` has the labels for which the image may show more
+    objects than the annotated objects.
     """
 
     within: Any

@@ -39,10 +39,10 @@ ClassNames = Annotated[
 
 
 def class_names_near(folder: str, base: str) -> dict[int, str]:
-    """Returns the class names in a file with one of the names FILES, such as `classes.txt`, in
-    `folder` or in one of the two folders above it. If there are several such files, the first one
-    is used: a file in `folder` before a file above, and then in the order of FILES. `base` is the
-    folder to which the uri `folder` is relative."""
+    """Returns the class names in a file with one of the names FILES, such as `classes.txt`. The
+    file is searched for in `folder`, then in the folder above, then in the folder above that
+    folder; in each folder, in the order of FILES. The first file that is found is used. `base` is
+    the folder to which the uri `folder` is relative."""
     for place in _upwards(folder):
         for name in FILES:
             uri = f"{place}/{name}" if place else name

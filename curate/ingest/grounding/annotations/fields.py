@@ -8,8 +8,8 @@ from typing import Any
 
 
 def without(fields: dict[str, Any], *used: str | None) -> dict[str, Any]:
-    """Returns the fields except those with a name in `used`. The caller has stored the used fields
-    in other places of the record.
+    """Returns the fields whose names are not in `used`. The caller stores the used fields in other
+    places of the record.
 
     `without({"id": 7, "license": 4}, "id") -> {"license": 4}`
     """

@@ -136,8 +136,8 @@ def _of_several(file: File, others: list[str], found: OpenedImage) -> RowError:
 
 
 class SplitCache:
-    """Keeps the lists of image folders and the class names, so that each is read only once for all
-    files of a split."""
+    """Keeps lists of image folders, and class names. Each folder and each file of class names is
+    read only once for all files of a split."""
 
     def __init__(self, context: Context, files: Sequence[File]) -> None:
         self.context = context

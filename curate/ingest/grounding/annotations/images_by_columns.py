@@ -51,7 +51,7 @@ def last_parts_of(split: Split, url: str, context: Context) -> LastParts:
 
 
 def _urls(split: Split, url: str, context: Context) -> Iterator[pa.Array]:
-    """Yields the urls (column `url`) of all rows of the split's file, not only those of the
+    """Yields the urls (column `url`) of all rows of the split's file, not only of the rows in the
     split."""
     for batch in row_batches(Split(split.files[:1]), context):
         yield _texts(batch.rows, url)

@@ -56,10 +56,11 @@ class _Tally(NamedTuple):
     """Counts that show whether boxes or points fit a coordinate space.
 
     `number` is the number of boxes or points, and `images` the number of images that have them.
-    `wrong` counts the boxes or points that are outside their image or inverted. `far` counts those
-    that are outside by more than the size of the image. `large` counts those on large images, whose
-    shorter side has at least LARGE_SIDE pixels. `largest` is the largest number in the file;
-    `on_large` is the largest coordinate on large images, in thousandths of the image.
+    `wrong` is the number of boxes or points that are outside their image or inverted. `far` is the
+    number of boxes or points that are outside by more than the size of the image. `large` is the
+    number of boxes or points on large images; the shorter side of a large image has at least
+    LARGE_SIDE pixels. `largest` is the largest number in the file; `on_large` is the largest
+    coordinate on large images, in thousandths of the image.
     """
 
     number: int
@@ -103,9 +104,9 @@ def space_evidence(
     """Returns evidence of whether the coordinates of a batch fit the declared space. `place` is the
     file of the coordinates, and `names` has the name of each image.
 
-    Raises InputError if the batch alone is proof that the coordinates do not fit: it must have at
-    least MIN_BOXES boxes or points, on at least `min_images` images. The error names the file, the
-    first wrong rows, and the spaces that the coordinates would fit.
+    Raises InputError if the batch alone is proof that the coordinates do not fit. For a proof, the
+    batch must have at least MIN_BOXES boxes or points, on at least `min_images` images. The error
+    names the file, the first wrong rows, and the spaces that the coordinates would fit.
     """
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     wrong = _is_wrong(units)

@@ -63,6 +63,8 @@ def set_up(which):
     venv.create(VENV, with_pip=True, clear=False)
     install("--require-hashes", "-r", str(HOME / "constraints" / f"{which}.txt"))
     install("--require-hashes", "-r", str(HOME / "constraints" / "build.txt"))
+    if which == "dev":
+        install("--require-hashes", "--no-deps", "-r", str(HOME / "constraints" / "files.txt"))
     install("--no-deps", "--no-build-isolation", "-e", str(HOME))
     run("python", "-m", "curate", "warm")
     marks[which].write_text(wanted[which])
@@ -74,7 +76,8 @@ def install(*arguments):
 
 
 def digest(which):
-    files = [HOME / "constraints" / f"{which}.txt", HOME / "pyproject.toml"]
+    pinned = [HOME / "constraints" / f"{name}.txt" for name in (which, "files")]
+    files = [*pinned, HOME / "pyproject.toml"]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files) + str(HOME).encode()).hexdigest()
 
 

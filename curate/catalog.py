@@ -54,6 +54,7 @@ STEPS = {
     "image_hash": "filters.image.image_hash:ImageHash",
     "media_digest": "filters.image.media_digest:MediaDigest",
     "decontaminate": "filters.decontamination.decontaminate:Decontaminate",
+    "tokens": "filters.records.tokens:Tokens",
     "keep_list": "filters.records.keep_list:KeepList",
     "masks": "filters.objects.masks:Masks",
     "boxes": "filters.objects.boxes:Boxes",

@@ -164,6 +164,28 @@ def test_finetune_writes_lines_with_their_images_beside_them(tmp_path: Path) -> 
     assert {sha256(data) for data in beside} == {sha256(make_image(64, 48, n)) for n in range(5)}
 
 
+def test_the_line_that_finetune_shows_drops_long_conversations(tmp_path: Path) -> None:
+    (tmp_path / "data/images").mkdir(parents=True)
+    (tmp_path / "data/images/a.jpg").write_bytes(make_image(64, 48))
+    rows = [
+        {
+            "image": "a.jpg",
+            "conversations": [
+                {"from": "human", "value": "<image>"},
+                {"from": "gpt", "value": text},
+            ],
+        }
+        for text in (CAPTION, "Numbers: " + "7" * 40_000)
+    ]
+    (tmp_path / "data/conversations.json").write_text(json.dumps(rows))
+    text = RECIPES["finetune"].read_text()
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text.replace("# - tokens:", "- tokens:"))
+    made = run_over_budget(recipe, tmp_path)
+    assert made.accounts["tokens"] == (2, 1, {"too many tokens": 1}, {})
+    assert [last_answer(row) for row in made.rows] == [CAPTION]
+
+
 def test_grounding_makes_questions_of_annotations_in_three_formats(tmp_path: Path) -> None:
     for folder in ("coco/images", "coco/annotations", "voc/Annotations", "voc/JPEGImages",
                    "screens/images"):  # fmt: skip

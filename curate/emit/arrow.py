@@ -13,12 +13,12 @@ from curate.emit import rows
 from curate.emit.features import IMAGE
 from curate.emit.names import Names
 from curate.emit.payload import Block, read_blocks
-from curate.emit.segments import ShownMedia, shown_media
 from curate.emit.shard import Batch, Job, Quarantined, ShardCommit, quarantined
 from curate.emit.shard_set import write_json
 from curate.emit.sizes import sizes
 from manifests import storage
 from manifests.errors import RowError
+from manifests.record.segments import ShownMedia, shown_media
 from manifests.storage.file_entry import FileEntry
 from manifests.storage.parts import buffered
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.emit.segments import Segments, row_offsets
+from manifests.record.segments import Segments, row_offsets
 
 ITEM = pa.struct([("type", pa.string()), ("text", pa.string())])
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.list_(ITEM))])

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.emit.payload import Block
-from curate.emit.segments import ShownMedia
 from manifests.errors import MediaError
 from manifests.media.header import EXTENSIONS, probe
 from manifests.record import one_chunk
+from manifests.record.segments import ShownMedia
 
 VIDEO_ENDINGS = {
     "video/mp4": "mp4",

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.emit.segments import ShownMedia
 from curate.emit.settings import Shards
 from curate.emit.sizes import sums
 from manifests import storage
 from manifests.errors import LimitError, MediaError, RowError, foreign_message
 from manifests.media import FIX_MISSING_FILE, Media, Reference, references
+from manifests.record.segments import ShownMedia
 
 MAX_ROW_BYTES = (1 << 31) - (1 << 20)
 """The largest number of media bytes in one row: the limit of 32-bit offsets, less 1 MiB for the

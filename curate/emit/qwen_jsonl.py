@@ -20,10 +20,10 @@ import pyarrow as pa
 from curate.emit.messages import messages
 from curate.emit.names import Names
 from curate.emit.payload import read_blocks
-from curate.emit.segments import MEDIA_KINDS, shown_media
 from curate.emit.shard import Job, Quarantined, ShardCommit, quarantined
 from manifests import storage
 from manifests.errors import RowError
+from manifests.record.segments import MEDIA_KINDS, shown_media
 from manifests.storage.digest import bytes_digest
 from manifests.storage.file_entry import FileEntry
 

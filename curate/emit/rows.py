@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from curate.emit.features import IMAGE, plain_type, with_features
 from curate.emit.messages import MESSAGE, messages
-from curate.emit.segments import MEDIA_KINDS, Segments, row_offsets, shown_indices, shown_media
 from manifests.errors import RecipeError
 from manifests.record import MEDIA, OBJECT, media_lists, one_chunk
+from manifests.record.segments import MEDIA_KINDS, Segments, row_offsets, shown_indices, shown_media
 from manifests.step.spelling import nearest
 
 _NOT_IN_VIDEO = ("kind", "digest", "orientation", "camera")

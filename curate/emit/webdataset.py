@@ -22,12 +22,12 @@ import pyarrow.compute as pc
 from curate.emit import rows
 from curate.emit.names import Names
 from curate.emit.payload import read_blocks
-from curate.emit.segments import MEDIA_KINDS, Segments, row_offsets, shown_media
 from curate.emit.shard import Job, Quarantined, ShardCommit, quarantined
 from curate.emit.tar_header import END, header, padding
 from manifests import storage
 from manifests.errors import RowError
 from manifests.record import texts
+from manifests.record.segments import MEDIA_KINDS, Segments, row_offsets, shown_media
 
 ENDING = ".tar"
 _TEXT_ROLES = ("system", "assistant")

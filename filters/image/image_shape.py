@@ -10,10 +10,9 @@ import pyarrow.compute as pc
 from pydantic import Field, PositiveInt
 
 from manifests.errors import RowError
+from manifests.geometry.shown_sizes import UNKNOWN_SIZE
 from manifests.record.images import image_rows, reduce_by_record
 from manifests.step import Bound, Context, Measured, RowErrors, RowStep, reasons
-
-_UNKNOWN = "the width and height of an image are not known: read the source with its image files"
 
 
 class ImageShape(RowStep):
@@ -61,7 +60,7 @@ class ImageShape(RowStep):
         width, height = _sizes(images, "width"), _sizes(images, "height")
         errors = RowErrors(batch.num_rows)
         for row in rows[(width < 1) | (height < 1)].tolist():
-            errors.add(row, RowError(_UNKNOWN))
+            errors.add(row, RowError(UNKNOWN_SIZE))
         return Measured(_measures(rows, width, height, batch.num_rows), errors)
 
     def decide(self, measured: pa.Table) -> pa.Array:

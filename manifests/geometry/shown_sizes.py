@@ -8,6 +8,10 @@ import pyarrow.compute as pc
 
 TRANSPOSED = (5, 6, 7, 8)
 """The orientations that exchange width and height (Exif 2.32, tag 0x0112)."""
+UNKNOWN_SIZE = (
+    "the width and height of an image are not known: read the source with its image files"
+)
+"""The error of a record for whose images a step needs sizes."""
 
 
 def shown_sizes(media: pa.Array) -> np.ndarray:

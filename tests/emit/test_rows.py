@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from curate.emit import rows
-from curate.emit.segments import shown_media
 from manifests import record
 from manifests.errors import RecipeError
 from manifests.media import references
+from manifests.record.segments import shown_media
 from tests.emit.records import medium, records, row, text
 
 IMAGE = {"type": "image", "text": None}

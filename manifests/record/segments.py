@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.record import media_lists
+from manifests.record.columns import media_lists
 
 MEDIA_KINDS = ("image", "video")
 

@@ -116,7 +116,10 @@ def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failu
     found = splits.of_source(reader, media, listing, Inline())
     chosen = found[:: max(1, len(found) // _SPLITS)][:_SPLITS]
     each = -(-rows // len(chosen))
-    heads = [_head(reader, read_task(reader, split), media, each, failures) for split in chosen]
+    heads = [
+        _head(reader, read_task(reader, split, media.base), media, each, failures)
+        for split in chosen
+    ]
     return pa.concat_tables(heads).slice(0, rows)
 
 

@@ -13,6 +13,7 @@ from curate import recipe
 from curate.engine import splits
 from curate.engine.counting import NOT_COUNTED
 from curate.engine.media_options import MediaOptions
+from curate.engine.passes.read import read_task
 from curate.engine.splits import Cut, Saved, group_key
 from curate.ingest.reader import Context, Count, Reader
 from manifests import storage
@@ -24,6 +25,8 @@ from manifests.run.manifest import Commit, PassManifest
 from manifests.run.verify import Fault
 from manifests.storage import File
 
+_NAMED = 5
+"""The maximum number of files beside others that a fault names (our choice)."""
 _THREADS = 8
 """Threads that count files at once (our choice). Reading releases the interpreter's lock."""
 
@@ -70,6 +73,7 @@ def _source(reader: Reader, media: MediaOptions, folder: str) -> Recounted:
     faults = [*_left_aside(reader, known, files.left_aside), *_gone(stated, saved, groups)]
     for group, now in zip(groups, counted, strict=True):
         faults += _group(group, saved, stated.get(group[0].uri), now)
+    faults += _beside(reader, media.base, known.parts, saved, groups)
     return Recounted(sum(map(len, groups)), faults)
 
 
@@ -79,6 +83,7 @@ _CHANGED, _GONE, _NEW = (
     "the file was removed after the run had read it",
     "the file was added after the run",
 )
+_BESIDE = "a file with which it is read was changed, added or removed after the run"
 _READ_AGAIN = "Run the recipe again to read the source as it is now."
 _EDITED = (
     "Its size and modification time are the same, so it was damaged, or edited and given its "
@@ -112,6 +117,25 @@ def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
         for entry in commit.counted:
             units[entry.unit] += entry.found
     return dict(stated)
+
+
+def _beside(
+    reader: Reader, base: str, commits: list[Commit], saved: Saved, groups: list[list[File]]
+) -> Iterator[Fault]:
+    """Yields a fault for each file that is not the source's own (`Reader.files_beside`) and is not
+    as it was when the run read unchanged files of the source with it. `commits` and `saved` are
+    those of the run, and `groups` has the files that exist now."""
+    digests = {commit.part: commit.inputs_digest for commit in commits}
+    changed: dict[tuple[str, ...], str] = {}
+    for group in groups:
+        for split in saved.by_group.get(group_key(group), ()):
+            task = read_task(reader, split, base)
+            if digests.get(task.part, task.inputs_digest) != task.inputs_digest:
+                there = tuple(file.uri for file in reader.files_beside(split.files, base))
+                changed.setdefault(there, group[0].uri)
+    for there, uri in changed.items():
+        names = ", ".join(there[:_NAMED]) or "there is none now"
+        yield Fault(uri, f"{_BESIDE} ({names}). {_READ_AGAIN}")
 
 
 def _gone(stated: Mapping[str, Units], saved: Saved, groups: list[list[File]]) -> Iterator[Fault]:

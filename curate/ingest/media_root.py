@@ -31,6 +31,11 @@ def root_of(media_root: str | None, file: File, base: str) -> str:
     if media_root is not None:
         check_root(media_root, base)
         return media_root
+    return folder_of(file)
+
+
+def folder_of(file: File) -> str:
+    """The uri of the folder of a file."""
     path, mark, query = (
         file.uri.partition("?") if storage.is_remote(file.uri) else (file.uri, "", "")
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -262,6 +262,13 @@ class Reader(BaseModel):
         each group has one file, which `splits` may cut into several splits."""
         return [[file] for file in files]
 
+    def files_beside(self, files: Sequence[File], base: str) -> list[File]:
+        """Returns the files that are not files of the source, but decide what the records of
+        `files` are: the names of their classes, the sizes of their images. `files` are read again
+        if one of them is new, gone or changed. By default, there are none. `base` is the folder to
+        which uris are relative."""
+        return []
+
     @abstractmethod
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         """Yields the records and failures of a split, in batches of about BATCH_ROWS records."""
@@ -296,6 +303,13 @@ class Reader(BaseModel):
         """The origin of a record: the uri of the file and the place of the record in it (`within`,
         such as a row number): `data/train.json#12`."""
         return f"{file.uri}#{within}"
+
+
+def existing_files(uris: Iterable[str], base: str) -> list[File]:
+    """The files among `uris` that exist, sorted by uri. `base` is the folder to which uris are
+    relative."""
+    found = ((uri, storage.size_and_stamp(storage.resolve(base, uri))) for uri in sorted({*uris}))
+    return [File(uri, storage.base_name(uri), *version) for uri, version in found if version]
 
 
 def count_files(split: Split) -> Count:

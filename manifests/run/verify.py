@@ -81,9 +81,7 @@ def verify(folder: str) -> Verified:
     if storage.join(folder, RUN_QUARANTINE) not in wrong:
         faults += _quarantine(run, folder)
     covered = {name for name, _ in files}
-    for one in passes:
-        faults += _commits(folder, one, covered)
-    faults += _splits(run, folder, covered)
+    faults += _commits_and_splits(run, folder, passes, covered)
     if not wrong:
         faults += _references(folder, passes)
     covered.add(manifest.NAME)
@@ -93,10 +91,12 @@ def verify(folder: str) -> Verified:
 
 
 def damaged_files(run: RunManifest, folder: str) -> list[Fault]:
-    """Reads every file that the manifests of a run name. Returns a fault for each file that is
-    missing, or that differs from its manifest in size or digest."""
+    """Reads every file that the manifests of a run name, the commits of their parts, and the lists
+    of splits. Returns a fault for each file that is missing, or that is not as its manifest
+    states."""
     passes, faults = _passes(run, folder)
-    return [*faults, *_wrong(folder, [*_entries(run, passes)]).values()]
+    faults += _wrong(folder, [*_entries(run, passes)]).values()
+    return faults + _commits_and_splits(run, folder, passes, set())
 
 
 def _wrong(folder: str, files: list[tuple[str, FileEntry]]) -> dict[str, Fault]:
@@ -156,6 +156,13 @@ def _commits(folder: str, known: _Pass, covered: set[str]) -> Iterator[Fault]:
             yield Fault(place, "the file is missing")
         elif storage.read_bytes(place) != manifest.content_of(commit):
             yield Fault(place, "the commit differs from its copy in the manifest of the pass")
+
+
+def _commits_and_splits(
+    run: RunManifest, folder: str, passes: list[_Pass], covered: set[str]
+) -> list[Fault]:
+    commits = (fault for one in passes for fault in _commits(folder, one, covered))
+    return [*commits, *_splits(run, folder, covered)]
 
 
 def _splits(run: RunManifest, folder: str, covered: set[str]) -> Iterator[Fault]:

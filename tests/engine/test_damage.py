@@ -19,6 +19,7 @@ from curate import recipe as recipes
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.run import Run
+from curate.inspect.compare import differences
 from manifests.errors import CurateError, ManifestError
 from manifests.run import manifest
 from manifests.run.manifest import Commit
@@ -171,6 +172,7 @@ def test_damage_is_found_and_mended_whatever_was_damaged(base: Path, out: Path, 
     path = sorted(out.glob(pattern))[0]
     damage(path)
     assert path.name in str(verify(str(out)).faults)
+    assert path.name in str(differences(str(base / "sound"), str(out)))
     run_engine(recipe(), base, out)
     assert contents(out) == contents(base / "sound")
     damage(path)

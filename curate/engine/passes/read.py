@@ -43,7 +43,7 @@ its source; see `curate.ingest.evidence`."""
 class ReadTask(NamedTuple):
     """A task that reads one split (a range of a file, or a group of files) into the file of records
     `part`, or into several such files if the records are large. `inputs_digest` is a digest of the
-    names, sizes and times of the split's files."""
+    names, sizes and times of the split's files, and of those beside them."""
 
     part: str
     inputs_digest: str
@@ -66,7 +66,7 @@ class ReadPass(Pass[ReadTask]):
     def tasks(self, run: RunContext, state: State) -> list[ReadTask]:
         note = run.progress.note
         found = splits.of_source(self.reader, run.media, self.folder(run), run.executor, note)
-        return [read_task(self.reader, split) for split in found]
+        return [read_task(self.reader, split, run.media.base) for split in found]
 
     def work(self, run: RunContext, tasks: Iterable[ReadTask]) -> Iterator[Commit]:
         read = ReadSplit(run.media, self.reader, self.folder(run))
@@ -83,16 +83,21 @@ class ReadPass(Pass[ReadTask]):
         return state._replace(parts=(*state.parts, *made))
 
 
-def read_task(reader: Reader, split: Split) -> ReadTask:
+def read_task(reader: Reader, split: Split, base: str) -> ReadTask:
     """Return the task that reads a split.
 
     The part that is made gets its name from the source, the names of the split's files, and the
     split's position in them, so its name stays the same when the content of the files changes.
-    `inputs_digest` also depends on the sizes and modification times of the files.
+    `inputs_digest` also depends on the sizes and modification times of the files, and on the files
+    beside them (`Reader.files_beside`). `base` is the folder to which uris are relative.
     """
     names = [file.name for file in split.files]
     part = fingerprint([reader.name, names, split.start, split.stop])
-    inputs = fingerprint([[f.name, f.size, f.stamp] for f in split.files] + [[*split[1:]]])
+    files, beside = (
+        [[f.name, f.size, f.stamp] for f in some]
+        for some in (split.files, reader.files_beside(split.files, base))
+    )
+    inputs = fingerprint([*files, [*split[1:]], *beside])
     return ReadTask(f"part-{part}", inputs, split)
 
 

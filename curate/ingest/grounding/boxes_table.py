@@ -3,7 +3,7 @@ the coordinate space."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,7 @@ from curate.ingest.grounding.annotations.fields import number_in, without
 from curate.ingest.image_columns import open_images
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
-from curate.ingest.reader import Context, Head, ReadBatch, Split
+from curate.ingest.reader import Context, Head, ReadBatch, Split, existing_files
 from manifests.errors import RowError
 from manifests.geometry.space import SpaceSetting
 from manifests.storage import File
@@ -143,6 +143,9 @@ class BoxesTable(AnnotatedTable):
         row = first_object(head) or {}
         has_path = any(isinstance(cell, str) for cell in row.values())
         return has_path and any(holds_coordinates(cell) for cell in row.values())
+
+    def files_beside(self, files: Sequence[File], base: str) -> list[File]:
+        return existing_files([self.names] if isinstance(self.names, str) else [], base)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]

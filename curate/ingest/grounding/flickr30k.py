@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -78,6 +79,16 @@ class Flickr30kEntities(FilePerImage):
     def sniff(cls, head: Head) -> bool:
         return is_annotation(head) and _ENTITY.search(head.data) is not None
 
+    def files_beside(self, files: Sequence[File], base: str) -> list[File]:
+        wanted = {self._sentences_uri(file) for file in files}
+        folders = sorted({uri.rpartition("/")[0] for uri in wanted})
+        found = (
+            File(f"{folder}/{file.name}", *file[1:])
+            for folder in folders
+            for file in storage.list_files(storage.resolve(base, folder))
+        )
+        return [file for file in found if file.uri in wanted]
+
     def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
         root = annotation_root(data, file)
         sentences = self._sentences(file, cache.context)
@@ -93,10 +104,13 @@ class Flickr30kEntities(FilePerImage):
         image = self.find_image(file, text_of(root, "filename"), cache)
         return AnnotatedImage("", image, annotations, size_of(root), text or None, meta)
 
-    def _sentences(self, file: File, context: Context) -> list[Sentence]:
+    def _sentences_uri(self, file: File) -> str:
         folder, _, name = file.uri.rpartition("/")
         beside = "/".join([*folder.split("/")[:-1], "Sentences"])
-        uri = f"{self.sentences or beside}/{name.removesuffix('.xml')}.txt"
+        return f"{self.sentences or beside}/{name.removesuffix('.xml')}.txt"
+
+    def _sentences(self, file: File, context: Context) -> list[Sentence]:
+        uri = self._sentences_uri(file)
         place = context.media.resolve(uri)
         found = storage.size_and_stamp(place)
         if found is None:

@@ -21,8 +21,8 @@ from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
 from curate.ingest.grounding.annotations.image_by_path_end import ImageFolder, SharedEnds
 from curate.ingest.grounding.coco_instances import coco_annotation
-from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
-from curate.ingest.reader import Context, Count, Head, ReadBatch, Split
+from curate.ingest.media_root import ROOT_DESCRIPTION, folder_of, root_of
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Split, existing_files
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -76,6 +76,9 @@ class RefCoco(GroundingReader):
         is_pickle = head.data[:1] in (b"\x80", b"(", b"]", b"c")
         return is_pickle and b"ref_id" in head.data and b"sentences" in head.data
 
+    def files_beside(self, files: Sequence[File], base: str) -> list[File]:
+        return existing_files([self._instances_uri(file) for file in files], base)
+
     def count(self, split: Split, context: Context) -> Count:
         """Returns the number of refs. The whole pickle is loaded to count the refs."""
         return Count("elements", len(_load_refs(split, context)))
@@ -103,8 +106,11 @@ class RefCoco(GroundingReader):
             ]
             yield self.records(file, annotated, context)
 
+    def _instances_uri(self, file: File) -> str:
+        return self.instances or storage.join(folder_of(file), "instances.json")
+
     def _instances(self, file: File, context: Context) -> str:
-        uri = self.instances or storage.join(root_of(None, file, context.base), "instances.json")
+        uri = self._instances_uri(file)
         place = context.media.resolve(uri)
         if storage.size_and_stamp(place) is None:
             fault = "the file does not exist, but the refs refer to annotations in it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -18,8 +18,8 @@ from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES, size_o
 from curate.ingest.grounding.annotations.fields import number_in, without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage
-from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
-from curate.ingest.reader import Context, Count, Head, ReadBatch, Split
+from curate.ingest.media_root import ROOT_DESCRIPTION, folder_of, open_below, root_of
+from curate.ingest.reader import Context, Count, Head, ReadBatch, Split, existing_files
 from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -85,6 +85,9 @@ class VisualGenome(GroundingReader):
         counted as separate units."""
         return count_elements(context.media.resolve(split.files[0].uri), *split[1:])
 
+    def files_beside(self, files: Sequence[File], base: str) -> list[File]:
+        return existing_files([self._image_data_uri(file) for file in files], base)
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         root = root_of(self.media_root, file, context.base)
@@ -99,8 +102,11 @@ class VisualGenome(GroundingReader):
                 images = []
         yield self.records(file, images, context)
 
+    def _image_data_uri(self, file: File) -> str:
+        return self.image_data or storage.join(folder_of(file), "image_data.json")
+
     def _image_data(self, file: File, context: Context) -> str | None:
-        uri = self.image_data or storage.join(root_of(None, file, context.base), "image_data.json")
+        uri = self._image_data_uri(file)
         place = context.media.resolve(uri)
         if storage.size_and_stamp(place) is not None:
             return place

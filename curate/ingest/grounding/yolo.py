@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -12,11 +13,12 @@ from curate.ingest.grounding.annotations.class_names import (
     FILES,
     ClassNames,
     class_name,
+    class_names_file,
     class_names_near,
     read_class_names,
 )
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
-from curate.ingest.reader import Context, Head
+from curate.ingest.reader import Context, Head, existing_files
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
@@ -86,6 +88,13 @@ class Yolo(FilePerImage):
         the first file of a source, and an empty file does not show its format."""
         groups = super().groups(files)
         return [sorted(group, key=lambda file: file.size < _MIN_LINE_BYTES) for group in groups]
+
+    def files_beside(self, files: Sequence[File], base: str) -> list[File]:
+        if isinstance(self.names, tuple):
+            return []
+        folders = {file.uri.rpartition("/")[0] for file in files}
+        near = (class_names_file(folder, base) for folder in folders)
+        return existing_files(filter(None, [self.names] if self.names else near), base)
 
     def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
         names = self._names(file, cache)

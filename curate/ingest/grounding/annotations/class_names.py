@@ -39,20 +39,29 @@ ClassNames = Annotated[
 
 
 def class_names_near(folder: str, base: str) -> dict[int, str]:
-    """Returns the class names in a file with one of the names FILES, such as `classes.txt`. The
-    file is searched for in `folder`, then in the folder above, then in the folder above that
-    folder; in each folder, in the order of FILES. The first file that is found is used. `base` is
-    the folder to which the uri `folder` is relative."""
-    for place in _upwards(folder):
-        for name in FILES:
-            uri = f"{place}/{name}" if place else name
-            if storage.exists(storage.resolve(base, uri)):
-                return read_class_names(uri, base)
+    """Returns the class names in the file that `class_names_file` finds. Raises InputError if there
+    is none. `base` is the folder to which the uri `folder` is relative."""
+    found = class_names_file(folder, base)
+    if found is not None:
+        return read_class_names(found, base)
     raise InputError(
         f"none of {', '.join(FILES)} is in this folder or in the two folders above.",
         folder or ".",
         "Set `names` to the names of the classes, or to a file with them.",
     )
+
+
+def class_names_file(folder: str, base: str) -> str | None:
+    """Returns the uri of a file with one of the names FILES, such as `classes.txt`; None if there is
+    none. The file is searched for in `folder`, then in the folder above, then in the folder above
+    that folder; in each folder, in the order of FILES. The first file that is found is used. `base`
+    is the folder to which the uri `folder` is relative."""
+    for place in _upwards(folder):
+        for name in FILES:
+            uri = f"{place}/{name}" if place else name
+            if storage.exists(storage.resolve(base, uri)):
+                return uri
+    return None
 
 
 def read_class_names(uri: str, base: str) -> dict[int, str]:

@@ -52,10 +52,10 @@ def class_names_near(folder: str, base: str) -> dict[int, str]:
 
 
 def class_names_file(folder: str, base: str) -> str | None:
-    """Returns the uri of a file with one of the names FILES, such as `classes.txt`; None if there is
-    none. The file is searched for in `folder`, then in the folder above, then in the folder above
-    that folder; in each folder, in the order of FILES. The first file that is found is used. `base`
-    is the folder to which the uri `folder` is relative."""
+    """Returns the uri of a file with one of the names FILES, such as `classes.txt`; None if there
+    is none. The file is searched for in `folder`, then in the folder above, then in the folder
+    above that folder; in each folder, in the order of FILES. The first file that is found is used.
+    `base` is the folder to which the uri `folder` is relative."""
     for place in _upwards(folder):
         for name in FILES:
             uri = f"{place}/{name}" if place else name

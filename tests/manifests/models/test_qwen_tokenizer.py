@@ -74,6 +74,7 @@ def test_the_library_counts_the_same_in_every_script(library: Tokenizer, real_da
 
 
 @given(texts)
+@example("abc__")
 def test_pieces_of_a_long_text_have_its_tokens(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PIECE", 3)

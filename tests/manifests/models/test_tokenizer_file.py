@@ -20,6 +20,7 @@ def word_tokenizer() -> Tokenizer:
     made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.add_special_tokens(["[CLS]", "[SEP]", "[PAD]"])
+    made.add_tokens(["<think>"])
     made.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     made.enable_truncation(4)
     made.enable_padding(length=8, pad_id=3, pad_token="[PAD]")
@@ -31,8 +32,8 @@ def test_only_the_tokens_of_the_text_are_counted() -> None:
         "[CLS]", "a", "red", "[SEP]", "[PAD]", "[PAD]", "[PAD]", "[PAD]",
     ]  # fmt: skip
     counting = tokenizer_from_file(word_tokenizer().to_str().encode(), "tokenizer.json")
-    texts = ("", "a red car a red car", "a [CLS]")
-    assert [counting.count(text) for text in texts] == [0, 6, 4]
+    texts = ("", "a red car a red car", "a [CLS]", "a <think>")
+    assert [counting.count(text) for text in texts] == [0, 6, 4, 2]
 
 
 def test_a_text_over_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

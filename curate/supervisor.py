@@ -1,22 +1,28 @@
-"""Runs a command in a child process. If the timer of the child process ended the process, the
-command is run again in a new child process.
+"""Runs a command in a child process, and starts it again if a record made it hang or crash.
 
-The timer is that of `curate.engine.time_limit`: it ends a process whose C code does not return.
-Finished parts are kept, and the next attempt passes over the record that hung. Signals to this
+The timer of `curate.engine.time_limit` ends a process whose C code does not return. Such a process,
+and one that crashes, leaves a note of the rows that it worked on; without it, the child is not
+started again. Finished parts are kept, and the next attempts pass over the record. Signals to this
 process are passed to the child, and this process ends when the child ends.
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import signal
 import sys
 from collections.abc import Callable
 
-_ATTEMPTS = 1000
-"""The maximum number of attempts of a command (our choice): more than the number of records that
-hang."""
+_ENDED_BY = {
+    signal.SIGPROF,  # the timer
+    signal.SIGSEGV,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGILL,
+    signal.SIGFPE,
+}
 _PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2)
 
@@ -32,15 +38,16 @@ def supervised(work: Callable[[], int]) -> int:
     if sys.platform != "linux":
         return work()
     waited = _PASSED_ON | {signal.SIGCHLD}
-    for _ in range(_ATTEMPTS):
+    place = mmap.mmap(-1, mmap.PAGESIZE)  # shared: the child writes there which note it has
+    while True:
         signal.pthread_sigmask(signal.SIG_BLOCK, waited)
         parent, child = os.getpid(), os.fork()
         if not child:
             ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
-            return _in_child(work) if os.getppid() == parent else 1
+            return _in_child(work, place) if os.getppid() == parent else 1
         code = _wait(child, waited)
-        if code != -signal.SIGPROF:
+        if -code not in _ENDED_BY or not _is_noted(place):
             break
     if code < 0:  # end by the same signal, so that the caller sees which it was
         signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
@@ -49,11 +56,19 @@ def supervised(work: Callable[[], int]) -> int:
     return code
 
 
-def _in_child(work: Callable[[], int]) -> int:
+def _in_child(work: Callable[[], int], place: mmap.mmap) -> int:
     from curate.engine import time_limit
 
-    with time_limit.supervised():
+    with time_limit.supervised(place):
         return work()
+
+
+def _is_noted(place: mmap.mmap) -> bool:
+    """Return whether the child ended while it worked on rows that its note names."""
+    from curate.engine.work_notes import names_rows
+
+    name = os.fsdecode(place[:].partition(b"\0")[0])
+    return bool(name) and names_rows(name)
 
 
 def _wait(child: int, waited: set[signal.Signals]) -> int:

@@ -71,6 +71,11 @@ class TimeLimitError(RowError):
     """A record took more CPU seconds than the recipe's `max_cpu_seconds`."""
 
 
+class CrashError(RowError):
+    """The process crashed at a record (by SIGSEGV, SIGABRT, SIGBUS, SIGILL or SIGFPE): the fault is
+    in code that is not Python."""
+
+
 class StepError(CurateError):
     """A step returned an invalid result, for example with the wrong length or with an unknown
     column."""

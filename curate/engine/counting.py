@@ -12,11 +12,11 @@ from curate.engine import time_limit
 from curate.ingest import evidence
 from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
 from manifests import record, storage
-from manifests.errors import CountError, CurateError, FileError, TimeLimitError, UnreadableError
+from manifests.errors import CountError, CurateError, FileError, UnreadableError
 from manifests.run.counted import FILES, Counted
 
 READ, COUNT = "read", "count"
-_QUARANTINED = (FileError, TimeLimitError, UnreadableError)
+_QUARANTINED = (FileError, UnreadableError, *time_limit.STOPPED)
 """The errors that end the reading of a split, but not the run."""
 NOT_COUNTED = "inputs"
 """The name of the unit under which a split is counted if its lines, rows, ... could not be
@@ -65,7 +65,8 @@ class CountedRead:
             yield found
 
     def _limited(self, batches: Iterator[ReadBatch]) -> Iterator[ReadBatch]:
-        """Yield the batches. Raises TimeLimitError if the reader takes too long for a batch."""
+        """Yield the batches. Raises TimeLimitError if the reader takes too long for a batch, and
+        CrashError if the process crashed at it in earlier attempts."""
         limit = time_limit.current()
         for number in itertools.count():
             work = partial(next, batches, None)
@@ -145,7 +146,7 @@ class CountedRead:
         name = CountError if error is None else type(error)
         file = self._split.files[0]
         units = max(0, missing) if self.count else 1
-        rows, later = self._rows(missing), isinstance(error, TimeLimitError)
+        rows, later = self._rows(missing), isinstance(error, time_limit.STOPPED)
         return Failure(file.name, file.uri, name.__name__, message, units, rows, later)
 
     def _missing(self) -> int:

@@ -1,4 +1,5 @@
-"""Finds the rows on which a step raises or hangs, by repeatedly cutting a batch that fails."""
+"""Finds the rows on which a step raises, hangs or crashes, by repeatedly cutting a batch that
+fails."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from curate.engine import time_limit
 from curate.engine.planned import PlannedStep
 from curate.engine.step_errors import describe
-from manifests.errors import CurateError, RowError, StepError, TimeLimitError
+from manifests.errors import CurateError, RowError, StepError
 
 T = TypeVar("T")
 
@@ -38,8 +39,8 @@ def halving(
 
     If nothing raises, the whole batch is one block. If `call` raises on a block, the block is
     halved repeatedly, until the block that fails is a single row; the result for this row is
-    `failed(row, error)`. A block that takes longer than the limit on CPU time is cut into smaller
-    blocks too. `raised` counts the rows that fail.
+    `failed(row, error)`. A block that takes longer than the limit on CPU time, or on which the
+    process crashed, is cut into smaller blocks too. `raised` counts the rows that fail.
     """
     results: list[T] = []
     limit = time_limit.current()
@@ -60,7 +61,7 @@ def halving(
                 if raised.count > MAX_FAILED_ROWS:
                     raise _broken_step(planned, batch, start, error) from error
                 results.append(failed(start, error))
-            elif isinstance(error, TimeLimitError):
+            elif isinstance(error, time_limit.STOPPED):
                 waiting += limit.blocks(planned.name, start, rows)
             else:
                 half = rows // 2

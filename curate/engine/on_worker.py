@@ -14,10 +14,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def run_item(work: Callable[[T], R], item: T) -> R:
+class Again:
+    """Returned in place of a result if the item is to be processed again: a worker ended while it
+    had the item, and it is now known at which rows. So this worker's end is not counted."""
+
+
+def run_item(work: Callable[[T], R], item: T) -> R | Again:
     """Process an item with a function that needs no setup."""
-    with time_limit.supervised():
-        return work(item)
+    with time_limit.supervised(repeats=True):
+        try:
+            return work(item)
+        except time_limit.NotedError:
+            return Again()
 
 
 class Holder:
@@ -33,8 +41,7 @@ class Holder:
         opened."""
         if self._call is None:
             self._call = self._stack.enter_context(work.open())
-        with time_limit.supervised():
-            return self._call(item)
+        return run_item(self._call, item)
 
     def close(self) -> None:
         """Close the work, if it was opened for an item."""

@@ -99,7 +99,11 @@ class RayExecutor:
                 done, _ = ray.wait(list(flying), num_returns=1)
                 for reference in done:
                     item = flying.pop(reference)
-                    yield item, _result(reference, item)
+                    result = _result(reference, item)
+                    if isinstance(result, on_worker.Again):
+                        flying[self._remote.remote(shared, item)] = item
+                    else:
+                        yield item, result
         finally:
             for reference in flying:
                 ray.cancel(reference, force=False)
@@ -277,7 +281,8 @@ class _Actors:
 
     def _finish(self, reference: Any) -> list[tuple[Any, Any]]:
         """Return the item and the result of a completed call, as a list with one pair. The list is
-        empty if the actor died, or if `reference` is not a call but the start of an actor."""
+        empty if the actor died, if the item is to be processed again, or if `reference` is not a
+        call but the start of an actor."""
         import ray
 
         if reference in self._starting:
@@ -292,6 +297,9 @@ class _Actors:
             self._repeat(call, error)
             return []
         self._free.append(call.actor)
+        if isinstance(result, on_worker.Again):
+            self._again.append((call.item, 0))
+            return []
         return [(call.item, result)]
 
     def _started(self, reference: Any) -> None:

@@ -14,7 +14,7 @@ from curate.engine import splits
 from curate.engine.counting import NOT_COUNTED
 from curate.engine.media_options import MediaOptions
 from curate.engine.passes.read import read_task
-from curate.engine.splits import Cut, Saved, group_key
+from curate.engine.splits import Saved, cut, group_key
 from curate.ingest.reader import Context, Count, Reader
 from manifests import storage
 from manifests.errors import CurateError
@@ -67,9 +67,9 @@ def _source(reader: Reader, media: MediaOptions, folder: str) -> Recounted:
     except CurateError as error:  # `verify` reports a damaged manifest too
         return Recounted(0, [Fault(f"source {reader.name}", str(error))])
     groups = [*reader.groups(files.readable), *([file] for file in files.faulty)]
-    with ThreadPoolExecutor(_THREADS) as threads:
-        counted = list(threads.map(partial(_units_now, reader, media), groups))
     stated = _stated(known.parts)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        counted = list(threads.map(partial(_units_now, reader, media, stated), groups))
     faults = [*_left_aside(reader, known, files.left_aside), *_gone(stated, saved, groups)]
     for group, now in zip(groups, counted, strict=True):
         faults += _group(group, saved, stated.get(group[0].uri), now)
@@ -91,16 +91,20 @@ _EDITED = (
 )
 
 
-def _units_now(reader: Reader, media: MediaOptions, group: list[File]) -> Units | str:
+def _units_now(
+    reader: Reader, media: MediaOptions, stated: Mapping[str, Units], group: list[File]
+) -> Units | str:
     """Count the units (lines, rows, ...) of a group of files. Returns the error text if they cannot
-    be counted."""
+    be counted. `stated` has what the run counted."""
     if group[0].size < 0:
         return {FILES: 1}
+    if NOT_COUNTED in stated.get(group[0].uri, {}):
+        return "the run could not count them"  # the counting may have hung or crashed
     units: dict[str, int] = defaultdict(int)
     with contextlib.closing(media.open()) as opened:
         context = Context(media.base, opened, BlobFile())
         try:
-            for split in Cut(reader, media)(tuple(group)):
+            for split in cut(reader, media, tuple(group)):
                 count = reader.count(split, context) or Count(NOT_COUNTED, 0)
                 units[count.unit] += count.units
         except CurateError as error:

@@ -3,11 +3,14 @@ splits so that later runs need not scan the files again."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from curate import catalog
+from curate.engine import time_limit
 from curate.engine.media_options import MediaOptions
 from curate.ingest import sniff
 from curate.ingest.reader import Context, Reader, Split, recipe_uri
@@ -64,7 +67,7 @@ def of_source(
     missing = [group for group in groups if group_key(group) not in known]
     if missing:
         _check_content(reader, missing, media.base)
-        found = dict(executor.map(Cut(reader, media), [tuple(group) for group in missing]))
+        found = dict(executor.map(Cut(reader, media, folder), [tuple(group) for group in missing]))
         known |= {group_key(group): splits for group, splits in found.items()}
     known = {group_key(group): known[group_key(group)] for group in groups}
     there = storage.exists(storage.join(folder, saved_splits.NAME))
@@ -112,22 +115,32 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
 @dataclass(frozen=True)
 class Cut:
     """Divides a file into splits (ranges that one task reads). Runs on a worker, because the file
-    may have to be scanned. A group of several files is a single split."""
+    may have to be scanned. `folder` is the folder of the pass."""
 
     reader: Reader
     media: MediaOptions
+    folder: str
 
     def __call__(self, group: tuple[File, ...]) -> list[Split]:
-        if len(group) > 1:
-            return [Split(group)]
-        media = self.media.open()
+        key = group_key(group)
+        work = partial(cut, self.reader, self.media, group)
+        with time_limit.limiting(self.folder, f"splits-{key}", key, self.media.max_cpu_seconds):
+            try:
+                return time_limit.current().call("splits", 0, 0, work, time_limit.READ_FACTOR)
+            except time_limit.STOPPED:
+                return [Split(group)]
+
+
+def cut(reader: Reader, media: MediaOptions, group: tuple[File, ...]) -> list[Split]:
+    """Divide a file into splits. A group of several files is a single split. So is a file that
+    cannot be divided: reading it will raise the same error, and quarantine it."""
+    if len(group) > 1:
+        return [Split(group)]
+    with contextlib.closing(media.open()) as opened:
         try:
-            context = Context(self.media.base, media, BlobFile())
-            return list(self.reader.splits(group[0], context))
+            return list(reader.splits(group[0], Context(media.base, opened, BlobFile())))
         except (FileError, UnreadableError):
-            return [Split(group)]  # reading it will raise the same error, and quarantine the file
-        finally:
-            media.close()
+            return [Split(group)]
 
 
 def group_key(group: list[File] | tuple[File, ...]) -> str:

@@ -1,24 +1,30 @@
-"""Limits the CPU seconds of one call of a step or a reader, so that no record can hang a run.
+"""Limits the CPU seconds of one call of a step or a reader, and passes over rows on which the
+process crashed, so that no record can hang or end a run.
 
 Two timers of the kernel count the CPU time of this process during a call. The first timer raises an
 exception between two bytecodes. C code that never returns does not notice this exception, so the
 second timer ends the process. Before the process ends, a handler in C (faulthandler) marks in a
-file which rows the process was working on. Ray (or, for `--inline`, `curate.supervisor`) then runs
-the task again, with smaller blocks of the marked rows, until the block that hangs is a single row.
-This row becomes an error.
+file which rows the process was working on. It does the same when the process crashes. Ray (or, for
+`--inline`, `curate.supervisor`) then runs the task again, with smaller blocks of the marked rows,
+until the block that hangs or crashes is a single row. This row becomes an error.
 """
 
 from __future__ import annotations
 
 import contextlib
+import mmap
+import os
 import signal
+import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from curate.engine.hang_notes import Block, Note, place_of, read_notes
-from manifests.errors import TimeLimitError
+from curate.engine.work_notes import Block, Ended, Note, read_notes
+from manifests import storage
+from manifests.errors import CrashError, StepError, TimeLimitError
 from manifests.run.fingerprint import fingerprint
 
 T = TypeVar("T")
@@ -39,6 +45,14 @@ the part (our choice)."""
 AGAIN_SECONDS = 1.0
 """CPU seconds after which the exception is raised once more, if something caught it (our
 choice)."""
+CRASHES = 2
+"""A crash counts when the same rows crashed this often (our choice): a worker of Ray may abort
+because its cluster is shut down, and then its rows are not to blame."""
+MAX_ENDED = 64
+"""If the process ended more often than this during one part, the step is considered broken (our
+choice: 16 rows, each in another batch, and two crashes of the batch and of the row)."""
+STOPPED = (TimeLimitError, CrashError)
+"""The errors of a call that took too long, or that ended the process in earlier attempts."""
 _NOT_INTERRUPTED = ("<frozen importlib", "/numba/", "/llvmlite/", "manifests/storage/", "/blobs.py")
 """Parts of the paths of code in which the exception is not raised, because it would leave something
 half made: imports, the compiler, and the writing of files."""
@@ -49,46 +63,65 @@ class _OverTimeError(BaseException):
     that a step that catches the errors of its rows does not catch this error too."""
 
 
+class NotedError(Exception):
+    """Raised at the start of an attempt if the process of the last attempt ended, and it is now
+    known at which rows. The work is to be repeated, however often it was repeated before."""
+
+
 class TimeLimit:
     """Limits the CPU time of the calls that process one file of records. If `seconds` is 0, there
     is no limit.
 
     `row` is the number of the current batch's first row, which identifies the batch when the work
-    is repeated. `hung` has the blocks of rows on which earlier attempts hung, so that their process
-    was ended.
+    is repeated. `ended` has the blocks of rows during which the processes of earlier attempts
+    ended, because they hung or crashed.
     """
 
-    def __init__(self, seconds: float, hung: set[Block], note: Note | None) -> None:
-        self.seconds, self._hung, self._note = seconds, hung, note
+    def __init__(self, seconds: float, ended: list[Ended], note: Note | None) -> None:
+        self.seconds, self._note = seconds, note
+        times = Counter(one.block for one in ended)
+        counted = [one for one in ended if not one.crash or times[one.block] >= CRASHES]
+        self._ended = {one.block: one.crash for one in counted}
         self.row = 0
         self._sizes: dict[str, int] = {}
-        for block in hung:
-            self._smaller(block)
+        for block, crash in self._ended.items():
+            if not crash:
+                self._smaller(block)
 
     def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
         """Divide rows `start` to `start + rows` of the batch into blocks for the step `step`.
         Return (start, rows) of each block, the last block first. Usually, there is one block with
         all rows. Blocks are smaller if the step has taken too long on an earlier block."""
-        size = 1 if Block(step, self.row + start, rows) in self._hung else rows
+        size = 1 if Block(step, self.row + start, rows) in self._ended else rows
         size = max(1, min(size, self._sizes.get(step, rows)))
         found = [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]
         return found[::-1] or [(start, rows)]
 
     def call(self, step: str, start: int, rows: int, work: Callable[[], T], factor: int = 0) -> T:
         """Call `work` on a block of rows, and return its result. Raises TimeLimitError if `work`
-        takes too long, or if it took too long on this block in an earlier attempt.
+        takes too long, or if it took too long on this block in an earlier attempt, and CrashError
+        if the process crashed on this block in earlier attempts.
 
         The time limit is the setting `seconds` times a number that grows with `rows`, or times
         `factor` if `factor` is not 0.
         """
-        if not self.seconds:
-            return work()
         block = Block(step, self.row + start, rows)
         seconds = self.seconds * (factor or min(max(1, rows // ROWS_PER_LIMIT), MAX_FACTOR))
-        if block in self._hung:
+        if crash := self._ended.get(block):
+            raise _crashed(block, crash)
+        if block in self._ended:
             raise self._over(block, seconds)
-        if self._note:
-            self._note.begin(block)
+        if not self._note:
+            return self._timed(block, seconds, work)
+        self._note.begin(block)
+        try:
+            return self._timed(block, seconds, work)
+        finally:
+            self._note.end()
+
+    def _timed(self, block: Block, seconds: float, work: Callable[[], T]) -> T:
+        if not seconds:
+            return work()
         timer = _Timer(seconds, hard=self._note is not None)
         try:
             with timer:
@@ -104,9 +137,8 @@ class TimeLimit:
 
     def _over(self, block: Block, seconds: float) -> TimeLimitError:
         self._smaller(block)
-        what = {0: "the next batch", 1: "this record"}.get(block.rows, f"{block.rows} records")
         return TimeLimitError(
-            f"{what} took more than {seconds:g} CPU seconds.",
+            f"{_what(block)} took more than {seconds:g} CPU seconds.",
             fix="If it needs more time, raise max_cpu_seconds. Then run again with --retry.",
         )
 
@@ -115,9 +147,28 @@ class TimeLimit:
         self._sizes[block.step] = max(1, size // CUT)
 
 
-_OFF = TimeLimit(0, set(), None)
+def _crashed(block: Block, crash: str) -> CrashError:
+    return CrashError(
+        f"the process crashed at {_what(block)}: {crash}.",
+        fix="The fault is in code that is not Python, such as a decoder. When it is mended, run "
+        "again with --retry.",
+    )
+
+
+def _what(block: Block) -> str:
+    return {0: "the next batch", 1: "this record"}.get(block.rows, f"{block.rows} records")
+
+
+class _Supervision(NamedTuple):
+    """The other process that repeats the work of this process; see `supervised`."""
+
+    place: mmap.mmap | None
+    repeats: bool
+
+
+_OFF = TimeLimit(0, [], None)
 _current = _OFF  # timers and signals belong to the process, so it has one limit at a time
-_is_supervised = False
+_supervision: _Supervision | None = None
 
 
 def current() -> TimeLimit:
@@ -131,37 +182,88 @@ def limiting(folder: str, part: str, inputs: str, seconds: float) -> Iterator[No
     `seconds`.
 
     `part` names the result of the block's work, and `inputs` is a digest of what the result is made
-    from. Rows on which an earlier attempt at the same work hung are not tried again, if that
-    attempt had the same `inputs` and the same limit.
+    from. Rows on which earlier attempts at the same work hung or crashed are not tried again, if
+    those attempts had the same `inputs` and the same limit.
     """
-    global _current
-    with contextlib.ExitStack() as stack:
-        hung: set[Block] = set()
-        note = None
-        if _is_supervised and seconds:
-            place = place_of(folder, part)
-            attempt = fingerprint([inputs, seconds])
-            hung = read_notes(place, attempt)
-            note = stack.enter_context(contextlib.closing(Note(place, attempt)))
-        _current = TimeLimit(seconds, hung, note)
-        try:
+    if _supervision is None:
+        with _limited_by(TimeLimit(seconds, [], None)):
             yield
-        finally:
-            _current = _OFF
-    if note:
-        note.forget()
+        return
+    place = _place_of(folder, part)
+    attempt = fingerprint([inputs, seconds])
+    ended, is_new = read_notes(place, attempt)
+    if is_new and _supervision.repeats:
+        raise NotedError
+    note = Note(place, attempt)
+    try:
+        with contextlib.closing(note), _stated(place):
+            if len(ended) > MAX_ENDED:
+                raise _broken(ended)
+            with _limited_by(TimeLimit(seconds, ended, note)):
+                yield
+    except StepError:
+        note.forget()  # when the step is mended, all rows are tried again
+        raise
+    note.forget()
 
 
 @contextlib.contextmanager
-def supervised() -> Iterator[None]:
-    """In a `with` block of this function, this process may be ended if it hangs, because another
-    process then repeats its work."""
-    global _is_supervised
-    before, _is_supervised = _is_supervised, True
+def _limited_by(limit: TimeLimit) -> Iterator[None]:
+    global _current
+    before, _current = _current, limit
     try:
         yield
     finally:
-        _is_supervised = before
+        _current = before
+
+
+def _broken(ended: list[Ended]) -> StepError:
+    block, crash = ended[-1]
+    return StepError(
+        f"{crash or 'a hang in C code'} ended the process {len(ended)} times in one part",
+        f"step {block.step}",
+    )
+
+
+def _place_of(folder: str, part: str) -> str:
+    """Returns the path of the note about the work on `part`: in `folder`, or on the disk of this
+    machine if `folder` is on object storage."""
+    if not storage.is_remote(folder):
+        return storage.join(folder, f".{part}.work")
+    name = fingerprint([folder, part])
+    return os.path.join(tempfile.gettempdir(), f".curate-{os.getuid()}-{name}.work")
+
+
+@contextlib.contextmanager
+def _stated(place: str) -> Iterator[None]:
+    """In a `with` block of this function, the memory that is shared with the supervising process
+    has the path of the current note."""
+    shared = _supervision.place if _supervision else None
+    if shared is None:
+        yield
+        return
+    data = os.fsencode(place)
+    shared[: len(data) + 1] = data + b"\0"
+    try:
+        yield
+    finally:
+        shared[0] = 0
+
+
+@contextlib.contextmanager
+def supervised(place: mmap.mmap | None = None, repeats: bool = False) -> Iterator[None]:
+    """In a `with` block of this function, another process repeats the work if this process hangs or
+    crashes.
+
+    The path of the current note is written to `place`, memory that both share. If `repeats` is
+    true, the other process also repeats work that raises NotedError.
+    """
+    global _supervision
+    before, _supervision = _supervision, _Supervision(place, repeats)
+    try:
+        yield
+    finally:
+        _supervision = before
 
 
 class _Timer:

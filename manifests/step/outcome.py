@@ -10,16 +10,23 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from manifests.errors import CurateError, MediaError, RowError, TimeLimitError, foreign_message
+from manifests.errors import (
+    CrashError,
+    CurateError,
+    MediaError,
+    RowError,
+    TimeLimitError,
+    foreign_message,
+)
 from manifests.storage.file_entry import FileEntry
 
 Columns = dict[str, pa.Array]
 """Columns by name. Each column has one value for each row of the batch, in order."""
 
 
-TRANSIENT = (TimeoutError, ConnectionError, MediaError, TimeLimitError)
+TRANSIENT = (TimeoutError, ConnectionError, MediaError, TimeLimitError, CrashError)
 """Errors whose cause may be temporary: a timeout, a failed connection, a media file that is missing
-or broken, or a limit on CPU time (our choice)."""
+or broken, a limit on CPU time, or a crash of a library (our choice)."""
 
 
 class RowErrors:

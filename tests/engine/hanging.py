@@ -1,21 +1,35 @@
-"""Steps and a reader that hang or warn, named in recipes as `tests.engine.hanging:Class`."""
+"""Steps and a reader that hang, crash or warn, named in recipes as `tests.engine.hanging:Class`."""
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import os
 import re
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from curate.ingest.captions.table import Table
 from curate.ingest.reader import Context as ReadContext
-from curate.ingest.reader import ReadBatch, Split
+from curate.ingest.reader import Count, ReadBatch, Split
 from manifests import record
-from manifests.step import Columns, Context, RowErrors, RowStep, each_row
+from manifests.step import (
+    Columns,
+    Context,
+    Reshaped,
+    ReshapeStep,
+    RowErrors,
+    RowStep,
+    each_row,
+)
 from manifests.step.outcome import Measured
+from manifests.storage import File
 
 
 def _loop() -> None:
@@ -29,11 +43,24 @@ def _slow() -> None:
         pass
 
 
+def _as_in_the_file() -> None:
+    """Do what the file `how` in the current folder names, and the next time what its next line
+    names."""
+    how, _, later = Path("how").read_text().partition("\n")
+    Path("how").write_text(later or how)
+    WAYS[how]()
+
+
 WAYS: dict[str, Callable[[], object]] = {
     "loop": _loop,
     "regex": lambda: re.match(r"(a*)*b", "a" * 60),
     "slow": _slow,  # takes 0.6 CPU seconds
     "c": lambda: sum(itertools.repeat(0)),  # never returns, and never looks at signals
+    "abort": os.abort,
+    "null": lambda: ctypes.string_at(0),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "none": lambda: None,
+    "file": _as_in_the_file,
 }
 
 
@@ -85,6 +112,18 @@ class CostlyHangsInDeciding(HangsInDeciding):
     costs = True
 
 
+class ReshapeHangs(ReshapeStep):
+    """Make each record from itself, but hang on records whose text contains `word`."""
+
+    how: str
+    word: str = "poison"
+
+    def reshape(self, batch: pa.Table, context: Context) -> Reshaped:
+        if any(self.word in text for text in record.texts(batch["content"]).to_pylist()):
+            WAYS[self.how]()
+        return Reshaped(batch, np.arange(batch.num_rows))
+
+
 class Warns(RowStep):
     """Warn and print to the standard error stream; keep every record."""
 
@@ -94,12 +133,25 @@ class Warns(RowStep):
 
 
 class HangingReader(Table):
-    """Reads a table, and hangs after the first batch of a file whose name has `bad`."""
+    """Reads a table, and hangs in the method `where`, or in all, on a file whose name has `bad`. In
+    `read`, it hangs after the first batch."""
 
     how: str
+    where: str = "read"
 
     def read(self, split: Split, context: ReadContext) -> Iterator[ReadBatch]:
         for batch in super().read(split, context):
             yield batch
-            if "bad" in split.files[0].name:
-                WAYS[self.how]()
+            self._hang("read", split.files[0])
+
+    def count(self, split: Split, context: ReadContext) -> Count | None:
+        self._hang("count", split.files[0])
+        return super().count(split, context)
+
+    def splits(self, file: File, context: ReadContext) -> Iterator[Split]:
+        self._hang("splits", file)
+        return super().splits(file, context)
+
+    def _hang(self, where: str, file: File) -> None:
+        if self.where in (where, "all") and "bad" in file.name:
+            WAYS[self.how]()

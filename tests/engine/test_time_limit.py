@@ -3,50 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from curate import cli
 from curate.engine import time_limit
-from curate.engine.hang_notes import Block
 from manifests.errors import TimeLimitError
 from manifests.run.manifest import load_run
-from manifests.storage import parts
-from tests.runs import environment, write_recipe
+from tests.engine.hanging_runs import (
+    COSTLY,
+    SOURCE,
+    STEP,
+    curate_run,
+    end_while_working,
+    quarantined,
+    work_on,
+    write_data,
+)
+from tests.runs import write_recipe
 
-SOURCE = {"name": "t", "reader": "table", "path": "data/*.jsonl", "text": "t"}
-STEP, COSTLY = "tests.engine.hanging:Hangs", "tests.engine.hanging:CostlyHangs"
 LIMIT = {"max_cpu_seconds": 0.4}
-
-
-def _curate(base: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", "out", *arguments]
-    return subprocess.run(
-        command, cwd=base, env=environment(), capture_output=True, text=True, timeout=300
-    )
-
-
-def _data(base: Path, *poisoned: int, rows: int = 300, name: str = "a") -> None:
-    texts = [f"text {n} poison" if n in poisoned else f"text {n}" for n in range(rows)]
-    lines = "".join(json.dumps({"t": text}) + "\n" for text in texts)
-    (base / "data").mkdir(exist_ok=True)
-    (base / "data" / f"{name}.jsonl").write_text(lines)
-
-
-def _quarantine(base: Path) -> list[dict[str, Any]]:
-    return parts.read_columns(str(base / "out" / "quarantine.arrow")).to_pylist()
 
 
 def _check(base: Path, *lines: int) -> None:
     """Exactly these lines are quarantined, and everything else is kept."""
-    found = _quarantine(base)
+    found = quarantined(base)
     assert sorted(int(row["origin"].rpartition("#")[2]) for row in found) == list(lines)
     assert {(row["error"], row["later"]) for row in found} == {("TimeLimitError", True)}
     assert all("raise max_cpu_seconds" in row["message"] for row in found)
@@ -57,38 +43,39 @@ def _check(base: Path, *lines: int) -> None:
 @pytest.mark.parametrize("step", [STEP, COSTLY])
 @pytest.mark.parametrize("how", ["loop", "regex", "c"])
 def test_a_row_that_hangs_a_step_is_quarantined_alone(tmp_path: Path, how: str, step: str) -> None:
-    _data(tmp_path, 7, 200)
+    write_data(tmp_path, 7, 200)
     write_recipe(tmp_path, SOURCE, steps=[{step: {"how": how}}, {"words": {"min": 2}}], **LIMIT)
-    done = _curate(tmp_path, "--inline")
+    done = curate_run(tmp_path, "--inline")
     assert done.returncode == cli.OK, done.stderr
     _check(tmp_path, 8, 201)
 
 
 @pytest.mark.slow
 def test_retry_asks_again_for_a_row_that_took_too_long(tmp_path: Path) -> None:
-    _data(tmp_path, 7)
+    write_data(tmp_path, 7)
     write_recipe(tmp_path, SOURCE, steps=[{STEP: {"how": "loop"}}], **LIMIT)
     assert (
-        "1 of them may succeed now: run again with --retry" in _curate(tmp_path, "--inline").stdout
+        "1 of them may succeed now: run again with --retry"
+        in curate_run(tmp_path, "--inline").stdout
     )
-    again = _curate(tmp_path, "--inline", "--retry")
+    again = curate_run(tmp_path, "--inline", "--retry")
     assert again.returncode == cli.OK, again.stderr
     _check(tmp_path, 8)
     write_recipe(tmp_path, SOURCE, steps=[{STEP: {"how": "loop"}}], max_cpu_seconds=0.3)
-    unchanged = _curate(tmp_path, "--inline")
+    unchanged = curate_run(tmp_path, "--inline")
     assert unchanged.stderr == "", "the limit is no part of a step's identity"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["loop", "c"])
 def test_a_reader_that_hangs_loses_the_rest_of_its_split(tmp_path: Path, how: str) -> None:
-    _data(tmp_path, rows=4100, name="bad")
-    _data(tmp_path, rows=10, name="good")
+    write_data(tmp_path, rows=4100, name="bad")
+    write_data(tmp_path, rows=10, name="good")
     source = {**SOURCE, "reader": "tests.engine.hanging:HangingReader", "how": how}
     write_recipe(tmp_path, source, max_cpu_seconds=0.1)
-    done = _curate(tmp_path, "--inline")
+    done = curate_run(tmp_path, "--inline")
     assert done.returncode == cli.OK, done.stderr
-    [lost] = _quarantine(tmp_path)
+    [lost] = quarantined(tmp_path)
     assert (lost["error"], lost["later"], lost["rows"]) == ("TimeLimitError", True, 4)
     counted = load_run(str(tmp_path / "out")).counted[-1]
     assert (counted.found, counted.used, counted.failed) == (4110, 4106, 4)
@@ -96,35 +83,23 @@ def test_a_reader_that_hangs_loses_the_rest_of_its_split(tmp_path: Path, how: st
 
 @pytest.mark.parametrize(("limit", "too_slow"), [(0, 0), (0.1, 1)])
 def test_a_limit_of_0_limits_nothing(tmp_path: Path, limit: float, too_slow: int) -> None:
-    _data(tmp_path, 7, rows=10)
+    write_data(tmp_path, 7, rows=10)
     write_recipe(tmp_path, SOURCE, steps=[{STEP: {"how": "slow"}}], max_cpu_seconds=limit)
-    assert _curate(tmp_path, "--inline").returncode == cli.OK
-    assert len(_quarantine(tmp_path)) == too_slow
+    assert curate_run(tmp_path, "--inline").returncode == cli.OK
+    assert len(quarantined(tmp_path)) == too_slow
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["loop", "c"])
 @pytest.mark.parametrize("costs", [False, True])
 def test_a_step_that_hangs_in_deciding_stops_the_run(tmp_path: Path, how: str, costs: bool) -> None:
-    _data(tmp_path, rows=10)
+    write_data(tmp_path, rows=10)
     step = "tests.engine.hanging:" + ("CostlyHangsInDeciding" if costs else "HangsInDeciding")
     write_recipe(tmp_path, SOURCE, steps=[{step: {"how": how}}], max_cpu_seconds=0.2)
-    done = _curate(tmp_path, "--inline")
+    done = curate_run(tmp_path, "--inline")
     assert done.returncode == cli.FAILED
     assert "HangsInDeciding, decide" in done.stderr
     assert "raise max_cpu_seconds" in done.stderr
-
-
-NOTED = Block("step", 0, 1)
-
-
-def _asked(folder: Path, inputs: str, seconds: float) -> bool:
-    """Whether NOTED is worked on in another attempt at a part, with these inputs and limit."""
-    with time_limit.supervised(), time_limit.limiting(str(folder), "part", inputs, seconds):
-        try:
-            return time_limit.current().call(*NOTED, lambda: True)
-        except TimeLimitError:
-            return False
 
 
 @pytest.mark.parametrize(
@@ -133,16 +108,9 @@ def _asked(folder: Path, inputs: str, seconds: float) -> bool:
 def test_a_row_that_hung_is_passed_over_only_with_the_same_inputs_and_limit(
     tmp_path: Path, inputs: str, seconds: float, asked: bool
 ) -> None:
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        time_limit.supervised(),
-        time_limit.limiting(str(tmp_path), "part", "same", 1),
-    ):
-        time_limit.current().call(*NOTED, lambda: None)
-        raise KeyboardInterrupt  # the process ends, and the note stays
-    [note] = tmp_path.iterdir()
-    note.write_bytes(note.read_bytes() + b"the traceback that faulthandler adds")
-    assert _asked(tmp_path, inputs, seconds) == asked
+    end_while_working(tmp_path, "Thread 0x7f (most recent call first):")
+    with contextlib.nullcontext() if asked else pytest.raises(TimeLimitError):
+        work_on(tmp_path, lambda: None, inputs, seconds)
 
 
 def test_an_exception_of_the_timer_while_it_is_stopped_leaves_no_timer_armed(
@@ -151,7 +119,7 @@ def test_an_exception_of_the_timer_while_it_is_stopped_leaves_no_timer_armed(
     timer, before = time_limit._Timer, signal.getsignal(signal.SIGVTALRM)
     monkeypatch.setattr(timer, "__exit__", lambda self, *_: self._raise(signal.SIGVTALRM, None))
     with pytest.raises(TimeLimitError):
-        time_limit.TimeLimit(100, set(), None).call("step", 0, 1, lambda: None)
+        time_limit.TimeLimit(100, [], None).call("step", 0, 1, lambda: None)
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
     assert signal.getsignal(signal.SIGVTALRM) == before
 
@@ -165,7 +133,7 @@ def test_a_process_is_ended_only_where_another_starts_it_again(
         from curate.engine import time_limit
         from curate.supervisor import supervised
         sys.platform = "{system}"
-        sys.exit(supervised(lambda: 10 + time_limit._is_supervised))
+        sys.exit(supervised(lambda: 10 + (time_limit._supervision is not None)))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
     assert done.returncode == 10 + is_supervised
@@ -177,8 +145,8 @@ def test_a_process_is_ended_only_where_another_starts_it_again(
 def test_on_ray_too_only_the_row_that_hangs_is_quarantined(
     tmp_path: Path, how: str, step: str
 ) -> None:
-    _data(tmp_path, 7, 200)
+    write_data(tmp_path, 7, 200)
     write_recipe(tmp_path, SOURCE, steps=[{step: {"how": how}}], **LIMIT)
-    done = _curate(tmp_path, "--workers", "1")
+    done = curate_run(tmp_path, "--workers", "1")
     assert done.returncode == cli.OK, done.stderr
     _check(tmp_path, 8, 201)

@@ -84,6 +84,22 @@ def real_data() -> Path:
     return REAL
 
 
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An S3 server on loopback with the bucket `tars`: the query that opens a file of it."""
+    from manifests import storage
+
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    host, port = server.get_host_and_port()
+    query = f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    storage.filesystem(f"s3://tars/{query}&allow_bucket_creation=true")[0].create_dir("tars")
+    yield query
+    server.stop()
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
     """One Ray for a file of tests; executors connect to it and leave it running.

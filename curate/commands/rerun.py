@@ -16,9 +16,10 @@ from manifests.run import manifest
 
 def main(options: argparse.Namespace) -> int:
     made = manifest.load_run(options.manifest)
-    folder = options.manifest.removesuffix(manifest.NAME).rstrip("/") or "."
+    folder = storage.folder_of(manifest.place_of(options.manifest)) or "."
+    path, query = storage.split_query(folder)
     base = options.base or made.environment["base"]
-    out = options.out or f"{folder}-rerun"
+    out = options.out or f"{path}-rerun{query}"
     _refuse_same(folder, out)
     loaded = recipe.of_manifest(made, options.manifest, base)
     again = execute(loaded, out, options)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.emit.payload import Block
+from manifests import storage
 from manifests.errors import MediaError
 from manifests.media.header import EXTENSIONS, probe
 from manifests.record import one_chunk
@@ -71,5 +72,5 @@ def ending(data: memoryview, uri: str) -> str:
     try:
         return EXTENSIONS[probe(data).mime]
     except (MediaError, KeyError):
-        own = os.path.splitext(uri)[1][1:].lower()
+        own = os.path.splitext(storage.base_name(uri))[1][1:].lower()
         return own if own in VIDEO_ENDINGS.values() else "bin"

@@ -31,15 +31,7 @@ def root_of(media_root: str | None, file: File, base: str) -> str:
     if media_root is not None:
         check_root(media_root, base)
         return media_root
-    return folder_of(file)
-
-
-def folder_of(file: File) -> str:
-    """The uri of the folder of a file."""
-    path, mark, query = (
-        file.uri.partition("?") if storage.is_remote(file.uri) else (file.uri, "", "")
-    )
-    return path.rpartition("/")[0] + mark + query
+    return storage.folder_of(file.uri)
 
 
 def path_below(path: str, place: str = "") -> str:
@@ -89,7 +81,7 @@ def _without_root(path: str, place: str) -> str:
         return path
     plain = path if is_url else posixpath.normpath(path)
     for root in (place,) if is_url else (posixpath.abspath(place), posixpath.realpath(place)):
-        inside = root.partition("?")[0].rstrip("/") + "/"
+        inside = storage.split_query(root)[0].rstrip("/") + "/"
         if plain.startswith(inside):
             return plain.removeprefix(inside)
     return path

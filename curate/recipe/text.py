@@ -111,7 +111,7 @@ def _over_base(
     text.variables.pop(("base",), None)
     if not isinstance(base, str) or not base:
         raise RecipeError(f"`base` must be the path of a recipe, not {base!r}.", place)
-    other = storage.resolve(os.path.dirname(uri), base)
+    other = storage.resolve(storage.folder_of(uri), base)
     below, lower = read(other, (*seen, uri), place)
     for path, variable in lower.variables.items():
         if not _replaced(content, path):

@@ -233,7 +233,7 @@ def load_run(uri: str) -> RunManifest:
 
 def place_of(uri: str) -> str:
     """Returns the path of the manifest of a run. `uri` is this path, or the folder of the run."""
-    return uri if uri.endswith(".json") else storage.join(uri, NAME)
+    return uri if storage.base_name(uri).endswith(".json") else storage.join(uri, NAME)
 
 
 def _load(kind: type[M], place: str) -> M:

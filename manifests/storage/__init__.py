@@ -29,7 +29,16 @@ from manifests.storage.listing import (
     list_entries,
     list_files,
 )
-from manifests.storage.paths import absolute, base_name, filesystem, is_remote, join, resolve
+from manifests.storage.paths import (
+    absolute,
+    base_name,
+    filesystem,
+    folder_of,
+    is_remote,
+    join,
+    resolve,
+    split_query,
+)
 
 __all__ = [
     "FAULTS",
@@ -44,6 +53,7 @@ __all__ = [
     "exists",
     "files_below",
     "filesystem",
+    "folder_of",
     "glob_pattern",
     "is_hidden",
     "is_inside",
@@ -60,6 +70,7 @@ __all__ = [
     "read_bytes",
     "resolve",
     "size_and_stamp",
+    "split_query",
     "storage_errors",
     "write_bytes",
     "writing",

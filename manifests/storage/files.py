@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 import xxhash
 
 from manifests.errors import StorageError, UnreadableError
-from manifests.storage.paths import UNREACHABLE_FIX, filesystem, is_remote
+from manifests.storage.paths import UNREACHABLE_FIX, filesystem, is_remote, split_query
 
 TEMPORARY = ".tmp"
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
@@ -151,7 +151,7 @@ def is_same_folder(one: str, other: str) -> bool:
     """Returns whether two paths or URLs name the same folder, even if one is a relative path, or
     contains a link."""
     if is_remote(one) or is_remote(other):
-        plain = (uri.partition("?")[0].rstrip("/") for uri in (one, other))
+        plain = (split_query(uri)[0].rstrip("/") for uri in (one, other))
         return len({*plain}) == 1
     both = [uri.removeprefix("file://") for uri in (one, other)]
     if all(map(os.path.exists, both)):

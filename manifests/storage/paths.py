@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import posixpath
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -42,15 +43,27 @@ def join(base: str, *names: str) -> str:
 
     `join("s3://data?region=r", "a.tar") -> "s3://data/a.tar?region=r"`
     """
-    if is_remote(base) and "?" in base:
-        path, query = base.split("?", 1)
-        return f"{join(path, *names)}?{query}"
-    return "/".join([base.rstrip("/") or "/", *names]) if base else "/".join(names)
+    path, query = split_query(base)
+    return ("/".join([path.rstrip("/") or "/", *names]) if path else "/".join(names)) + query
+
+
+def split_query(uri: str) -> tuple[str, str]:
+    """Returns a URL without its query, and the query: `s3://a/b?region=r` -> (`s3://a/b`,
+    `?region=r`). The query of a path, or of a URL without a query, is ""."""
+    path, mark, query = uri.partition("?") if is_remote(uri) else (uri, "", "")
+    return path, mark + query
 
 
 def base_name(uri: str) -> str:
     """Returns the last component of a path or URL."""
-    return (uri.partition("?")[0] if is_remote(uri) else uri).rstrip("/").rsplit("/", 1)[-1]
+    return split_query(uri)[0].rstrip("/").rsplit("/", 1)[-1]
+
+
+def folder_of(uri: str) -> str:
+    """Returns the folder of a file: `a/b.json` -> `a`, `s3://a/b.json?region=r` ->
+    `s3://a?region=r`, `b.json` -> ``."""
+    path, query = split_query(uri)
+    return posixpath.dirname(path) + query
 
 
 @functools.lru_cache(maxsize=64)

@@ -64,6 +64,7 @@ def _next(stream: pa.NativeFile, place: str) -> bytes:
     except OSError as error:
         if error.errno is not None:  # an error of the disk or network, not of the data
             raise
-        kind = next((kind for end, kind in _KINDS.items() if place.endswith(end)), "compressed")
+        path = storage.filesystem(place)[1]
+        kind = next((kind for end, kind in _KINDS.items() if path.endswith(end)), "compressed")
         fault = f"the {kind} file is broken: {error}."
         raise FileError(fault, fix="Compress or copy the file again.") from error

@@ -30,8 +30,8 @@ def data_files(files: list[File]) -> list[File]:
     """
     arrow: dict[str, list[File]] = defaultdict(list)
     for file in files:
-        if file.uri.lower().endswith(".arrow"):
-            arrow[_folder(file.uri)].append(file)
+        if file.name.lower().endswith(".arrow"):
+            arrow[storage.folder_of(file.uri)].append(file)
     if not arrow:
         return files
     dropped = {one.uri for folder, some in arrow.items() for one in _no_data(folder, some)}
@@ -64,7 +64,7 @@ def _data_names(place: str) -> set[str] | None:
         )
     names = [one["filename"] for one in state["_data_files"]]
     for name in names:
-        if not storage.exists(storage.join(_folder(place), name)):
+        if not storage.exists(storage.join(storage.folder_of(place), name)):
             fix = f"Copy {name} to this folder, or remove {name} from `_data_files`."
             raise InputError(
                 f"the data file {name}, which `_data_files` lists, does not exist.", place, fix
@@ -80,8 +80,3 @@ def _state(data: bytes) -> dict[str, Any] | None:
     except (orjson.JSONDecodeError, LookupError, TypeError):
         return None
     return state if all(isinstance(name, str) for name in names) else None
-
-
-def _folder(uri: str) -> str:
-    path, mark, query = uri.partition("?") if storage.is_remote(uri) else (uri, "", "")
-    return path.rpartition("/")[0] + mark + query

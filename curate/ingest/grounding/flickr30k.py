@@ -81,9 +81,9 @@ class Flickr30kEntities(FilePerImage):
 
     def files_beside(self, files: Sequence[File], base: str) -> list[File]:
         wanted = {self._sentences_uri(file) for file in files}
-        folders = sorted({uri.rpartition("/")[0] for uri in wanted})
+        folders = sorted({storage.folder_of(uri) for uri in wanted})
         found = (
-            File(f"{folder}/{file.name}", *file[1:])
+            File(storage.join(folder, file.name), *file[1:])
             for folder in folders
             for file in storage.list_files(storage.resolve(base, folder))
         )
@@ -105,9 +105,9 @@ class Flickr30kEntities(FilePerImage):
         return AnnotatedImage("", image, annotations, size_of(root), text or None, meta)
 
     def _sentences_uri(self, file: File) -> str:
-        folder, _, name = file.uri.rpartition("/")
-        beside = "/".join([*folder.split("/")[:-1], "Sentences"])
-        return f"{self.sentences or beside}/{name.removesuffix('.xml')}.txt"
+        beside = storage.join(storage.folder_of(storage.folder_of(file.uri)), "Sentences")
+        name = storage.base_name(file.uri).removesuffix(".xml")
+        return storage.join(self.sentences or beside, f"{name}.txt")
 
     def _sentences(self, file: File, context: Context) -> list[Sentence]:
         uri = self._sentences_uri(file)

@@ -21,7 +21,7 @@ from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader, PlacedError
 from curate.ingest.grounding.annotations.image_by_path_end import ImageFolder, SharedEnds
 from curate.ingest.grounding.coco_instances import coco_annotation
-from curate.ingest.media_root import ROOT_DESCRIPTION, folder_of, root_of
+from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Split, existing_files
 from manifests import storage
 from manifests.errors import FileError, RowError
@@ -107,7 +107,7 @@ class RefCoco(GroundingReader):
             yield self.records(file, annotated, context)
 
     def _instances_uri(self, file: File) -> str:
-        return self.instances or storage.join(folder_of(file), "instances.json")
+        return self.instances or storage.join(storage.folder_of(file.uri), "instances.json")
 
     def _instances(self, file: File, context: Context) -> str:
         uri = self._instances_uri(file)

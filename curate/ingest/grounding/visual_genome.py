@@ -18,7 +18,7 @@ from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES, size_o
 from curate.ingest.grounding.annotations.fields import number_in, without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.images import OpenedImage
-from curate.ingest.media_root import ROOT_DESCRIPTION, folder_of, open_below, root_of
+from curate.ingest.media_root import ROOT_DESCRIPTION, open_below, root_of
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Split, existing_files
 from manifests import storage
 from manifests.errors import FileError, RowError
@@ -103,7 +103,7 @@ class VisualGenome(GroundingReader):
         yield self.records(file, images, context)
 
     def _image_data_uri(self, file: File) -> str:
-        return self.image_data or storage.join(folder_of(file), "image_data.json")
+        return self.image_data or storage.join(storage.folder_of(file.uri), "image_data.json")
 
     def _image_data(self, file: File, context: Context) -> str | None:
         uri = self._image_data_uri(file)

@@ -19,6 +19,7 @@ from curate.ingest.grounding.annotations.class_names import (
 )
 from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
 from curate.ingest.reader import Context, Head, existing_files
+from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
@@ -92,7 +93,7 @@ class Yolo(FilePerImage):
     def files_beside(self, files: Sequence[File], base: str) -> list[File]:
         if isinstance(self.names, tuple):
             return []
-        folders = {file.uri.rpartition("/")[0] for file in files}
+        folders = {storage.folder_of(file.uri) for file in files}
         near = (class_names_file(folder, base) for folder in folders)
         return existing_files(filter(None, [self.names] if self.names else near), base)
 
@@ -111,13 +112,14 @@ class Yolo(FilePerImage):
         own = super().image_root(file, context)
         if self.media_root is not None:
             return own
-        before, labels, after = f"/{own}/".rpartition("/labels/")
-        return f"{before}/images/{after}"[1:].rstrip("/") if labels else own
+        path, query = storage.split_query(own)
+        before, labels, after = f"/{path}/".rpartition("/labels/")
+        return f"{before}/images/{after}"[1:].rstrip("/") + query if labels else own
 
     def _names(self, file: File, cache: SplitCache) -> dict[int, str]:
         if isinstance(self.names, tuple):
             return dict(enumerate(self.names))
-        where = file.uri.rpartition("/")[0] if self.names is None else self.names
+        where = storage.folder_of(file.uri) if self.names is None else self.names
         if where not in cache.class_names:
             find = class_names_near if self.names is None else read_class_names
             cache.class_names[where] = find(where, cache.context.base)

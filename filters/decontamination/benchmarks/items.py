@@ -141,7 +141,7 @@ def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | s
     elif isinstance(cell, bytes):
         yield cell
     elif isinstance(cell, str) and cell:
-        yield _decoded(cell) or storage.resolve(_folder(file.uri), cell)
+        yield _decoded(cell) or storage.resolve(storage.folder_of(file.uri), cell)
     elif cell is not None and cell != "":
         raise InputError(
             f"the field '{field}' is {cell!r:.80}, which is not an image.", place,
@@ -159,12 +159,6 @@ def _decoded(text: str) -> bytes | None:
         return base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error:
         return None
-
-
-def _folder(uri: str) -> str:
-    """Returns the folder of a file: "s3://a/b.jsonl?region=x" -> "s3://a?region=x"."""
-    path, mark, query = uri.partition("?") if storage.is_remote(uri) else (uri, "", "")
-    return path.rpartition("/")[0] + mark + query
 
 
 def _embedding(row: Row, field: str, place: str) -> list[float] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -194,20 +193,6 @@ def test_a_tar_is_sniffed_by_the_name_of_an_image_or_if_it_is_empty(tmp_path: Pa
     assert not sniffed([("0.mp4", b"x" * 9000)])
     assert sniffed([])
     assert not WebDataset.sniff(Head(File("a.tar", "a.tar", 9, 0), b"not a tar"))
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An S3 server on loopback: the query that opens a file of its bucket."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    host, port = server.get_host_and_port()
-    query = f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    storage.filesystem(f"s3://tars/{query}&allow_bucket_creation=true")[0].create_dir("tars")
-    yield query
-    server.stop()
 
 
 def test_a_remote_tar_becomes_the_same_records(tmp_path: Path, bucket: str) -> None:

@@ -94,6 +94,21 @@ def test_relative_uris_are_below_the_base(base: str, uri: str, path: str) -> Non
     assert storage.resolve(base, uri) == path
 
 
+@pytest.mark.parametrize(
+    ("uri", "folder"),
+    [
+        ("a/b.json", "a"),
+        ("b.json", ""),
+        ("/b.json", "/"),
+        ("a?/b.json", "a?"),
+        ("s3://data/a/b.json", "s3://data/a"),
+        ("s3://data/a/b.json?endpoint_override=h/x", "s3://data/a?endpoint_override=h/x"),
+    ],
+)
+def test_the_folder_of_a_file_keeps_the_query_of_its_url(uri: str, folder: str) -> None:
+    assert storage.folder_of(uri) == folder
+
+
 def test_errors_of_the_system_name_the_file_and_a_fix(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"nothing: there is no such file"):
         storage.read_bytes(str(tmp_path / "nothing"))

@@ -58,7 +58,7 @@ def class_names_file(folder: str, base: str) -> str | None:
     `base` is the folder to which the uri `folder` is relative."""
     for place in _upwards(folder):
         for name in FILES:
-            uri = f"{place}/{name}" if place else name
+            uri = storage.join(place, name)
             if storage.exists(storage.resolve(base, uri)):
                 return uri
     return None
@@ -84,7 +84,7 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
         raise InputError(
             f"byte {error.start} of the file is not UTF-8.", uri, "Convert the file to UTF-8."
         ) from None
-    if uri.lower().endswith((".yaml", ".yml")):
+    if storage.base_name(uri).lower().endswith((".yaml", ".yml")):
         return _from_yaml(text, uri)
     return dict(enumerate(line.strip() for line in text.rstrip().splitlines()))
 
@@ -101,12 +101,12 @@ def class_name(names: dict[int, str], number: str) -> str:
 
 def _upwards(folder: str) -> Iterator[str]:
     """Yields a folder and the two folders above it, if they exist: `a/b` -> `a/b`, `a`, ``."""
-    places = [folder]
-    for _ in range(2):
-        above, slash, _ = places[-1].rpartition("/")
-        if places[-1]:
-            places.append(above if slash else "")
-    return iter(places)
+    for _ in range(3):
+        yield folder
+        above = storage.folder_of(folder)
+        if above == folder or storage.is_remote(folder) != storage.is_remote(above):
+            return
+        folder = above
 
 
 def _from_yaml(text: str, uri: str) -> dict[int, str]:

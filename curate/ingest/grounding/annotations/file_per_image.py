@@ -110,8 +110,9 @@ class FilePerImage(GroundingReader):
         found = cache.find_image(root, names)
         if self.media_root is None or not isinstance(found, OpenedImage):
             return found
-        is_own = found.reference.uri.startswith(storage.join(root, folder) if folder else root)
-        is_by_stem = _stem(found.reference.uri.rpartition("/")[2]) == _own_stem(file)
+        own_folder = storage.join(root, folder) if folder else storage.join(root)
+        is_own = storage.folder_of(found.reference.uri) == own_folder
+        is_by_stem = _stem(storage.base_name(found.reference.uri)) == _own_stem(file)
         others = cache.same_name(file) if is_by_stem and not is_own else []
         return _of_several(file, others, found) if others else found
 

@@ -7,10 +7,23 @@ import sys
 
 
 def main() -> None:
+    _open_closed_streams()
     _leave_current_folder()
     from curate.cli import run
 
     sys.exit(run(sys.argv[1:], owns_process=True))
+
+
+def _open_closed_streams() -> None:
+    """Open the null device in place of each standard stream that is closed (`>&-`). Otherwise a
+    file of a run would get its number, and with it what libraries print to the stream."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _leave_current_folder() -> None:
@@ -20,7 +33,10 @@ def _leave_current_folder() -> None:
     The folder stays if PYTHONPATH names it, or if this package itself is imported from it.
     """
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        sys.exit("curate: the current folder was deleted. Change to a folder that exists.")
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep) if "PYTHONPATH" in os.environ else []
     if here != home and here not in map(os.path.abspath, named) and sys.path[0] in ("", here):
         del sys.path[0]

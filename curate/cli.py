@@ -55,9 +55,12 @@ def _run(options: argparse.Namespace) -> int:
 
     try:
         _refuse_passwords(options)
+        _refuse_other_names()
         with _warnings(options):
             command = importlib.import_module(f"curate.commands.{options.command}")
-            return int(command.main(options))
+            code = int(command.main(options))
+            sys.stdout.flush()  # an error of the output is an error of the command
+            return code
     except KeyboardInterrupt:
         return _fail("interrupted. Finished parts are kept: run the same command again to "
                      "continue.",
@@ -87,6 +90,20 @@ def _refuse_passwords(options: argparse.Namespace) -> None:
     for name, value in vars(options).items():
         if any(has_password(str(one)) for one in (value if isinstance(value, list) else [value])):
             raise RecipeError(PASSWORD_FAULT, f"the option '{name}'", PASSWORD_FIX)
+
+
+def _refuse_other_names() -> None:
+    """Raise CurateError if the names of files are not read as UTF-8: other names would give other
+    ids."""
+    from manifests.errors import CurateError
+
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        raise CurateError(
+            f"with this locale, Python reads the names of files as {encoding}, which would change "
+            "the ids of records",
+            fix="Set PYTHONUTF8=1.",
+        )
 
 
 def _unexpected(error: Exception) -> str:

@@ -13,14 +13,16 @@ from manifests.visible import visible
 
 
 class Screen:
-    """A text stream that makes control characters visible, and never fails while it prints.
+    """A text stream that makes control characters visible.
 
     If the reader of a pipe has gone (`curate show out | head`), the rest of the output is not
-    printed, but the command continues to its end and returns its usual exit code.
+    printed, but the command continues to its end and returns its usual exit code. The same holds
+    for any other error of a stream of messages (`is_output` is false). If `is_output` is true, such
+    an error, for example a full disk, is raised as a StorageError, once.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO, is_output: bool = True) -> None:
+        self.stream, self._is_output = stream, is_output
         self._gone = False
 
     def write(self, text: str) -> int:
@@ -41,10 +43,15 @@ class Screen:
             return
         try:
             call()
-        except BrokenPipeError:
+        except OSError as error:
             self._gone = True
             with contextlib.suppress(OSError, ValueError):  # Python flushes again when it ends
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            if self._is_output and not isinstance(error, BrokenPipeError):
+                from manifests.errors import StorageError
+
+                fault, fix = error.strerror or str(error), "Print to another place."
+                raise StorageError(fault, "the standard output", fix) from None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -53,7 +60,7 @@ class Screen:
 @contextlib.contextmanager
 def screens() -> Iterator[None]:
     """In a `with` block, all output to stdout and stderr passes through a `Screen`."""
-    out, err = Screen(sys.stdout), Screen(sys.stderr)
+    out, err = Screen(sys.stdout), Screen(sys.stderr, is_output=False)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             yield

@@ -146,6 +146,38 @@ def test_a_reader_that_has_gone_leaves_the_exit_code() -> None:
     screen.write("more")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_streams_that_are_closed_or_full_change_nothing_but_what_is_printed(
+    hostile: Path, closed: str
+) -> None:
+    program = f"{sys.executable} -m curate verify out --no-inputs {closed}"
+    assert subprocess.run(["bash", "-c", program], cwd=hostile, timeout=60).returncode == 0
+
+
+def test_an_output_that_cannot_be_written_is_one_line(hostile: Path) -> None:
+    program = f"{sys.executable} -m curate show out >/dev/full"
+    done = subprocess.run(["bash", "-c", program], cwd=hostile, stderr=subprocess.PIPE, text=True)
+    line = "curate: the standard output: No space left on device. Print to another place.\n"
+    assert (done.returncode, done.stderr) == (1, line)
+
+
+def test_a_current_folder_that_was_deleted_is_one_line(tmp_path: Path) -> None:
+    program = f"rmdir '{tmp_path}'; {sys.executable} -m curate readers"
+    done = subprocess.run(
+        ["bash", "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    line = "curate: the current folder was deleted. Change to a folder that exists.\n"
+    assert (done.returncode, done.stderr) == (1, line)
+
+
+def test_names_of_files_in_another_encoding_are_refused(hostile: Path) -> None:
+    """`ü.jpg` would be another name, and its record would have another id."""
+    more = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = curate(hostile, "verify", "out", env=environment(**more))
+    assert done.returncode == 1
+    assert "Python reads the names of files as ascii" in done.stderr
+
+
 def test_a_terminal_without_utf_8_shows_escapes() -> None:
     raw = io.BytesIO()
     screen = Screen(io.TextIOWrapper(raw, "ascii"))

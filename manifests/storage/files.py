@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -161,8 +162,16 @@ def is_same_folder(one: str, other: str) -> bool:
 
 def make_folder(uri: str) -> None:
     with storage_errors(uri):
-        if not is_remote(uri):
+        if is_remote(uri):
+            return
+        try:
             os.makedirs(uri, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise StorageError(
+                "it is, or lies below, a file or a link to nothing, so it cannot be a folder",
+                uri,
+                "Choose another folder.",
+            ) from None
 
 
 def delete(uri: str) -> None:
@@ -209,9 +218,7 @@ def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
     writing this file becomes a StorageError; other errors in the block are not changed.
     """
     with storage_errors(uri):
-        folder, name = (tempfile.gettempdir(), "remote") if is_remote(uri) else os.path.split(uri)
-        handle, temporary = tempfile.mkstemp(TEMPORARY, f".{name}.", folder or ".")
-        raw = os.fdopen(handle, "wb", buffering=1 << 20)
+        raw, temporary = _temporary(uri)
     try:
         yield Sink(raw, uri)
         with storage_errors(uri):
@@ -227,9 +234,20 @@ def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
             os.remove(temporary)
 
 
+def _temporary(uri: str) -> tuple[Any, str]:
+    """Opens a new temporary file for `uri`, and returns its path too. Permissions of a local file
+    follow the umask of the process."""
+    if is_remote(uri):
+        handle, path = tempfile.mkstemp(TEMPORARY, ".remote.")
+    else:
+        folder, name = os.path.split(uri)
+        path = os.path.join(folder or ".", f".{name}.{secrets.token_hex(4)}{TEMPORARY}")
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    return os.fdopen(handle, "wb", buffering=1 << 20), path
+
+
 def _publish(temporary: str, uri: str) -> None:
     if not is_remote(uri):
-        os.chmod(temporary, 0o644)
         os.replace(temporary, uri)
         return
     system, path = filesystem(uri)
@@ -257,7 +275,7 @@ def storage_errors(uri: str) -> Iterator[None]:
                 "Free some space and run the same command again: it continues where it stopped.",
             ) from error
         if error.errno in _UNREADABLE or _OF_ONE_FILE.search(str(error)):
-            check = "the address, the region, the credentials and " if is_remote(uri) else ""
-            fix = f"Check {check}the permissions of this file, then run again with --retry."
+            check = "the address, the region, the credentials" if is_remote(uri) else "the disk"
+            fix = f"Check {check} and the permissions of this file, then run again with --retry."
             raise UnreadableError(str(error).rstrip(" :"), uri, fix) from error
         raise StorageError(str(error), uri, UNREACHABLE_FIX if is_remote(uri) else "") from error

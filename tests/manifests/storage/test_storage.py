@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -155,3 +156,20 @@ def test_a_file_that_is_no_part_is_an_error_with_its_name(tmp_path: Path) -> Non
         ManifestError, match=r"p\.arrow: this is not the Arrow file that belongs here"
     ):
         parts.open_part(str(tmp_path / "p.arrow"))
+
+
+def test_permissions_of_files_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        storage.write_bytes(str(tmp_path / "f"), b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_in_the_place_of_a_file_is_an_error_with_a_fix(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "f").write_text("x")
+    for name in ("link", "f", "f/below"):
+        with pytest.raises(StorageError, match="it is, or lies below, a file or a link to nothing"):
+            storage.make_folder(str(tmp_path / name))

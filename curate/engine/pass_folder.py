@@ -75,14 +75,15 @@ class PassFolder(NamedTuple):
         for part in parts or ():
             storage.delete_folder(storage.join(self.folder, checkpoints.FOLDER, part))
 
-    def finish(self, made: PassManifest) -> None:
-        """Write the manifest of the pass, unless the folder already has an identical manifest."""
+    def has(self, made: PassManifest) -> bool:
+        """Whether the folder has this manifest of the pass."""
         place = storage.join(self.folder, manifest.NAME)
-        content = manifest.content_of(made)
-        if storage.exists(place) and storage.read_bytes(place) == content:
-            return
+        return storage.exists(place) and storage.read_bytes(place) == manifest.content_of(made)
+
+    def finish(self, made: PassManifest) -> None:
+        """Write the manifest of the pass, and delete the parts that it does not have."""
         self._delete(self._committed() - {commit.part for commit in made.parts})
-        storage.write_bytes(place, content)
+        storage.write_bytes(storage.join(self.folder, manifest.NAME), manifest.content_of(made))
 
     def _committed(self) -> set[str]:
         """The names of all parts that have a commit in the folder."""

@@ -92,8 +92,8 @@ class Run:
                 self._check_budget()  # all sources are read, so the inputs are counted
             state = self._run_pass(planned, state)
         self._check_budget()
-        if not storage.exists(storage.join(self.out, manifest.NAME)):  # it, or one before, worked
-            storage.clear_unfinished(self.out, below=True)
+        is_unchanged = storage.exists(storage.join(self.out, manifest.NAME))
+        storage.clear_unfinished(self.out, below=not is_unchanged)
         files = [self._write_quarantine([])]
         return self._finish(dict(state.shards), files, started, cpu)
 
@@ -105,7 +105,7 @@ class Run:
         commits = self._usable(planned, place, tasks)
         unfinished = planned.unfinished(tasks, commits)
         if unfinished:
-            storage.delete(storage.join(self.out, manifest.NAME))
+            self._delete_manifest()
             place.begin({task.part for task in tasks} | commits.keys())
         done, names = len(tasks) - len(unfinished), {task.part for task in unfinished}
         with run.progress.show(planned.title, len(unfinished), done) as bar:
@@ -170,7 +170,9 @@ class Run:
             ledger=accounts,
             counted=planned.counted(place.folder, commits),
         )
-        place.finish(made)
+        if not place.has(made):
+            self._delete_manifest()
+            place.finish(made)
         self.finished.append(FinishedPass(planned, place.folder, made))
 
     def accounts(self) -> list[Account]:
@@ -187,8 +189,8 @@ class Run:
             return
         spent = self._spent() + sum(planned.errors(commit) for commit in running)
         if spent > limit:
-            self._write_quarantine(planned.failed(folder, state, running))
-            raise self._over_budget(spent, f"max_quarantined: {limit}")
+            running_rows = planned.failed(folder, state, running)
+            raise self._over_budget(spent, f"max_quarantined: {limit}", running_rows)
 
     def _check_budget(self) -> None:
         """Raise BudgetError if the finished passes have more quarantined inputs than the recipe's
@@ -197,13 +199,15 @@ class Run:
         limit, inputs = self.loaded.recipe.max_quarantined, self._inputs()
         spent, is_share = self._spent(), limit < 1
         if spent > (limit * inputs if is_share else limit) and (inputs or not is_share):
-            self._write_quarantine([])
             of = f" of {inputs}" if is_share else ""
-            raise self._over_budget(spent, f"max_quarantined: {limit}{of}")
+            raise self._over_budget(spent, f"max_quarantined: {limit}{of}", [])
 
-    def _over_budget(self, spent: int, budget: str) -> BudgetError:
-        """Return the error that says that `spent` inputs were quarantined, which is more than
-        `budget` allows. The file of the run's quarantined inputs must be written already."""
+    def _over_budget(self, spent: int, budget: str, running: Iterable[pa.Table]) -> BudgetError:
+        """Write the file of the run's quarantined inputs, and return the error that says that
+        `spent` inputs were quarantined, which is more than `budget` allows. `running` has the
+        quarantined rows of the current pass."""
+        self._delete_manifest()
+        self._write_quarantine(running)
         what = "1 input was" if spent == 1 else f"{spent} inputs were"
         again = transient_count(self.out)
         retry = f" {again:,} of them may succeed now: run again with --retry." if again else ""
@@ -220,6 +224,10 @@ class Run:
 
     def _spent(self) -> int:
         return sum(_quarantined_count(done.manifest.parts) for done in self.finished)
+
+    def _delete_manifest(self) -> None:
+        """Delete the manifest of an earlier run, because files that it names will change."""
+        storage.delete(storage.join(self.out, manifest.NAME))
 
     def _write_quarantine(self, running: Iterable[pa.Table]) -> FileEntry:
         """Write the quarantined rows of all finished passes, and the rows in `running`, to one

@@ -241,6 +241,14 @@ def test_unfinished_files_of_a_killed_run_are_deleted_wherever_they_are(
     assert contents(out) == contents(base / "sound")
 
 
+def test_a_run_with_nothing_to_do_deletes_what_an_interrupted_one_left(
+    base: Path, out: Path
+) -> None:
+    (out / ".quarantine.arrow.6saazyr4.tmp").write_text("half")
+    run_engine(recipe(), base, out)
+    assert contents(out) == contents(base / "sound")
+
+
 def test_a_stray_file_is_listed_as_not_covered(out: Path) -> None:
     (out / "shards" / "data-00099-of-00100.arrow").write_text("x")
     assert verify(str(out)).uncovered == ["shards/data-00099-of-00100.arrow"]

@@ -90,6 +90,19 @@ def test_removing_an_input_file_removes_its_records(corpus: Path) -> None:
     assert verify(str(corpus / "out")).faults == []
 
 
+def test_a_run_that_stops_after_an_input_was_removed_leaves_no_manifest_over_deleted_parts(
+    tmp_path: Path,
+) -> None:
+    write_captions(tmp_path / "data", files=2, rows=5)
+    (tmp_path / "data" / "broken.jsonl").write_text("{\n" * 6)
+    out = tmp_path / "out"
+    run_engine(caption_recipe(), tmp_path, out)
+    (tmp_path / "data" / "000.jsonl").unlink()
+    with pytest.raises(BudgetError, match="more than the error budget"):
+        run_engine(caption_recipe(), tmp_path, out)
+    assert not (out / "manifest.json").exists()
+
+
 def test_a_changed_threshold_recomputes_from_its_pass_on(corpus: Path) -> None:
     steps = [{"words": {"min": 5}}, {"sample": {"rows": 50}}, {"characters": {"min": 1}}]
     run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
@@ -227,6 +240,17 @@ def test_a_spent_error_budget_fails_the_run(corpus: Path, budget: float, spent: 
         assert row_counts(run_engine(what, corpus, corpus / "out"))["read made"][3] == {
             "MediaError": 30
         }
+
+
+def test_a_budget_that_is_lowered_below_what_was_quarantined_leaves_no_manifest(
+    corpus: Path,
+) -> None:
+    (corpus / "data" / "zzz.jsonl").write_text("{\n{\n")
+    steps = [{"tests.engine.pieces:Broken": {}}]
+    run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
+    with pytest.raises(BudgetError, match="2 inputs were quarantined"):
+        run_engine(caption_recipe(steps=steps, max_quarantined=1), corpus, corpus / "out")
+    assert not (corpus / "out" / "manifest.json").exists()
 
 
 def test_a_missing_folder_is_an_error_not_an_empty_success(tmp_path: Path) -> None:

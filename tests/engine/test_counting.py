@@ -15,7 +15,7 @@ from curate.ingest.captions.llava import Llava
 from curate.ingest.captions.table import Table
 from curate.ingest.formats.lines import count_lines, lines
 from curate.ingest.reader import Context, Count, Failure, ReadBatch, Reader, Split
-from manifests.errors import FileError
+from manifests.errors import FileError, UnreadableError
 from manifests.media import Media
 from manifests.media.blobs import BlobFile
 from manifests.run.counted import Counted, total_counted
@@ -43,12 +43,37 @@ class Forgetful(Table):
             raise FileError("line 4 is too long.")
 
 
+class Paired(Table):
+    """Makes each record of two lines, as if the file had 11 lines."""
+
+    def count(self, split: Split, context: Context) -> Count | None:
+        return Count("lines", 11, {"blank": 1})
+
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        for batch in super().read(split, context):
+            yield batch._replace(units=2 * batch.records.num_rows)
+
+
+class Named(Table):
+    """Needs a file that is not a file of the source, and that is not there."""
+
+    def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
+        yield from super().read(split, context)
+        raise UnreadableError("there is no such file", context.media.resolve("names.txt"))
+
+
+LINES = '{"text": "one"}\n\n{"text": "two"}\n{"te\n'
+
+
 def read(
     folder: Path, there: int | None, breaks: bool = False, is_whole: bool = True
 ) -> tuple[Counted, list[Failure]]:
-    (folder / "a.jsonl").write_text('{"text": "one"}\n\n{"text": "two"}\n{"te\n')
+    (folder / "a.jsonl").write_text(LINES)
     settings = {"there": there, "breaks": breaks, "is_whole": is_whole}
-    reader = Forgetful(name="made", path="a.jsonl", text=("text",), **settings)
+    return read_with(Forgetful(name="made", path="a.jsonl", text=("text",), **settings), folder)
+
+
+def read_with(reader: Reader, folder: Path) -> tuple[Counted, list[Failure]]:
     [split] = splits(reader, str(folder))
     found = CountedRead(reader, split, Context(str(folder), Media(str(folder)), BlobFile()))
     failures = [failure for batch in found for failure in batch.failures]
@@ -106,7 +131,19 @@ def test_what_is_not_counted_is_called_so(tmp_path: Path) -> None:
     )
 
 
-def test_lost_samples_count_as_rows_at_the_rate_of_the_split() -> None:
+def test_lost_samples_count_as_rows_at_the_rate_of_the_split(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(LINES)
+    counted, (_, failure) = read_with(Paired(name="a", path="a.jsonl", text="text"), tmp_path)
+    assert (counted.used, counted.records, failure.units, failure.counts_as) == (4, 2, 5, 2)
+
+
+def test_a_file_of_no_source_that_cannot_be_read_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(LINES)
+    with pytest.raises(UnreadableError, match=r"names\.txt"):
+        read_with(Named(name="a", path="a.jsonl", text="text"), tmp_path)
+
+
+def test_a_failure_counts_as_its_rows_or_else_as_its_units() -> None:
     assert Failure("a", "a", "RowError", "", units=3).counts_as == 3
     assert Failure("a", "a", "RowError", "", units=3, rows=1).counts_as == 1
 
@@ -177,13 +214,6 @@ class Shrinking(Table):
         yield from itertools.islice(batches, self.batches)
         os.truncate(context.media.resolve(split.files[0].uri), self.left)
         yield from batches
-
-
-def read_with(reader: Reader, folder: Path) -> tuple[Counted, list[Failure]]:
-    [split] = splits(reader, str(folder))
-    found = CountedRead(reader, split, Context(str(folder), Media(str(folder)), BlobFile()))
-    failures = [failure for batch in found for failure in batch.failures]
-    return found.counted, failures
 
 
 ROWS = pa.table({"text": [f"a text, number {n}" for n in range(60_000)]})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from curate import recipe
+from curate.engine.halving import MAX_FAILED_ROWS
 from curate.engine.ray import RayExecutor
 from manifests.errors import BudgetError, RecipeError, StepError, WorkerError
 from manifests.storage import parts
@@ -58,11 +59,16 @@ def test_a_row_that_spoils_its_batch_is_found(base: Path, failure: str) -> None:
 
 def test_a_step_that_fails_on_many_rows_stops_the_run_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    rows = [json.dumps({"text": f"poison {n}"}) for n in range(40)]
-    (tmp_path / "data/a.jsonl").write_text("\n".join(rows))
-    failing = step("FailsOnOne", tmp_path, failure="os", one_by_one=False)
+    rows = [json.dumps({"text": f"poison {n}"}) for n in range(MAX_FAILED_ROWS + 1)]
+    data = tmp_path / "data/a.jsonl"
+    data.write_text("\n".join(rows))
+    failing = text_recipe(step("FailsOnOne", tmp_path, failure="os", one_by_one=False))
+    failing["max_quarantined"] = 20
     with pytest.raises(StepError, match=r"step FailsOnOne: OSError: .*HTTP Error 500.*a.jsonl#"):
-        run_engine(text_recipe(failing), tmp_path, tmp_path / "out")
+        run_engine(failing, tmp_path, tmp_path / "out")
+    data.write_text("\n".join(rows[1:]))
+    made = run_engine(failing, tmp_path, tmp_path / "out")
+    assert row_counts(made)["FailsOnOne"] == (16, 0, {}, {"OSError": 16})
 
 
 def test_retry_asks_the_rows_whose_error_was_transient_and_no_other(base: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from curate.commands.tables import without_bytes
 from curate.inspect.dropped_content import dropped
+from curate.inspect.pass_files import files_of
 from curate.inspect.quarantine import quarantined
 from curate.inspect.step_events import MAY_SUCCEED
 from manifests import storage
@@ -18,7 +19,6 @@ from manifests.run import manifest
 from manifests.run.file_names import PART
 from manifests.step.spelling import nearest
 from manifests.storage import parts
-from manifests.storage.digest import stated_file
 
 SHOWN_OBJECTS = 5
 """How many objects of a record are listed (our choice)."""
@@ -135,10 +135,8 @@ def _written(out: str) -> Iterator[dict[str, Any]]:
     """Yield the records in the shards of the run `out`, as dicts."""
     for entry in manifest.load_run(out).passes:
         if entry.kind == "order":
-            folder = storage.join(out, entry.folder)
-            for commit in manifest.load_pass_of(out, entry).parts:
-                file = commit.file(PART)
-                for batch in parts.read(stated_file(folder, file), 64) if file else ():
+            for uri in files_of(out, entry, PART):
+                for batch in parts.read(uri, 64):
                     yield from batch.to_pylist()
 
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.inspect.pass_files import files_of
 from manifests import storage
 from manifests.run import manifest
 from manifests.run.file_names import DROPPED, PART, QUARANTINE
 from manifests.run.manifest import PassEntry, PassManifest, RunManifest
 from manifests.run.verify import damaged_files
 from manifests.storage import parts
-from manifests.storage.digest import stated_file
 
 _EXAMPLES = 5
 """How many records that differ are listed (our choice)."""
@@ -144,9 +144,7 @@ def _written(run: RunManifest, out: str) -> pa.Array:
     """Return the ids of all records that the run wrote into shards. The ids are read from the files
     of the pass that sorts the records for the shards."""
     (order,) = _passes(run, "order")
-    folder = storage.join(out, order.folder)
-    commits = manifest.load_pass_of(out, order).parts
-    ids = [parts.read_checked(storage.join(folder, c.part + PART), ("id",))["id"] for c in commits]
+    ids = [parts.read_checked(uri, ("id",))["id"] for uri in files_of(out, order, PART)]
     chunks = [chunk for column in ids for chunk in column.chunks]
     return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
 
@@ -201,13 +199,9 @@ def _files(known: PassManifest) -> dict[str, dict[str, str]]:
 def _removed_by(run: RunManifest, out: str, record_id: str) -> str:
     """Describe which step removed a record, and why."""
     for entry in run.passes:
-        folder = storage.join(out, entry.folder)
-        for commit in manifest.load_pass_of(out, entry).parts:
-            for ending, why in ((DROPPED, "reason"), (QUARANTINE, "message")):
-                file = commit.file(ending)
-                if file is None:
-                    continue
-                removed = parts.read_checked(stated_file(folder, file), ("id", "step", why))
+        for ending, why in ((DROPPED, "reason"), (QUARANTINE, "message")):
+            for uri in files_of(out, entry, ending):
+                removed = parts.read_checked(uri, ("id", "step", why))
                 found = removed.filter(pc.equal(removed["id"], record_id)).to_pylist()
                 if found:
                     return f"{found[0]['step']}: {found[0][why]}"

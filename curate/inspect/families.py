@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import record, storage
+from curate.inspect.pass_files import files_of
+from manifests import record
 from manifests.run import manifest
 from manifests.run.file_names import DROPPED, PART
 from manifests.run.manifest import PassEntry, RunManifest
 from manifests.storage import parts
-from manifests.storage.digest import stated_file
 
 
 class Member(NamedTuple):
@@ -127,12 +127,9 @@ def _row(tables: list[pa.Table], record_id: str) -> dict[str, Any] | None:
 
 
 def _dropped(out: str, entry: PassEntry) -> Iterator[pa.Table]:
-    """Yield the tables of records that a pass dropped, one table for each part with dropped
+    """Return the tables of records that a pass dropped, one table for each part with dropped
     records."""
-    folder = storage.join(out, entry.folder)
-    for commit in manifest.load_pass_of(out, entry).parts:
-        if file := commit.file(DROPPED):
-            yield parts.read_checked(stated_file(folder, file))
+    return (parts.read_checked(uri) for uri in files_of(out, entry, DROPPED))
 
 
 def _records(
@@ -144,18 +141,18 @@ def _records(
     for entry in run.passes:
         wanted = pa.array([i for i in ids if i not in found], pa.string())
         if entry.kind in ("read", "rows") and len(wanted):
-            found |= _in_pass(storage.join(out, entry.folder), wanted)
+            found |= _in_pass(out, entry, wanted)
     return found
 
 
-def _in_pass(folder: str, wanted: pa.Array) -> dict[str, tuple[str | None, str | None]]:
+def _in_pass(
+    out: str, entry: PassEntry, wanted: pa.Array
+) -> dict[str, tuple[str | None, str | None]]:
     found: dict[str, tuple[str | None, str | None]] = {}
-    for commit in manifest.load_pass(folder).parts:
-        if file := commit.file(PART):
-            uri = stated_file(folder, file)
-            table = parts.read_checked(uri, ("id", "origin", "content"))
-            rows = table.filter(pc.is_in(table["id"], wanted))
-            texts = record.texts(rows["content"]).to_pylist() if rows.num_rows else []
-            described = zip(rows["origin"].to_pylist(), texts, strict=True)
-            found |= dict(zip(rows["id"].to_pylist(), described, strict=True))
+    for uri in files_of(out, entry, PART):
+        table = parts.read_checked(uri, ("id", "origin", "content"))
+        rows = table.filter(pc.is_in(table["id"], wanted))
+        texts = record.texts(rows["content"]).to_pylist() if rows.num_rows else []
+        described = zip(rows["origin"].to_pylist(), texts, strict=True)
+        found |= dict(zip(rows["id"].to_pylist(), described, strict=True))
     return found

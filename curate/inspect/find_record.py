@@ -19,6 +19,9 @@ from manifests.run.manifest import Commit, PassManifest, RunManifest
 from manifests.storage import parts
 from manifests.storage.digest import stated_file
 
+Identity = dict[str, Any]
+"""A step as it is described in the manifest of its pass."""
+
 LISTED = 10
 """How many matches are listed if there are several (our choice)."""
 
@@ -148,7 +151,11 @@ def _made_from_others(
 
 
 def has_reshape(known: PassManifest) -> bool:
-    return any(step.get("shape") == "reshape" for step in known.steps)
+    return any(map(is_reshape, known.steps))
+
+
+def is_reshape(step: Identity) -> bool:
+    return step.get("shape") == "reshape"
 
 
 def pass_manifest(run: RunManifest, out: str, at: int) -> PassManifest:

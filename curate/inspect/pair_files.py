@@ -6,12 +6,12 @@ import json
 import os
 from typing import Any, NamedTuple
 
-from curate.inspect.drawing.annotated_image import image_as_shown
 from curate.inspect.drawing.pair_image import pair_image
+from curate.inspect.drawing.record_images import opened_image
 from curate.inspect.drawn_files import open_media
-from curate.inspect.image_pairs import ImageOfRecord, ImagePair
+from curate.inspect.image_pairs import ImagePair
 from manifests.errors import MediaError
-from manifests.media import Media, Reference
+from manifests.media import Media
 
 LIST = "pairs.json"
 """The file that lists the pairs of a folder: file, bits, gray levels, ids and origins."""
@@ -46,22 +46,13 @@ def _draw(pair: ImagePair, number: int, folder: str, media: Media) -> PairFile:
     name = f"{pair.bits:02}-bits-{round(pair.gray_levels):03}-levels-{number}.jpg"
     text = f"{pair.bits} bits, {pair.gray_levels:.1f} gray levels"
     try:
-        drawn = pair_image(_shown(pair.one, media), _shown(pair.other, media), text)
+        one, other = (opened_image(image.media, media) for image in (pair.one, pair.other))
+        drawn = pair_image(one, other, text)
     except MediaError as error:
         return PairFile(pair, None, str(error))
     path = os.path.join(folder, name)
     drawn.save(path, quality=90)
     return PairFile(pair, path)
-
-
-def _shown(image: ImageOfRecord, media: Media) -> Any:
-    fields = image.media
-    reference = Reference(fields["uri"], fields["offset"], fields["length"])
-    try:
-        orientation = fields["orientation"] or media.orientation(reference)
-        return image_as_shown(media.image(reference), orientation)
-    finally:
-        media.forget()
 
 
 def _listed(file: PairFile) -> dict[str, Any]:

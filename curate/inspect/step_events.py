@@ -7,16 +7,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from curate.engine.planned import selected
-from curate.inspect.find_record import StoredRow
+from curate.inspect.find_record import Identity, StoredRow, is_reshape
 from manifests.run.file_names import PART
 
 PASSED_OVER = "passed over"
 MAY_SUCCEED = "may succeed (the error is transient)"
 """The note shown with an input that has a transient error: `curate run --retry` processes it
 again."""
-
-Identity = dict[str, Any]
-"""A step as it is described in the manifest of its pass."""
 
 
 class Event(NamedTuple):
@@ -59,7 +56,7 @@ def of_replaced(steps: list[Identity], before: pa.Table) -> list[Event]:
     replaced the record."""
     none = before.select([])
     for at, step in enumerate(steps):
-        if _is_reshape(step) and not _is_passed_over(steps, at, before, none):
+        if is_reshape(step) and not _is_passed_over(steps, at, before, none):
             last = Event(step["name"], "made into other records", {})
             return [*(_kept(steps, number, before, none) for number in range(at)), last]
     return [Event(steps[0]["name"], "made into other records", {})]  # made by an older version
@@ -78,7 +75,7 @@ def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
     else:
         later = of_removed(steps, before, row)
         end = len(later) - 1
-    makers = (n for n in reversed(range(end)) if _is_reshape(steps[n]))
+    makers = (n for n in reversed(range(end)) if is_reshape(steps[n]))
     maker = next((n for n in makers if not _is_passed_over(steps, n, before, after)), 0)
     made = Event(steps[maker]["name"], "made from", {"origin": row.values["origin"]})
     return [made, *later[maker + 1 :]]
@@ -138,11 +135,7 @@ def _rewritten(column: str, steps: list[Identity]) -> bool:
     """Whether one of the steps may have changed the column. A reshape step may change any column of
     the record except `source`."""
     free = "." not in column and column != "source"
-    return any(column in s.get("rewrites", []) or (free and _is_reshape(s)) for s in steps)
-
-
-def _is_reshape(step: Identity) -> bool:
-    return step.get("shape") == "reshape"
+    return any(column in s.get("rewrites", []) or (free and is_reshape(s)) for s in steps)
 
 
 def _facts(step: Identity, row: pa.Table) -> dict[str, Any]:

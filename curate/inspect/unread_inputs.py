@@ -48,7 +48,7 @@ def _of_read_files(out: str, entry: PassEntry, wanted: str) -> Iterator[str]:
     uris = [uri for uri in splits.load(folder).files if _is_named(uri, wanted)]
     if not uris:
         return
-    commits = manifest.load_pass(folder).parts
+    commits = manifest.load_pass_of(out, entry).parts
     for uri in uris:
         own = [e for c in commits if c.origin == uri for e in c.counted if e.unit != FILES]
         counts = "".join(f": {one}" for one in total_counted(own))

@@ -22,11 +22,19 @@ def annotated_image(row: dict[str, Any], number: int, media: Media) -> Image:
     """Draw image `number` of a record with the objects on the image. Raises MediaError if the image
     cannot be opened."""
     medium = row["media"][number]
-    reference = Reference(medium["uri"], medium["offset"], medium["length"])
-    orientation = medium["orientation"] or media.orientation(reference)
-    image = image_as_shown(media.image(reference), orientation)
-    media.forget()
+    image = opened_image(medium, media)
     return draw_objects(image, list(_objects_on(row, number)), medium["camera"])
+
+
+def opened_image(medium: dict[str, Any], media: Media) -> Image:
+    """Open an image as it is shown, with its orientation applied. `medium` is the entry of the
+    image in the column `media`. Raises MediaError if the image cannot be opened."""
+    reference = Reference(medium["uri"], medium["offset"], medium["length"])
+    try:
+        orientation = medium["orientation"] or media.orientation(reference)
+        return image_as_shown(media.image(reference), orientation)
+    finally:
+        media.forget()
 
 
 def _objects_on(row: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:

@@ -116,8 +116,8 @@ def _check_form(name: str, found: type[Step]) -> None:
             raise RecipeError(
                 f"the setting '{bound}' of {name} is marked Bound, but has no default",
                 fix=(
-                    "Give the setting a default, such as None: `measure` is called with the "
-                    "default."
+                    "Give the setting a default, such as None. The method `measure` gets this "
+                    "default, whatever the recipe sets."
                 ),
             )
     if missing:
@@ -138,7 +138,7 @@ def readers() -> dict[str, type[Reader]]:
 
 def _resolve(name: str, table: dict[str, str], renamed: dict[str, str], what: str) -> Any:
     if name in renamed:
-        raise RecipeError(f"'{name}' is now '{renamed[name]}': write the new name.")
+        raise RecipeError(f"'{name}' is now called '{renamed[name]}': write the new name.")
     place = table.get(name, name)
     if ":" not in place:
         raise RecipeError(f"no {what} named '{name}'.", fix=nearest(name, list(table)))

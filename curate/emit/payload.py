@@ -34,7 +34,8 @@ FIX_CHANGED_FILE = (
 
 
 class Block(NamedTuple):
-    """Rows `start` to `stop`, and the bytes of the images and videos that they show.
+    """Rows `start` to `stop` - 1 of the shard, and the bytes of the images and videos that they
+    show.
 
     Images and videos are numbered over the complete shard; the numbers of the block start at
     `first`. The bytes of the image or video with the number `first + i` are `data[offsets[i] :

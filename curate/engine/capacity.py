@@ -28,9 +28,9 @@ def actors_that_fit(nodes: list[dict[str, float]], resources: Resources) -> int:
             f"each worker of this step needs {_listed(needed)}, and no node of the cluster has "
             f"so much; the nodes have: {'; '.join(have)}",
             "resources",
-            "Use a cluster with a larger node, or lower the setting of the step that requests "
-            "these resources. A Ray that curate starts on this machine has as many CPUs as "
-            "--workers; --inline does not check resources.",
+            "Use a cluster with a larger node, or lower the step's own setting for these "
+            "resources, such as `gpus`, if it has one. A Ray that curate starts on this machine "
+            "has as many CPUs as --workers; --inline does not check resources.",
         )
     return fit
 

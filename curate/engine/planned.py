@@ -69,7 +69,9 @@ class PlannedStep(NamedTuple):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The columns that the step reads, under their names in this run."""
+        """The columns that the step reads, by the names that they have in this run: if the step
+        `words` has the name `words-2` in this run, because the recipe uses it twice, its column is
+        `words-2.count`."""
         return tuple(self.in_run(column) for column in self.step.reads())
 
     def in_run(self, column: str) -> str:

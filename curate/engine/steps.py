@@ -120,8 +120,9 @@ def _checked(
 def _without_failed(
     columns: Columns, rewrites: tuple[str, ...], batch: pa.Table, errors: pa.Table
 ) -> Columns:
-    """Return the columns that a step returned, changed for the rows with an error: the measures of
-    these rows become null, and columns that the step rewrites keep the old values of these rows."""
+    """Return the columns that a step returned, changed in the rows with an error. In these rows,
+    the step's own new columns (measures) become null, and the columns that the step rewrites keep
+    their old values."""
     failed = pc.is_valid(errors["kind"].combine_chunks())
     if not pc.any(failed).as_py():
         return columns

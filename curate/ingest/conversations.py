@@ -177,7 +177,7 @@ def _check_count(kind: str, segments: list[ChatSegment], count: int) -> None:
 
 def _turn_segments(number: int, turn: object) -> list[ChatSegment]:
     if not isinstance(turn, Mapping):
-        raise RowError(f"turn {number} is {turn!r:.80}, not an object")
+        raise RowError(f"turn {number} is {turn!r:.80}, not a JSON object")
     role, loss = _role(number, turn.get("from") or turn.get("role")), _loss(number, turn)
     content = turn.get("value")
     if content is None:

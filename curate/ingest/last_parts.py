@@ -1,10 +1,11 @@
-"""Finds out whether several urls have the same last part, such as `1.jpg`.
+"""Finds out whether several urls have the same last part, such as `1.jpg` in `http://a.b/c/1.jpg`.
 
 A folder of downloaded images has only one file `1.jpg`. If several urls end in `1.jpg`, nothing in
 the folder shows from which url the file was downloaded. So all urls of a table file are read, and
-digests of their last parts are kept in memory. The urls of different table files are compared by a
-sample: each batch of rows reports only the last parts with the smallest digests, so that a last
-part that occurs in two files is likely to be reported for both files.
+digests of their last parts are kept in memory. The urls of different table files are compared by
+samples: for each batch of rows, only the urls whose last parts have the smallest digests are kept,
+so that a last part that occurs in two files is likely to be in the samples of both files. The
+samples are the evidence from which `check_last_parts` finds last parts that occur in several files.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class LastParts:
         self, base: str, file: File, column: str, load: Callable[[], Iterable[pa.Array]]
     ) -> None:
         self._key, self._load = (base, file, column), load
-        self._claims: set[str] = set()
+        self._sampled: set[str] = set()
 
     def urls(self, urls: pa.Array) -> list[int]:
         """Returns, for each url in `urls`, how many different urls of the file have the same last
@@ -71,32 +72,33 @@ class LastParts:
         pairs = list(_digests(urls))
         counts = _counts(_known[self._key], np.array([name for name, _ in pairs], np.uint64))
         counted = zip(pairs, urls.to_pylist(), counts, strict=True)
-        self._claim({pair: url or "" for pair, url, count in counted if count == 1})
+        self._store_sample({pair: url or "" for pair, url, count in counted if count == 1})
         return counts
 
     def evidence(self) -> Findings:
         """Returns a sample of the urls that the method `urls` has received since the last call of
         `evidence`. The sample is later compared with the samples of the other files of the
         source."""
-        claims, self._claims = self._claims, set()
-        return {QUESTION: Evidence({}, {}, {}, sorted(claims))} if claims else {}
+        sampled, self._sampled = self._sampled, set()
+        return {QUESTION: Evidence({}, {}, {}, sorted(sampled))} if sampled else {}
 
-    def _claim(self, urls: dict[tuple[int, int], str]) -> None:
-        """Adds a sample of `urls` to the evidence: the SAMPLED urls with the smallest keys. The
-        keys of `urls` are pairs (digest of the last part, digest of the url)."""
+    def _store_sample(self, urls: dict[tuple[int, int], str]) -> None:
+        """Stores a sample of `urls`, which later shows whether a url of another file has the same
+        last part. The sample is the SAMPLED urls with the smallest keys; the keys of `urls` are
+        pairs (digest of the url's last part, digest of the whole url)."""
         for name, digest in heapq.nsmallest(SAMPLED, urls):
             shown = urls[name, digest].rpartition("/")[2][:_SHOWN]
-            self._claims.add(f"{name:016x} {digest:016x} {shown}")
+            self._sampled.add(f"{name:016x} {digest:016x} {shown}")
 
 
 def check_last_parts(evidence: Findings, place: str) -> None:
     """Raises InputError if images were found by the last parts of their urls, and urls in different
-    files of the source have the same last part. `evidence` is the evidence of all files, and
-    `place` is the path of the source."""
+    files of the source have the same last part. `evidence` has the samples of urls of all files,
+    and `place` is the path of the source."""
     found = evidence.get(QUESTION)
     urls: dict[str, dict[str, str]] = {}
-    for claim in found.sample if found else ():
-        name, digest, shown = claim.split(" ", 2)
+    for one in found.sample if found else ():
+        name, digest, shown = one.split(" ", 2)
         urls.setdefault(name, {})[digest] = shown
     several = [next(iter(some.values())) for some in urls.values() if len(some) > 1]
     if several:

@@ -1,5 +1,5 @@
-"""Converts the columns of a row for which a record has no field to JSON, for the field `meta` of
-the record."""
+"""A table may have columns for which a record has no field of its own. These columns are converted
+to JSON, which becomes the record's field `meta`."""
 
 from __future__ import annotations
 

@@ -294,8 +294,9 @@ class Reader(BaseModel):
     def key(self, file: File, within: object) -> str:
         """The key of a record, from which its id is made: `train.json#12`.
 
-        The key is the file's name below the source and the record's place in the file (`within`,
-        such as a row number), so the key does not change when the dataset is moved.
+        The key is made of the path of the file, relative to the folder of the source, and the
+        record's place in the file (`within`, such as a row number). So the key does not change when
+        the dataset is moved.
         """
         return f"{file.name}#{within}"
 

@@ -110,8 +110,8 @@ def _after_pass(run: RunManifest, out: str, at: int, found: FoundRecord, row: _R
 
 
 def _after_rows(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """Return what a pass did with the record, if the pass writes a new file for each part, without
-    the rows that the pass removed."""
+    """Return what a pass that writes new files of records did with the record. A new file does not
+    have the rows that the pass removed."""
     if removed := _removed_row(folder, known, found):
         return _AfterPass(step_events.of_removed(known.steps, row.table, removed), None)
     kept = _stored(folder, known, found, PART)
@@ -128,8 +128,9 @@ def _after_measure(folder: str, known: PassManifest, found: FoundRecord, row: _R
 
 
 def _after_sidecar(folder: str, known: PassManifest, found: FoundRecord, row: _Row) -> _AfterPass:
-    """Return what a pass did with the record, if the pass writes a sidecar: a file of new columns
-    for the rows of an earlier file, with marks for the rows that the step of the pass removed."""
+    """Return what a pass that writes sidecars did with the record. A sidecar is a file of new
+    columns for the rows of an earlier file, which also marks the rows that the step of the pass
+    removed."""
     sidecar = _sidecar(folder, known, found)
     table = _with_sidecar(row, sidecar)
     if removed := _removed_row(folder, known, found):

@@ -42,8 +42,10 @@ class ImageOfRecord(NamedTuple):
 
 
 class ImagePair(NamedTuple):
-    """Two images, the number of bits in which their hashes differ, and by how many gray levels
-    their small colour images differ."""
+    """Two images; the number of bits in which their hashes differ; and the difference of their
+    colours (`gray_levels`). For this difference, both images are reduced to 8 x 8 colours and
+    brought to the same brightness and contrast; it is the mean difference of the 4 colours that
+    differ most, in levels from 0 to 255."""
 
     bits: int
     gray_levels: float
@@ -58,8 +60,8 @@ class ImagePairs(NamedTuple):
     none, because they have almost no detail. `images` is the number of images with a hash that were
     chosen for the comparison. Of chosen images with the same hashes and colours, only the first was
     compared; `equal` is the number of the others. `pairs[n]` is the number of pairs whose hashes
-    differ in n bits, and `alike[n]` the number of these pairs whose small colour images differ by
-    at most `colour_distance` gray levels too.
+    differ in n bits, and `alike[n]` the number of these pairs whose colours also differ by at most
+    `colour_distance` levels (the field `gray_levels` of ImagePair).
     """
 
     images: int

@@ -308,7 +308,7 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
     for column in (*last.reads, *(last.only or {})):
         if column not in known:
             if now := new_column(column, planned[:-1]):
-                raise RecipeError(f"'{column}' is now '{now}': write the new name.", place)
+                raise RecipeError(f"'{column}' is now called '{now}': write the new name.", place)
             fix = nearest(column, known)
             raise RecipeError(
                 f"there is no column '{column}', neither in the record nor from an earlier step.",

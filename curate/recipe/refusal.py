@@ -37,7 +37,7 @@ def _first_refusal(
     place = text.place((*path, *inner))
     name = str(inner[-1]) if inner else ""
     if now := _new_name(first, kind):
-        return RecipeError(f"'{name}' is now '{now}': write the new name.", place)
+        return RecipeError(f"'{name}' is now called '{now}': write the new name.", place)
     if first["type"] == "extra_forbidden":
         known = list(_model_at(kind, inner[:-1]).model_fields)
         return RecipeError(f"there is no setting named '{name}'.", place, nearest(name, known))

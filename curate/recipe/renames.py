@@ -43,4 +43,4 @@ def refuse_old(columns: Mapping[str, Any] | list[str], steps: list[PlannedStep],
     """
     for column in columns:
         if now := new_column(column, steps):
-            raise RecipeError(f"'{column}' is now '{now}': write the new name.", at)
+            raise RecipeError(f"'{column}' is now called '{now}': write the new name.", at)

@@ -37,9 +37,10 @@ class Masks(RowStep):
     """Give objects with a polygon or a mask the box around it and a point inside it.
 
     A mask is COCO's RLE in the field `rle` of an object's attributes, `{"size": [height, width],
-    "counts": ...}`; the counts are a list or compressed text. The mask covers the image as shown.
-    If an object has a polygon too, the polygon is used. A ring of a polygon inside another ring is
-    a hole.
+    "counts": ...}`; the counts are a list or compressed text. The mask covers the whole image,
+    after the rotation in the image's Exif data is applied. The `size` of the mask may be smaller or
+    larger than the image, but must have the same aspect ratio. If an object has a polygon too, the
+    polygon is used. A ring of a polygon inside another ring is a hole.
 
     The point is always inside the polygon or mask. It is the centroid (of the largest ring) if the
     centroid is inside. Otherwise, for a polygon, it is the middle of the widest horizontal segment

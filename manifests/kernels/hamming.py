@@ -68,10 +68,12 @@ def close_pairs(
     mirrored. `keys`, `hashes` and `mirrors` (the hashes of the mirrored images) are (n,) uint64,
     sorted by key.
 
-    If several images are equal, mirrored or not, only the first is compared, and the other images
-    are in no pair. A pair is left out if earlier pairs with at most the same distance already
-    connect its two images. So if n images share a key, they give at most n * (`distance` + 1)
-    pairs, which still connect all images whose hashes differ in at most `distance` bits.
+    Several images may have the same two hashes (of the image and of the mirrored image, in either
+    order). Then only the first of them is compared, and the others are in no pair: the caller must
+    link them to the first. A pair is left out if earlier pairs with at most the same distance
+    already connect its two images, directly or by a chain. So if n images share a key, they give at
+    most n * (`distance` + 1) pairs. Two compared images that share a key, and whose hashes differ
+    in at most `distance` bits, are always connected by these pairs.
     """
     starts, capacity = runs(keys), len(keys)
     while True:

@@ -20,9 +20,10 @@ class Links(NamedTuple):
     similar hashes.
 
     `first` and `second` (k,) int64: the two records of each pair. `bits` (k,) int64: the number of
-    bits in which the hashes of their images differ, as in `record_bits`. `left`: how many records
-    were not compared with all others of their family, because `most`, the limit of the search, was
-    reached.
+    bits in which the hashes of their images differ. Images at the same position in both records are
+    compared, and the highest number of bits is taken. `left`: how many records were not compared
+    with all others of their family. A search compares at most a given number of records of each
+    family with the others, to limit the time.
     """
 
     first: np.ndarray

@@ -1,11 +1,12 @@
-"""Finds, for each text, the item (such as a question of a benchmark) that shares the most n-grams
-with the text, among many items.
+"""Finds, for each text, the item (such as a question of a benchmark) that the text contains most
+completely. The share of an item that a text contains is the number of the item's n-grams that occur
+in the text, divided by the number of all n-grams of the item.
 
-A window is a few tokens in a row, fewer than an n-gram has; a window starts at every token. Each
-window has a 32-bit hash (`shingles`). The hashes of at least two windows that together cover an
-n-gram are combined to a key of 64 bits, which identifies the n-gram. If 10^9 texts of 300 tokens
-are looked up in 10^6 n-grams, 0.02 false matches are expected. Items may have n-grams of several
-lengths; windows have only one length.
+A window is a few tokens in a row, fewer than an n-gram has. A window starts at every token, so
+neighbouring windows overlap. Each window has a 32-bit hash. An n-gram is identified by a key of 64
+bits, which is computed from the hashes of at least two windows that together cover the n-gram. If
+10^9 texts of 300 tokens are looked up in 10^6 n-grams, 0.02 false matches are expected. Items may
+have n-grams of several lengths; windows have only one length.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ _BLOCK_BYTES = 1 << 20
 class Grams(NamedTuple):
     """A table of the n-grams of all items, in which the n-grams of a text are looked up.
 
-    `window`: the number of tokens in a window. `spans`: the lengths of n-grams, counted in windows
-    (2 or more), ascending. `first`: a Bloom filter of the windows that start an n-gram; the upper
-    bits and the lower bits of a window's hash set one bit each. `keys`: the keys of all n-grams,
-    ascending; keys whose upper `bits` are i begin at `starts[i]`.
+    `window`: the number of tokens in a window. The next window starts one token later, so an n-gram
+    that spans s windows has `window` + s - 1 tokens. `spans`: the different numbers of windows that
+    n-grams span, ascending; each number is at least 2. `first`: a Bloom filter of the windows that
+    start an n-gram; the upper bits and the lower bits of a window's hash set one bit each. `keys`:
+    the keys of all n-grams, ascending; keys whose upper `bits` are i begin at `starts[i]`.
     `items[bounds[g] : bounds[g + 1]]`: the items that have n-gram g, ascending. `totals`: how many
     n-grams each item has; 0 for an item too short to be compared.
     """
@@ -54,12 +56,13 @@ class Grams(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """For each text, the item whose n-grams the text contains with the largest share.
+    """For each text, the item of which the text contains the largest share.
 
     `item` int32: the number of the item; NO_ITEM if the text shares no n-gram with any item. If
-    several items have equal shares, the lowest number is taken. `share` float32: the share of the
-    item's n-grams that the text contains. Example: a text that contains 2 of the 4 n-grams of item
-    7, and no other known n-gram, has item 7 and share 0.5.
+    several items have equal shares, the lowest number is taken. `share` float32: how many of the
+    item's n-grams the text contains, divided by the number of all n-grams of the item. Example: a
+    text that contains 2 of the 4 n-grams of item 7, and no other known n-gram, has item 7 and share
+    0.5.
     """
 
     item: np.ndarray
@@ -151,8 +154,9 @@ def _starts(keys: np.ndarray, bits: int) -> np.ndarray:
 
 
 def overlaps(texts: pa.Array, grams: Grams) -> Overlap:
-    """Returns, for each text, the item whose n-grams the text contains with the largest share, and
-    this share. Example: a text that contains 2 of the 4 n-grams of item 7, and no n-gram of another
+    """Returns, for each text, the item of which the text contains the largest share, and this
+    share: how many of the item's n-grams the text contains, divided by the number of all n-grams of
+    the item. Example: a text that contains 2 of the 4 n-grams of item 7, and no n-gram of another
     item, gives item 7 and share 0.5."""
     item, share = np.empty(len(texts), np.int32), np.empty(len(texts), np.float32)
     scratch = _Scratch(
@@ -187,10 +191,10 @@ class _Scratch(NamedTuple):
 
 @inlined
 def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
-    """Returns the key of the n-gram that consists of the `span` windows from window `at` on.
-    `window` is the number of tokens in a window. The key is a hash of the hashes of some of these
-    windows, which together cover the n-gram: of every `window`-th window, so that they do not
-    overlap, and of the last window."""
+    """Returns the key of an n-gram. A window is `window` tokens, and the next window starts one
+    token later. The n-gram consists of `span` such windows, from window `at` on. The key is a hash
+    of the hashes of every `window`-th of these windows, which do not overlap, and of the last one;
+    together these windows cover the n-gram."""
     key, last = np.uint64(span) * _SPREAD, at + span - 1
     for place in range(at, last, window):
         key = mixed(key ^ np.uint64(hashes[place]))
@@ -257,8 +261,9 @@ def _count_gram(grams: Grams, scratch: _Scratch, gram: int, text: int, found: in
 
 @inlined
 def _best_item(grams: Grams, scratch: _Scratch, found: int) -> tuple[int, int]:
-    """Returns the item whose n-grams the text contains with the largest share, and how many of the
-    item's n-grams the text contains. Also sets all counts to 0 for the next text.
+    """Returns the item of which the text contains the largest share (the item's n-grams that the
+    text contains, divided by all n-grams of the item), and how many of the item's n-grams the text
+    contains. Also sets all counts to 0 for the next text.
 
     `found`: how many items have a count above 0.
     """
@@ -310,8 +315,10 @@ def _find_items(
     items: np.ndarray,
     shares: np.ndarray,
 ) -> None:
-    """Writes into `items`, for each text, the item whose n-grams the text contains with the largest
-    share, and this share into `shares`. `before`: how many texts have used `scratch` before."""
+    """For each text, finds the item of which the text contains the largest share: how many of the
+    item's n-grams the text contains, divided by the number of all n-grams of the item. Writes the
+    item into `items` and the share into `shares`. `before`: for how many texts `scratch` has been
+    used already."""
     for row in range(len(items)):
         text, found = before + row + 1, 0
         end = offsets[row + 1]

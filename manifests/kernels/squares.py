@@ -19,8 +19,10 @@ def luma_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
     """Returns the luma of a part of an image, resized to a square: uint8 (side, side).
 
     `pixels`: uint8 (height, width, 4); each pixel has the bytes red, green, blue and one that is
-    not read. Each value is a weighted mean of the pixels around its middle. The weight of a pixel
-    falls linearly with its distance from this middle, as in the filter that Pillow calls bilinear.
+    not read. `box`: the part of the image. The part is divided into side x side equal rectangles;
+    each value is a weighted mean of the pixels around the centre of one of them. The weight of a
+    pixel falls linearly with its distance from this centre, as in the filter that Pillow calls
+    bilinear.
     """
     square = np.empty((side, side))
     _luma_square(pixels, np.array(box, np.float64), square)
@@ -30,8 +32,10 @@ def luma_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
 def colour_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
     """Returns the colours of a part of an image, resized to a square: uint8 (side, side, 3).
 
-    The part is divided into side x side equal rectangles; each value is the mean of the pixels in
-    one of them. `pixels` is as in `luma_square`.
+    `pixels`: uint8 (height, width, 4); each pixel has the bytes red, green, blue and one that is
+    not read. `box`: the part of the image. The part is divided into side x side equal rectangles;
+    each value is the mean of the pixels in one of them. A pixel that is partly in a rectangle
+    counts by the share of the pixel that is inside.
     """
     square = np.empty((3, side, side))
     _colour_square(pixels, np.array(box, np.float64), square)
@@ -40,13 +44,14 @@ def colour_square(pixels: np.ndarray, box: Box, side: int) -> np.ndarray:
 
 @inlined
 def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-untyped-def]
-    """Returns the weights for resizing a line of `length` pixels, of which the part from `low` to
-    `high` is shown. Pixel i of the result is a weighted mean of counts[i] pixels of the line, from
-    pixel starts[i] on; `weights[i, n]` is the weight of pixel starts[i] + n. The weights of each i
-    add up to 1. The function writes `starts` and `counts`.
+    """Returns the weights for resizing the part from `low` to `high` of a line of `length` pixels.
+    Pixel i of the resized line is a weighted mean of counts[i] pixels of the line, from pixel
+    starts[i] on; `weights[i, n]` is the weight of pixel starts[i] + n. The weights of each i add up
+    to 1. The function writes `starts` and `counts`.
 
     If `is_linear` is true, the weight of a pixel of the line falls linearly with its distance from
-    the middle of pixel i. Otherwise the weight is the share of the pixel that pixel i covers.
+    the middle of pixel i. Otherwise the weight is the share of the line's pixel that pixel i
+    covers.
     """
     scale = (high - low) / len(starts)
     reach = max(scale, 1.0) if is_linear else scale / 2
@@ -71,8 +76,10 @@ def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-u
 @compiled(void(float64[:, ::1], float64[::1], boolean, float64[:, ::1]))
 def _resize(plane, box, is_linear, square):  # type: ignore[no-untyped-def]
     """Resizes the part `box` of one channel of an image (`plane`) to a square, and writes the
-    square into `square`. The columns are resized first, with vector instructions, then the rows.
-    `is_linear` chooses the weights, as in `_weights`."""
+    square into `square`. The columns are resized first, with vector instructions, then the rows. If
+    `is_linear` is true, the weight of a pixel falls linearly with its distance from the pixel of
+    the square; otherwise, the weight is the share of the pixel that the pixel of the square covers.
+    """
     side = len(square)
     starts, counts = np.empty(side, np.int64), np.empty(side, np.int64)
     weights = _weights(box[1], box[3], plane.shape[0], is_linear, starts, counts)

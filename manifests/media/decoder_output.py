@@ -14,8 +14,8 @@ _STDERR = 2
 
 class Printed:
     """What an image decoder printed. `text` is the last printed line that is not blank, which names
-    the cause of an error. `text` is "" while the decoder works, and stays "" if nothing is printed.
-    """
+    the cause of an error. `text` is "" until the decoder has returned, and stays "" if the decoder
+    printed nothing."""
 
     text = ""
 

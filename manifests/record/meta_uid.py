@@ -1,4 +1,5 @@
-"""Reads the uid of a record, which the table that the record was read from has for each row."""
+"""Reads the uid of a record from its field `meta`. Some tables have a column `uid`, and the reader
+of the table stored its value there."""
 
 from __future__ import annotations
 

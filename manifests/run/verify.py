@@ -1,5 +1,7 @@
-"""Verify a run against its manifests: digests of files, ledgers, rows, and references to stored
-media.
+"""Verify a run against its manifests. Four things are checked: that each file has the size and
+digest in its manifest; that the ledgers (how many rows each step kept and removed) agree with each
+other; that the files have as many rows as the manifests state; and that references of records to
+stored media lead to bytes of a file.
 
 A file in the folder of the run is either compared with its digest or checksum, or listed as not
 covered by a manifest.

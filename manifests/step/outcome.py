@@ -144,8 +144,8 @@ def each_row(
     """Call `work(row)` once for every row number of the batch. If the call raises an error, the
     error is added to `errors` for this row.
 
-    The cause of an error of a class in `later` counts as temporary. A MemoryError, and a
-    CurateError that is not a RowError, are not caught.
+    An error of one of the classes in `later` is recorded as temporary: the row may succeed in a
+    later run. A MemoryError, and a CurateError that is not a RowError, are not caught.
     """
     for row in range(batch.num_rows):
         try:

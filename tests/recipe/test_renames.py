@@ -48,13 +48,17 @@ def refusal(tmp_path: Path, text: str) -> str:
     ("steps", "message"),
     [
         (f"  - {HERE}:Length: {{least: 3}}\n",
-         f"r.yaml:5: steps[0].{HERE}:Length.least: 'least' is now 'min': write the new name."),
+         f"r.yaml:5: steps[0].{HERE}:Length.least: 'least' is now called "
+         "'min': write the new name."),
         (f"  - {HERE}:Length: {{min: 3}}\n  - words: {{only: {{Length.size: 4}}}}\n",
-         "r.yaml:6: steps[1].words.only: 'Length.size' is now 'Length.count': write the new name."),
+         "r.yaml:6: steps[1].words.only: 'Length.size' is now called "
+         "'Length.count': write the new name."),
         (f"  - {HERE}:Length: {{min: 3}}\n  - duplicates: {{by: text, keep: [-Length.size]}}\n",
-         "r.yaml:6: steps[1].duplicates: 'Length.size' is now 'Length.count': write the new name."),
+         "r.yaml:6: steps[1].duplicates: 'Length.size' is now called "
+         "'Length.count': write the new name."),
         (f"  - {HERE}:Length: {{min: 3}}\nshards: {{columns: [Length.count, Length.size]}}\n",
-         "r.yaml:6: shards.columns: 'Length.size' is now 'Length.count': write the new name."),
+         "r.yaml:6: shards.columns: 'Length.size' is now called "
+         "'Length.count': write the new name."),
     ],
 )  # fmt: skip
 def test_an_old_setting_or_measure_of_a_step_is_refused_with_its_new_name(
@@ -65,7 +69,7 @@ def test_an_old_setting_or_measure_of_a_step_is_refused_with_its_new_name(
 
 def test_an_old_setting_of_a_reader_is_refused_with_its_new_name(tmp_path: Path) -> None:
     source = f"  - {{name: web, reader: '{HERE}:OldFolder', path: data, suffix: .txt}}\n"
-    message = "r.yaml:3: sources[0].suffix: 'suffix' is now 'ending': write the new name."
+    message = "r.yaml:3: sources[0].suffix: 'suffix' is now called 'ending': write the new name."
     assert refusal(tmp_path, "name: r\nsources:\n" + source) == message
 
 
@@ -76,16 +80,17 @@ def test_old_steps_and_readers_and_measures_of_old_steps_are_refused_with_their_
     monkeypatch.setitem(catalog.RENAMED_READERS, "directory", "folder")
     steps = SOURCES + "steps:\n  - words: {}\n"
     assert refusal(tmp_path, SOURCES + "steps:\n  - terms: {min: 3}\n") == (
-        "r.yaml:5: steps[0].terms: 'terms' is now 'words': write the new name."
+        "r.yaml:5: steps[0].terms: 'terms' is now called 'words': write the new name."
     )
     assert refusal(tmp_path, SOURCES.replace("folder", "directory")) == (
-        "r.yaml:3: sources[0].reader: 'directory' is now 'folder': write the new name."
+        "r.yaml:3: sources[0].reader: 'directory' is now called 'folder': write the new name."
     )
     assert refusal(tmp_path, steps + "shards: {columns: [terms.count]}\n") == (
-        "r.yaml:6: shards.columns: 'terms.count' is now 'words.count': write the new name."
+        "r.yaml:6: shards.columns: 'terms.count' is now called 'words.count': write the new name."
     )
     assert refusal(tmp_path, steps + "shards: {columns: [terms-2.count]}\n") == (
-        "r.yaml:6: shards.columns: 'terms-2.count' is now 'words-2.count': write the new name."
+        "r.yaml:6: shards.columns: 'terms-2.count' is now called "
+        "'words-2.count': write the new name."
     )
 
 

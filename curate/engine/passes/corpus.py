@@ -95,8 +95,8 @@ class CorpusPass(Pass[CorpusTask]):
             yield commit
 
     def _corpus(self, run: RunContext, views: tuple[PartView, ...]) -> CorpusView:
-        """Return a view of all parts, which also has the number of rows in each part that the step
-        processes."""
+        """Return a view of all parts. For each part, the view also has the number of rows that the
+        step processes."""
         rows = {view.name: view.rows for view in views}
         if self.step.only is not None:
             counted = run.executor.map(CountSelected(self.step), views)
@@ -203,9 +203,9 @@ class CorpusView(NamedTuple):
 
 
 def read_selected(planned: PlannedStep, view: PartView, columns: tuple[str, ...]) -> pa.Table:
-    """Read the given columns of a part, for the rows that the step processes. The columns have the
-    names that the step uses, not the names that they have in this run: `words.count` even if this
-    run names the column `words-2.count`."""
+    """Read the given columns of a part, but only the rows that the step's setting `only` selects.
+    The columns have the names that the step uses, not the names that they have in this run:
+    `words.count` even if this run names the column `words-2.count`."""
     names = [planned.in_run(name) for name in columns]
     needed = tuple(dict.fromkeys((*names, *(planned.only or {}))))
     table = view.read_columns(needed)
@@ -216,7 +216,8 @@ def read_selected(planned: PlannedStep, view: PartView, columns: tuple[str, ...]
 
 @dataclass(frozen=True)
 class CountSelected:
-    """Counts the rows of a part that the step processes, on a worker."""
+    """A function for a worker: returns how many rows of a part the step processes. The step
+    processes the rows that its setting `only` selects; all rows if it has no such setting."""
 
     planned: PlannedStep
 

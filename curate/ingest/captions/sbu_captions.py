@@ -139,8 +139,8 @@ def _join_images(
     last_parts: LastParts,
 ) -> list[CaptionRow]:
     """Opens the image of each row, by the last part of the row's url. `cells` has the url, the
-    caption and the user id of each row. Returns the rows in file order; a broken row has its
-    error."""
+    caption and the user id of each row. Returns the rows in file order. A row that is malformed, or
+    whose image cannot be opened, has the error in place of an image."""
     rows: list[_Row] = []
     broken: list[CaptionRow] = []
     for row in cells:

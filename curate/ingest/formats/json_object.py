@@ -62,8 +62,9 @@ def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:
 def count_array(place: str, split: Split, name: str, of_all: str = "") -> Count:
     """Returns the number of elements of the array with the key `name` in a split.
 
-    For the first split of a file, all elements of the array with the key `of_all` are counted too,
-    because these elements belong to no single split. A missing array counts as 0.
+    The array with the key `of_all` belongs to the whole file and not to one split, so its elements
+    are counted once: the number of these elements is added to the result of the first split. A
+    missing array counts as 0.
     """
     ranges = members(place).ranges
     counted = [count_elements(place, *split[1:])] if name in ranges else []

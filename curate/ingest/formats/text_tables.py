@@ -293,8 +293,9 @@ def lines_of(batch: Sequence[tuple[int, object, int]]) -> Lines:
 
 def count_units(split: Split, context: Context, layout: Layout) -> Count:
     """Counts the units of a split: the elements of a JSON array, or the lines of any other table.
-    Blank lines are counted as left aside. If quoted fields may contain newlines, blank lines cannot
-    be counted here, because a blank line may be part of a field; then `read_rows` counts them."""
+    Blank lines are counted separately (`left_aside`), because they become neither records nor
+    failures. If quoted fields may contain newlines, blank lines cannot be counted here, because a
+    blank line may be part of a field; then `read_rows` counts them."""
     if layout.kind == "array":
         place = storage.resolve(context.base, split.files[0].uri)
         return count_elements(place, *split[1:])

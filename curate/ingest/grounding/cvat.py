@@ -64,10 +64,11 @@ class Cvat(GroundingReader):
     objects, or the parts of one object: the setting `group_id` chooses. If the setting is not set,
     an image with such shapes is quarantined.
 
-    A shape that is malformed, or that has a type that is not supported (`<cuboid>`), fails on its
-    own, and its image is marked (`curate.lost` in `meta`). Images with the same name are
-    quarantined, and so is a `<track>`, which is part of a video. The key of a record is the file's
-    name and the number of the element, from 0.
+    A shape that is malformed, or that has a type that is not supported (`<cuboid>`), becomes a
+    failure, and the record is made without this shape; `curate.lost` in the record's `meta` is the
+    number of shapes that are missing. Images with the same name are quarantined, and so is a
+    `<track>`, which is part of a video. The key of a record is the file's name and the number of
+    the element, from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".xml")

@@ -75,11 +75,13 @@ class LabelStudio(AnnotatedTable):
     image go to `meta` under `results`, and relations go to `meta` under `relations`. The other
     fields of the task go to `meta` too. Predictions and drafts are not read.
 
-    A task is left aside if it has no annotation, or if the annotator skipped it. A task that
-    several people annotated is quarantined, unless the setting `annotation` chooses one of the
-    annotations. A region that is malformed, that has several labels, or whose type is not supported
-    fails on its own, and its image is marked (`curate.lost` in `meta`). The key of a record is the
-    file's name and the number of the task, from 0, or of the line, from 1.
+    A task without an annotation, or that the annotator skipped, is left aside: it is counted, but
+    becomes neither a record nor an error. A task that several people annotated is quarantined as an
+    error, unless the setting `annotation` chooses one of the annotations. A region that is
+    malformed, that has several labels, or whose type is not supported becomes a failure, and the
+    record is made without this region; `curate.lost` in the record's `meta` is the number of
+    regions that are missing. The key of a record is the file's name and the number of the task,
+    from 0, or of the line, from 1.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = JSON_SUFFIXES
@@ -142,7 +144,7 @@ class LabelStudio(AnnotatedTable):
     def _path(self, task: dict[str, Any]) -> str:
         data = task.get("data")
         if not isinstance(data, dict):
-            raise RowError(f"'data' is {data!r:.80}, not an object")
+            raise RowError(f"'data' is {data!r:.80}, not a JSON object")
         texts = [name for name, value in data.items() if isinstance(value, str)]
         usual = "image" if "image" in data else texts[0] if len(texts) == 1 else None
         name = self.image or usual
@@ -221,7 +223,8 @@ class LabelStudio(AnnotatedTable):
         if self.turned_sizes:
             raise RowError(
                 "the size of the image is needed for this region, but the size is not certain, "
-                "because `turned_sizes` is set.",
+                "because `turned_sizes` is true, which accepts sizes with width and height "
+                "swapped.",
                 fix="Remove `turned_sizes`, or leave the region in quarantine.",
             )
         if sizes[0].width * sizes[0].height > context.limits.max_pixels:

@@ -113,7 +113,7 @@ def _parts(shape: Any, number: int) -> Iterator[tuple[Hashable, Annotation]]:
     Shapes with the same key are the parts of one object. The key is None if the shape has no
     `group_id`."""
     if not isinstance(shape, dict):
-        raise RowError(f"shape {number} is {shape!r:.80}, not an object")
+        raise RowError(f"shape {number} is {shape!r:.80}, not a JSON object")
     label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
     if not isinstance(label, str):
         raise RowError(f"the label of shape {number} is {label!r:.80}, not text")

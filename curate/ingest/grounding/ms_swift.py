@@ -152,7 +152,7 @@ def _values(objects: Any) -> dict[str, Any]:
     missing list is empty. Raises RowError if a value has a wrong type."""
     if not isinstance(objects, dict) or not objects.keys() <= {*_LISTS, "bbox_type"}:
         fault = (
-            f"the field 'objects' is {objects!r:.80}, not an object with the keys ref, "
+            f"the field 'objects' is {objects!r:.80}, not a JSON object with the keys ref, "
             "bbox, bbox_type and image_id."
         )
         raise RowError(fault, fix="Write the objects as ms-swift 3 documents them.")

@@ -171,7 +171,8 @@ def _cuboid(entry: dict[str, Any]) -> _Cuboid:
     size = given["dimensions"][::-1]  # width height length, along the box's axes z y x
     if (size <= 0).any():
         raise RowError(
-            f"'dimensions' of a valid 3D box are {entry['dimensions']!r:.80}, not all positive"
+            f"'valid3D' is true, but 'dimensions' is {entry['dimensions']!r:.80}; each of its "
+            "three numbers must be over 0"
         )
     rotation = np.clip(given["R_cam"], -2, 2)  # elements of a rotation are at most 1
     is_orthogonal = np.allclose(rotation @ rotation.T, np.eye(3), atol=TOLERANCE)

@@ -145,8 +145,9 @@ def _annotation(parsed: ParsedObject, angles: Angles) -> Annotation:
 def _outside_errors(
     grounded: pa.Table, images: list[AnnotatedImage], space: Space
 ) -> list[PlacedError]:
-    """Returns an error for each sample that has a coordinate outside the image, because models
-    write no such coordinates.
+    """Returns an error for each sample that has a coordinate outside its image. Such a coordinate
+    shows that the sample is malformed, or that its answers are in another coordinate space than
+    `space`.
 
     Thousandths must be at most 1000. Pixels may be outside the image by a rounding error.
     """

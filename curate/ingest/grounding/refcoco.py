@@ -167,7 +167,7 @@ def _refs_by_image(
         within = f"refs[{number}]"
         try:
             if not isinstance(ref, dict):
-                raise RowError(f"the ref is {ref!r:.80}, not an object")
+                raise RowError(f"the ref is {ref!r:.80}, not a JSON object")
             if splits is not None and ref.get("split") not in splits:
                 continue
             ids = {n: _json_value(ref, n) for n in ("ref_id", "image_id", "ann_id", "split")}
@@ -296,7 +296,7 @@ def _with_sentence(target: Annotation, sentence: Any, ref: _Ref) -> Annotation:
     """Returns the annotation `target`, to which the ref refers, with a sentence of the ref as its
     text."""
     if not isinstance(sentence, dict):
-        raise RowError(f"a sentence is {sentence!r:.80}, not an object")
+        raise RowError(f"a sentence is {sentence!r:.80}, not a JSON object")
     given = {name: _json_value(sentence, name) for name in ("sent", "raw", "sent_id")}
     text = next((text for text in (given["sent"], given["raw"]) if has_text(text)), None)
     if not isinstance(text, str):

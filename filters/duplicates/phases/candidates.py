@@ -39,8 +39,8 @@ class KeyRange(NamedTuple):
     for one task.
 
     The entries of a hot key (one for each unit that has the key) are split into `slices` slices.
-    The task compares the entries of slice `first` with those of slice `second`, which may be the
-    same slice.
+    The task compares all entries of the slices `first` and `second` with each other; the two may be
+    the same slice.
     """
 
     number: int
@@ -64,9 +64,10 @@ def key_ranges(
     this key) for one task; `hot` is the number of entries of each hot key. These entries are split
     into slices of at most `max_entries` entries.
 
-    If `across_slices` is true, every two slices of a hot key are compared; otherwise each slice is
-    compared only with itself. For three slices, the tasks are (0, 1), (0, 2), (1, 2) if
-    `across_slices` is true, and (0, 0), (1, 1), (2, 2) if it is false.
+    If `across_slices` is true, there is a task for every two slices of a hot key, which compares
+    all entries of both slices with each other. Otherwise, there is a task for each slice, which
+    compares the entries of this slice with each other. For three slices, the tasks are (0, 1), (0,
+    2), (1, 2) if `across_slices` is true, and (0, 0), (1, 1), (2, 2) if it is false.
     """
     tasks = [KeyRange(number) for number in range(1 << bits)]
     for key, entries in sorted(hot.items()):

@@ -154,8 +154,8 @@ class Search(NamedTuple):
 
 
 def _bits(size_bytes: int) -> int:
-    """Returns the number of bits b for which each of 2^b ranges has at most RANGE_BYTES, if all
-    ranges together have `size_bytes`: 200 MB -> 2 bits."""
+    """Returns the smallest b for which each of 2^b equal ranges has at most RANGE_BYTES, if all
+    ranges together have `size_bytes`: 200 MB -> 2."""
     return max(0, -(-size_bytes // RANGE_BYTES) - 1).bit_length()
 
 

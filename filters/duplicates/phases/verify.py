@@ -124,8 +124,10 @@ class ComparePairs:
     """A task: compares the candidate pairs of a slice, and writes a spanning forest of the pairs
     that are duplicates.
 
-    `pairs` is the file of all candidate pairs, with a record batch for each slice. `folder` has the
-    files of features, and `sources` are the names of the sources of these files.
+    `pairs` is the file of all candidate pairs, with a record batch for each slice. `folder` has a
+    file of features for each source (a part of the corpus, or an index file of an earlier run) that
+    has a unit in a candidate pair. `sources` are the names of these sources, from which the names
+    of the files are made.
     """
 
     verifier: Verifier

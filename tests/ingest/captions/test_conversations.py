@@ -142,7 +142,7 @@ def test_fields_of_the_other_layout_may_be_present_and_null() -> None:
             0,
             "the content of turn 0 is 7, neither text nor a list of parts",
         ),
-        (["hello"], 0, "turn 0 is 'hello', not an object"),
+        (["hello"], 0, "turn 0 is 'hello', not a JSON object"),
         (
             [{"role": "user", "content": [{"type": "audio"}]}],
             0,

@@ -79,8 +79,8 @@ def test_failures_name_the_sample_the_fault_and_the_fix(tmp_path: Path) -> None:
             "list",
             "RowError",
             (
-                ".json file: the content is [1,2], not an object. Write one JSON object for each "
-                "sample."
+                ".json file: the content is [1,2], not a JSON object. Write one JSON object for "
+                "each sample."
             ),
             units=2,
         ),

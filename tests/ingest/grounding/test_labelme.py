@@ -180,7 +180,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "FileError",
         "the field 'shapes' is None, not a list.",
     ),
-    "no shape": (content(5), "RowError", "shape 0 is 5, not an object"),
+    "no shape": (content(5), "RowError", "shape 0 is 5, not a JSON object"),
     "unnamed": (content(shape("point", [1, 2], label=None)), "RowError", "label of shape 0 is No"),
     "no points": (content(shape("point")), "RowError", "shape 0, a 'point': 'points' is []"),
     "words": (

@@ -99,7 +99,7 @@ PAIR = {"ref": ["dog", "dog"], "bbox": [[1, 2, 3, 4]]}
         (PAIR | {"image_id": [0, 0]}, ("objects.image_id and objects.bbox have different "
                                       "numbers of entries.")),
         (PAIR | {"labels": []}, "the field 'objects' is {'ref': ['dog', 'dog'], 'bbox'"),
-        ([{"ref": "dog"}], "the field 'objects' is [{'ref': 'dog'}], not an object with"),
+        ([{"ref": "dog"}], "the field 'objects' is [{'ref': 'dog'}], not a JSON object with"),
         (PAIR | {"bbox": [[1, 2, 9999, 9999]]}, "the coordinates [1, 2, 9999, 9999] are"),
     ],
 )  # fmt: skip

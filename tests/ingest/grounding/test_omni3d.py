@@ -165,7 +165,8 @@ def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Pa
         "'bbox2D_tight' is [1, 2, 3], not 4 numbers": {"bbox2D_tight": [1, 2, 3]},
         "'center_cam' is None, not 3 numbers": {"center_cam": None},
         "'center_cam' is ['1', '2', '3'], not 3 numbers": {"center_cam": ["1", "2", "3"]},
-        "'dimensions' of a valid 3D box are [0, 1, 1], not all positive": {"dimensions": [0, 1, 1]},
+        "'valid3D' is true, but 'dimensions' is [0, 1, 1]; each of its three numbers must be over "
+        "0": {"dimensions": [0, 1, 1]},
         "'bbox3D_cam' is [[1, 2], [3]], not 8 x 3 numbers": {"bbox3D_cam": [[1, 2], [3]]},
         "'R_cam' is not a rotation: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]": {"R_cam": mirrored},
         "the annotation's image_id is 8, but no entry of `images` has this id": {"image_id": 8},

@@ -135,7 +135,7 @@ def test_every_fault_of_a_ref_fails_it_alone_with_its_place(tmp_path: Path) -> N
         "the field 'image_id' is '\\ud800', neither text nor a whole number": ref(
             4, 7, 7, image_id="\ud800"
         ),
-        "the ref is 5, not an object": 5,
+        "the ref is 5, not a JSON object": 5,
     }
     whole, _ = refs(tmp_path, REFS)
     for message, one in broken.items():
@@ -161,7 +161,7 @@ def test_malformed_sentences_fail_alone(tmp_path: Path) -> None:
     rows, failures = refs(tmp_path, [one])
     assert [one["text"] for one in rows[0]["objects"]] == ["c"]
     assert messages(failures) == {
-        "refs[0].sentences[0]": "a sentence is 'text', not an object",
+        "refs[0].sentences[0]": "a sentence is 'text', not a JSON object",
         "refs[0].sentences[1]": "the field 'sent' is ['b'], neither text nor a whole number",
     }
 

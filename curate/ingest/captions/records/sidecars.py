@@ -51,10 +51,11 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
     """Returns the caption and the other fields of a sample. `sidecars` has the bytes of each file
     beside the image, by suffix.
 
-    Each of `names` is the suffix of a file. If there is no such file, or the file is blank, the
-    name is that of a field of the `json` file. The first text that is not blank is the caption. The
-    other fields are those of the `json` file, without fields of `names` that repeat the caption; if
-    there is no caption, without blank fields of `names`.
+    Each of `names` is first the suffix of a file. If there is no such file, or the file is blank,
+    the name is that of a field of the `json` file. The first text that is not blank is the caption.
+    The other fields are the fields of the `json` file, except for some of those in `names`: a field
+    whose text equals the caption is left out and, if there is no caption, a field whose text is
+    blank.
 
         {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
         Description("A cat.", '{"w":640}')
@@ -110,7 +111,7 @@ def json_fields(data: bytes | memoryview) -> dict[str, Any]:
         raise error_in(".json file", error) from None
     if not isinstance(value, dict):
         raise RowError(
-            f".json file: the content is {dump_json(value)[:40]}, not an object.",
+            f".json file: the content is {dump_json(value)[:40]}, not a JSON object.",
             "",
             "Write one JSON object for each sample.",
         )

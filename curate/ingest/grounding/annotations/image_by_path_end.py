@@ -66,8 +66,9 @@ class SharedEnds:
 
 
 class ImageFolder(NamedTuple):
-    """The folder (`root`) with the images of an annotation file, and the ends of paths that several
-    of these images have in common (`shared`)."""
+    """The folder with the images of an annotation file (`root`), and the ends of paths that several
+    of these images have in common (`shared`). An image must not be found by such an end alone,
+    because the end does not show which of the images it is."""
 
     root: str
     context: Context

@@ -147,7 +147,7 @@ def _name(result: Result) -> str:
 def _value(result: Result) -> dict[str, Any]:
     value = result.get("value")
     if not isinstance(value, dict):
-        raise RowError(f"the 'value' of a result is {value!r:.80}, not an object")
+        raise RowError(f"the 'value' of a result is {value!r:.80}, not a JSON object")
     return value
 
 

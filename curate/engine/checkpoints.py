@@ -89,7 +89,6 @@ class Checkpoints:
         self._stack.close()
 
     def _start(self) -> None:
-        """Begin to write the next checkpoint."""
         self._started, self._tables = time.monotonic(), []
         uri = storage.join(self._place, self._name + BLOBS)
         self.blobs = BlobFile(

@@ -28,8 +28,9 @@ default is 20)."""
 
 
 def check_cluster(address: str | None) -> None:
-    """Raises ClusterError if no Ray cluster answers at an address within seconds. Call it before
-    Ray is imported, so that Ray does not wait long for a cluster that refuses the connection."""
+    """Raises ClusterError if no Ray cluster answers at an address within a few seconds. Call it
+    before Ray is imported, so that Ray does not wait long for a cluster that refuses the
+    connection."""
     if not address or address == "local":
         return
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", str(CONNECTION_TRIES))
@@ -38,8 +39,8 @@ def check_cluster(address: str | None) -> None:
 
 
 def refusal(address: str, error: Exception) -> ClusterError:
-    """Converts an error that Ray raised while it connected to a cluster to a ClusterError with the
-    address and a remedy."""
+    """Ray raised an error when it connected to a cluster. Returns a ClusterError for this error,
+    with the address and a remedy."""
     [fault, *_] = [*str(error).strip().splitlines(), type(error).__name__]
     return ClusterError(fault, _place(address), FIX + _TOKEN)
 

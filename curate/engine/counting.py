@@ -37,7 +37,7 @@ class CountedRead:
 
     def __iter__(self) -> Iterator[ReadBatch]:
         """Yield the batches that the reader makes. If the reader does not report all units (lines,
-        rows, ...) of the split, a last batch reports the missing units as failed."""
+        rows, ...) of the split, one more batch at the end reports the missing units as failed."""
         error = None
         if fault := storage.FAULTS.get(self._split.files[0].size):
             yield self._no_file(fault)
@@ -156,7 +156,8 @@ class CountedRead:
 
     def _rows(self, units: int) -> int:
         """Returns an estimate of the rows that would have been made from `units` units that were
-        not read: `units` times the average number of records per unit of the split, at least 1."""
+        not read: `units` times the number of records of the split divided by the number of units
+        from which these records were made, but at least 1."""
         rate = self.records / self.used if self.used else 1
         return max(1, round(units * rate))
 

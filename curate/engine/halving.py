@@ -22,8 +22,8 @@ choice)."""
 
 
 class RaisedRows:
-    """Counts the rows on which a step raised an error. A costly step has one count for each file of
-    records that it measures; any other step has one count for each batch."""
+    """Counts the rows on which a step raised an error. The count of a costly step goes on over all
+    batches of a file of records; the count of any other step starts from 0 in each batch."""
 
     count = 0
 

@@ -36,7 +36,9 @@ class Answer(NamedTuple):
     such as `words-2.count` for the second step `words`.
 
     `drop` (string) has the drop reason of each row, null for a row that stays. `errors` is a table
-    with the columns of `ERRORS`, null for a row without an error.
+    with a row for each row of the batch: the class (`kind`) and the `message` of its error, and
+    whether the cause may be gone later (`later`); kind and message are null for a row without an
+    error.
     """
 
     columns: Columns

@@ -24,7 +24,8 @@ class PartView(NamedTuple):
     A sidecar has one row for each row that earlier sidecars did not remove. It has new columns, and
     marks the rows that its step removed. Columns whose names start with a dot pass data from a
     step's first pass to its second; they are read only if requested by name. `digest` identifies
-    the content. `media_bytes` and `text_bytes` are estimates once a sidecar has removed rows.
+    the content. `media_bytes` and `text_bytes` are the total sizes of the media and texts of the
+    part; if a sidecar has removed rows, they are estimates.
     """
 
     name: str
@@ -38,8 +39,8 @@ class PartView(NamedTuple):
 
     @classmethod
     def of_commit(cls, commit: Commit, uri: str) -> PartView:
-        """Return the view of a part that a pass has just written to the file `uri`. `commit` is the
-        part's list of files and counts."""
+        """A pass has just written a part to the file `uri`; return the view of this part. `commit`
+        is the part's list of files and counts."""
         return cls(
             name=commit.part,
             uri=uri,

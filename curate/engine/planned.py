@@ -56,7 +56,7 @@ class PlannedStep(NamedTuple):
 
     @property
     def loads(self) -> bool:
-        """Whether every worker must set up the step before its first batch, for example to load a
+        """True if every worker must set up the step before its first batch, for example load a
         model."""
         needs = self.step.resources() != Resources()
         return needs or type(self.step).load is not Step.load

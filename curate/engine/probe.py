@@ -50,8 +50,8 @@ class Distribution(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """The results of a probe. `accounts` has the numbers of rows that each step would keep and drop
-    if it were the only step.
+    """The results of a probe. `accounts` has, for each step, the numbers of rows that the step
+    would keep and drop if it got all rows of the sample.
 
     `rows` is the size of the sample. `quarantined` lists the inputs that could not be read.
     `skipped` has the steps that cannot be measured on a sample, and the reason for each.
@@ -190,8 +190,8 @@ def _by_value(values: pa.Array) -> dict[str, int]:
 
 
 def _bins(numbers: np.ndarray) -> dict[str, int]:
-    """Count numbers in bins of equal width up to the 99th percentile: {"0 .. 5": 12}. Larger
-    numbers are counted in the last bin."""
+    """Returns how many numbers are in each of some bins of equal width, from the lowest number to
+    the 99th percentile: {"0 .. 5": 12}. Larger numbers are added to the last bin."""
     low, high = float(numbers.min()), float(np.quantile(numbers, 0.99))
     if np.all(numbers == np.floor(numbers)):
         step = max(1, -(-(int(high) - int(low) + 1) // _BINS))

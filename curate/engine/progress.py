@@ -1,4 +1,5 @@
-"""Shows the progress of a pass: share done, rate, time left, and rows kept and removed.
+"""Shows the progress of a pass: how many of its tasks are completed, rows per second, time left,
+and rows kept and removed.
 
 Without a terminal, it prints one line at the end of each pass that did any work.
 """
@@ -27,9 +28,9 @@ class Bar:
         self._bar = shown.add_task(title, total=tasks, summary="") if shown else None
 
     def step(self, ledger: list[Account], is_task: bool = True) -> None:
-        """Add the rows of a completed part to the counts, and count the task that made the part as
-        done. `ledger` has the numbers of rows of each step of the pass. If `is_task` is false, the
-        task is not counted, because it made several parts and has been counted with another of
+        """Add the rows of a completed part to the totals, and add 1 to the number of completed
+        tasks. `ledger` has the numbers of rows of each step of the pass. If `is_task` is false, the
+        number of completed tasks stays: the task made several parts, and was added with another of
         these parts."""
         self.done += is_task
         if ledger:
@@ -42,8 +43,8 @@ class Bar:
 
     @property
     def summary(self) -> str:
-        """A summary, such as `1,200 rows, 400/s, 1,100 kept, 100 dropped`. If no rows were counted,
-        the number of completed tasks, such as `3 of 8 parts`."""
+        """A summary, such as `1,200 rows, 400/s, 1,100 kept, 100 dropped`. If no part has rows, the
+        number of completed tasks, such as `3 of 8 parts`."""
         if not self.rows_in:
             return f"{self.done:,} of {self.tasks:,} parts"
         seconds = max(time.monotonic() - self._start, 1e-3)

@@ -174,8 +174,8 @@ def _died(error: Any, item: object) -> WorkerError:
 
 
 class _Call(NamedTuple):
-    """An item that an actor is processing. `deaths` is the number of actors that died while they
-    processed this item."""
+    """An item that an actor is processing. `deaths` is the number of actors that died during their
+    work on this item."""
 
     actor: Any
     item: Any
@@ -212,8 +212,8 @@ class _Actors:
             self._start()
 
     def run(self, items: Iterator[T]) -> Iterator[tuple[T, Any]]:
-        """Yield the items with their results. Actors continue to work while the caller uses a
-        result."""
+        """Yield the items with their results. Actors process further items at the same time as the
+        caller uses a result."""
         import ray
 
         ray.wait(list(self._starting), num_returns=len(self._starting), timeout=START_SECONDS)
@@ -227,8 +227,8 @@ class _Actors:
             results = self._finish(self._wait())
 
     def close(self) -> None:
-        """Let every actor close what it opened. An error that is raised while closing is raised
-        here."""
+        """Let every actor close what it opened. If an actor raises an error when it closes, this
+        function raises the error."""
         import ray
 
         closing = [actor.close.remote() for actor in self._free]
@@ -254,8 +254,8 @@ class _Actors:
 
     def _give(self, waiting: Iterator[tuple[Any, int]]) -> None:
         """Assign an item to every free actor. Items whose actor died are assigned first. `waiting`
-        yields the other items, as pairs (item, 0): 0 is the number of actors that died while they
-        processed the item."""
+        yields the other items, as pairs (item, 0): 0 is the number of actors that died during their
+        work on the item."""
         while self._free:
             known = self._again.pop() if self._again else next(waiting, None)
             if known is None:
@@ -266,8 +266,8 @@ class _Actors:
     def _wait(self) -> Any:
         """Wait until a call or the start of an actor completes, and return its reference.
 
-        Raises WorkerError if no actor is working and no live node of the cluster has room for an
-        actor.
+        Raises WorkerError if no actor is processing an item, and no live node of the cluster has
+        room for an actor.
         """
         import ray
 
@@ -321,8 +321,8 @@ class _Actors:
         """Queue the item of an actor that died, so that another actor processes the item. `error`
         is the error of the call.
 
-        Raises WorkerError if too many actors died while they processed this item; actors on
-        preempted nodes are not counted.
+        Raises WorkerError if too many actors died during their work on this item. Actors that died
+        because their node was preempted do not matter for this number.
         """
         import ray
 

@@ -32,7 +32,8 @@ _THREADS = 8
 
 
 class Recounted(NamedTuple):
-    """The number of input files that were counted again, and the differences from the manifest."""
+    """The number of input files whose units (lines, rows, ...) were counted again, and the
+    differences from the manifest."""
 
     files: int
     faults: list[Fault]
@@ -159,8 +160,8 @@ def _group(
     did not read the group. `now` is the present number, or an error text if the units cannot be
     counted.
 
-    If the files have the same sizes and times as in the run, only the number of units is compared.
-    Otherwise, each file that is new or has changed is a difference.
+    If sizes and times of the files have not changed since the run, only the number of units is
+    compared. Otherwise, each file that is new or has changed is a difference.
     """
     is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0
     if then is not None and is_same:
@@ -176,8 +177,8 @@ def _group(
 
 
 def _edited(group: list[File], then: Units, now: Units | str) -> Iterator[Fault]:
-    """Yields a fault if a group of files, which have the same sizes and times as in the run, has
-    another number of units (lines, rows, ...) now."""
+    """Yields a fault if a group of files has another number of units (lines, rows, ...) now than in
+    the run, although sizes and times of its files have not changed."""
     if NOT_COUNTED in then or now == then:
         return
     others = f" (or of one of {len(group) - 1} other files of its part)" if len(group) > 1 else ""
@@ -186,9 +187,9 @@ def _edited(group: list[File], then: Units, now: Units | str) -> Iterator[Fault]
 
 
 def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:
-    """Yields a fault if the numbers of files that the source skips without an error are not the
-    same now as in the run. `now` has the present number for each suffix (`{".md": 1}`), and `known`
-    is the manifest with the numbers of the run."""
+    """Yields a fault if the numbers of files that the source skips without an error have changed
+    since the run. `now` has the present number for each suffix (`{".md": 1}`), and `known` is the
+    manifest with the numbers of the run."""
     then = next((entry.left_aside for entry in known.counted if entry.unit == FILES), None)
     if then is not None and now != then:
         fault = (

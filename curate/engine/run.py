@@ -182,8 +182,9 @@ class Run:
         self, planned: Pass[Any], folder: str, state: State, running: Iterable[Commit]
     ) -> None:
         """Raise BudgetError as soon as there are more quarantined inputs than `max_quarantined`, if
-        this setting is a number and not a share. `running` has the commits of the current pass,
-        which have the counts of its parts, and `state` is the state before the pass."""
+        this setting is a whole number and not a fraction of all inputs. `running` has the commits
+        of the current pass, which have the counts of its parts, and `state` is the state before the
+        pass."""
         limit = self.loaded.recipe.max_quarantined
         if limit < 1:
             return
@@ -194,8 +195,9 @@ class Run:
 
     def _check_budget(self) -> None:
         """Raise BudgetError if the finished passes have more quarantined inputs than the recipe's
-        setting `max_quarantined` allows, which is a number or a share of all inputs. Inputs that an
-        earlier run quarantined count too."""
+        setting `max_quarantined` allows, which is a number or, if it is below 1, a fraction of all
+        inputs. The quarantined inputs of parts that this run took over from an earlier run are
+        included."""
         limit, inputs = self.loaded.recipe.max_quarantined, self._inputs()
         spent, is_share = self._spent(), limit < 1
         if spent > (limit * inputs if is_share else limit) and (inputs or not is_share):
@@ -276,7 +278,6 @@ def _parts(commit: Commit) -> list[str]:
 
 
 def _quarantined_count(commits: Iterable[Commit]) -> int:
-    """The number of inputs quarantined by the parts with these commits."""
     return sum(sum(a.quarantined.values()) for commit in commits for a in commit.ledger)
 
 

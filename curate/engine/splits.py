@@ -38,8 +38,8 @@ class Saved(NamedTuple):
 
     @property
     def files(self) -> dict[str, File]:
-        """The files of all splits by uri, with the sizes and times that they had when the splits
-        were made."""
+        """The files of all splits by uri. Their sizes and times are those at the time when the
+        splits were made."""
         splits = (split for some in self.by_group.values() for split in some)
         return {file.uri: file for split in splits for file in split.files}
 

@@ -57,7 +57,7 @@ def measure(
 ) -> tuple[Columns, pa.Table]:
     """Return the measures and rewritten columns of a row step, and a table with the error of each
     row. `raised` counts the rows on which the step raises an error, over several batches; if it is
-    None, the rows of this batch are counted alone."""
+    None, only the rows of this batch matter for the limit on such rows."""
     step = planned.without_bounds()
     assert isinstance(step, RowStep)
     if not batch.num_rows:  # a step is never called without rows

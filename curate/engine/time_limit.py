@@ -89,7 +89,7 @@ class TimeLimit:
                 self._smaller(block)
 
     def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
-        """Divide rows `start` to `start + rows` of the batch into blocks for the step `step`.
+        """Divide rows `start` to `start + rows - 1` of the batch into blocks for the step `step`.
         Return (start, rows) of each block, the last block first. Usually, there is one block with
         all rows. Blocks are smaller if the step has taken too long on an earlier block."""
         size = 1 if Block(step, self.row + start, rows) in self._ended else rows
@@ -172,7 +172,7 @@ _supervision: _Supervision | None = None
 
 
 def current() -> TimeLimit:
-    """The limit for the work that this process is doing."""
+    """The time limit that `limiting` has set in this process; no limit outside its `with` block."""
     return _current
 
 
@@ -267,8 +267,8 @@ def supervised(place: mmap.mmap | None = None, repeats: bool = False) -> Iterato
 
 
 class _Timer:
-    """Raises _OverTimeError in a `with` block after `seconds` CPU seconds. If `hard` is true, also
-    ends the process if it still runs after HARD_FACTOR times `seconds`."""
+    """Raises _OverTimeError in a `with` block if the block takes more than `seconds` CPU seconds.
+    If `hard` is true, also ends the process if it still runs after HARD_FACTOR times `seconds`."""
 
     def __init__(self, seconds: float, hard: bool) -> None:
         self.is_over = False

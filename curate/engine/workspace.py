@@ -1,5 +1,5 @@
-"""What a corpus step works with: workers, and a folder for the files of its phases. A phase is a
-set of tasks that the step runs on workers; the next phase reads their files."""
+"""What a corpus step uses: workers, and a folder for the files of its phases. A phase is a set of
+tasks that the step runs on workers; the next phase reads their files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ They are not flushed to disk, so their digests are checked after a restart."""
 
 
 class Workspace(NamedTuple):
-    """The folder, executor and progress display that a corpus step works with.
+    """The folder, the executor and the progress display that a corpus step uses.
 
     `kept` is the step's folder. `inputs_digest` identifies the corpus: files that a phase (a set of
     tasks) has written are used again only if the corpus has not changed. `base` is the folder that

@@ -40,7 +40,7 @@ def chat_segments(
     with `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace
     beside a tag is removed, as in Qwen's trainer. The field `loss` (ms-swift), `loss_scale` or
     `weight` (OpenAI) of a turn says whether the model learns to write the turn. `turns` may also be
-    one object of lists, as `datasets` stores a sequence of objects.
+    one dict of lists, which is how `datasets` stores a sequence of dicts.
 
         {from: human, value: "<image>\\nWhat is this?"} and one image ->
         segments (role, kind, text, image): (user, image, None, 0),
@@ -79,7 +79,7 @@ def check_placeholders(segments: Iterable[ChatSegment]) -> None:
 
 
 def turns_of(value: object) -> list[Any]:
-    """Returns the turns of a conversation as a list. `value` is this list, or an object of lists.
+    """Returns the turns of a conversation as a list. `value` is this list, or a dict of lists.
 
     `{"from": ["human", "gpt"], "value": ["Hi", "Hello"]}` -> `[{"from": "human", "value": "Hi"},
     {"from": "gpt", "value": "Hello"}]`

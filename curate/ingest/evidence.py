@@ -1,10 +1,10 @@
-"""Adds up evidence about the format of a source, such as the coordinate space of its boxes, over
-all files of the source.
+"""Adds up, over all files of a source, the evidence about its format: counts, maxima and examples
+that show, for instance, whether its boxes have the coordinate space that the recipe declares.
 
 One file may be too small to show that its boxes have another coordinate space than declared. So a
-reader gathers evidence in each split (the range of a file that one task reads). The evidence of all
-splits is added up and judged after all splits are read. A new file changes the sum, but it changes
-no output file that was already written.
+reader collects such counts, maxima and examples in each split (the range of a file that one task
+reads). The evidence of all splits is added up and judged after all splits are read. A new file
+changes the sum, but it changes no output file that was already written.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ Findings = Mapping[str, Evidence]
 
 
 class Sum:
-    """Adds up the evidence of batches or splits. The evidence on each question is added up
-    separately."""
+    """Adds up the evidence (counts, maxima and examples) of batches or splits, separately for each
+    question."""
 
     def __init__(self) -> None:
         self._of_question: dict[str, _QuestionSum] = {}
@@ -59,8 +59,8 @@ class Sum:
 
 
 def total(findings: Iterable[Findings]) -> Findings:
-    """Adds up the evidence of several batches or splits. The evidence on each question is added up
-    separately."""
+    """Returns the sum of the evidence (counts, maxima and examples) of several batches or splits,
+    separately for each question."""
     added = Sum()
     for one in findings:
         added.add(one)

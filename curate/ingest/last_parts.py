@@ -63,7 +63,7 @@ class LastParts:
 
     def urls(self, urls: pa.Array) -> list[int]:
         """Returns, for each url in `urls`, how many different urls of the file have the same last
-        part as this url. The url itself is counted too, so the number is 1 if no other url has the
+        part as this url. The number includes the url itself, so it is 1 if no other url has the
         last part."""
         if self._key not in _known:
             while len(_known) >= _KEPT:

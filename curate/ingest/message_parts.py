@@ -74,9 +74,8 @@ def part_segment(number: int, role: str, part: object) -> ChatSegment:
 
 
 def image_source(value: object) -> str | bytes | None:
-    """Returns the path, data url or bytes of an image. `value` is one of these, or an object such
-    as {bytes, path} or {url}. Returns None if `value` is null, or if the object has none of
-    these."""
+    """Returns the path, data url or bytes of an image. `value` is one of these, or a dict such as
+    {bytes, path} or {url}. Returns None if `value` is null, or if the dict has none of these."""
     if isinstance(value, Mapping):
         given = [value[name] for name in _NAMES if value.get(name) is not None]
         if value.get("base64") is not None:

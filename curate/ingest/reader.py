@@ -1,8 +1,8 @@
 """The contract of a reader: it lists files, cuts them into splits, and turns a split into records.
 
 The fields of a reader are its settings, as for a step. A reader downloads nothing and unpacks no
-archive. Every input in a split becomes a record or a Failure, or is left aside. The docstring of a
-reader lists the inputs that it leaves aside.
+archive. Every input in a split becomes a record or a Failure, or is left aside: it is counted, but
+is neither a record nor an error. The docstring of a reader lists the inputs that it leaves aside.
 
 The engine checks that no input is lost. `count` counts the units of a split (lines, rows, elements,
 members) on disk without parsing them; `ReadBatch` and `Failure` state how many units became
@@ -58,7 +58,7 @@ class Failure(NamedTuple):
 
     `units` is the number of units (such as lines) that the input has, in the unit of
     `Reader.count`: it is 40 for a range of 40 lines that cannot be read. `rows` is the number of
-    quarantined rows that the run counts for the input; None: the same as `units`. An input of
+    quarantined rows that the run counts for the input; None: as many as `units`. An input of
     several units that would have been one record, such as a tar sample of three members, has
     `rows=1`. `later` is true if the cause is temporary.
     """
@@ -116,9 +116,10 @@ class ReadBatch(NamedTuple):
     `left_aside` has the number of units that became neither a record nor a failure, by kind:
     `{"header": 1}`. `units` is the number of units from which the records were made: 6 for two tar
     samples of three members each; None: one unit for each record. `found` is the number of units on
-    disk, if the reader counts the units while it reads; `found` is set in one batch of the split,
-    and `Reader.count` is then not called. `evidence` is what the batch shows about the format of
-    the source, such as its largest coordinate, for `Reader.check_evidence`.
+    disk, if the reader counts the units as it reads them; one batch of the split has this number,
+    and `Reader.count` is then not called. `evidence` has counts, maxima and examples that show
+    whether the settings fit the source, such as the largest coordinate; `Reader.check_evidence`
+    gets their sum over all batches.
     """
 
     records: pa.Table
@@ -200,7 +201,7 @@ class Reader(BaseModel):
     @classmethod
     @abstractmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether the start of a file looks like the format of this reader."""
+        """True if the start of a file may be in the format of this reader."""
 
     def list_files(self, base: str) -> list[File]:
         """Returns the files that are read, followed by the entries that cannot be read, such as
@@ -284,11 +285,12 @@ class Reader(BaseModel):
         return None
 
     def check_evidence(self, evidence: Findings) -> None:
-        """Raises InputError if the evidence of the whole source contradicts the settings: for
-        example if coordinates are over 1, but a setting says that they are fractions.
+        """Raises InputError if the whole source contradicts the settings: for example if
+        coordinates are over 1, but a setting says that they are fractions.
 
-        `evidence` is the total of `ReadBatch.evidence` over all batches. The engine calls this
-        method after the source is read. By default, it does nothing.
+        `evidence` has the counts, maxima and examples of all batches, added up
+        (`ReadBatch.evidence`). The engine calls this method after the source is read. By default,
+        it does nothing.
         """
 
     def key(self, file: File, within: object) -> str:

@@ -1,7 +1,7 @@
 """Sorts the files that a source's path finds: files that are read, and files that are left aside.
 
 If curate wrote the output of a run into a folder below the source, this folder is not listed at
-all, because the number of files in it differs from run to run.
+all, because each run may change the number of files in it.
 """
 
 from __future__ import annotations

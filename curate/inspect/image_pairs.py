@@ -150,8 +150,9 @@ def _images(folder: str, made: PassManifest, name: str) -> tuple[int, int, pa.Ta
     keys (`_keys`), in the order of their keys.
 
     A row of the table has the image's record, the number of the image in the record, its entry in
-    the column `media`, its hash, the hash of its mirror image, its small colour image, and its key.
-    Parts are read one after the other, so memory has at most one part and 2 * MAX_IMAGES rows.
+    the column `media`, its hash, the hash of its mirror image, its small colour image (8 x 8
+    pixels), and its key. Parts are read one after the other, so memory has at most one part and 2 *
+    MAX_IMAGES rows.
     """
     with_hash, without, rows = 0, 0, 0
     chosen: list[pa.Table] = []

@@ -29,7 +29,8 @@ class PairFile(NamedTuple):
 def draw_pairs(out: str, pairs: list[ImagePair], folder: str, base: str | None) -> list[PairFile]:
     """Draw pairs of images of the run `out` into a folder, and list them in `pairs.json`.
 
-    The names of files begin with the bits and the gray levels: `06-bits-013-levels-2.jpg`.
+    The name of a file begins with two numbers of the pair, the bits in which the hashes differ and
+    the levels by which the colours differ: `06-bits-013-levels-2.jpg`.
     """
     os.makedirs(folder, exist_ok=True)
     media = open_media(out, base)

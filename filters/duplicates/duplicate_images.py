@@ -30,15 +30,19 @@ class DuplicateImages(CorpusStep):
     """Keep one image of every family (group) of equal images, and remove the others from their
     records.
 
-    With `by: perceptual`, two images are equal if they look the same, mirrored or not: their 64-bit
-    perceptual hashes differ in at most `distance` bits, and their small colour images
-    differ by at most `colour_distance` gray levels, as in `duplicates`. With `by: image`,
-    two images are equal if they have the same bytes.
+    With `by: perceptual`, two images are equal if they look the same, as they are or with one of
+    them mirrored: their 64-bit perceptual hashes differ in at most `distance` bits, and their
+    colours differ by at most `colour_distance` levels (of 0 to 255). For the colours, both images
+    are reduced to 8 x 8 pixels and brought to the same brightness and contrast; the mean difference
+    of the 4 pixels that differ most is taken. Only luma is compared if one of the images is gray.
+    With `by: image`, two images are equal if they have the same bytes.
 
-    `keep` decides which image stays, as in `duplicates`. `media.pixels` and `media.bytes` are
-    measured on the image itself, all other measures on its record. When an image is removed, its
-    segment of `content` and its objects are removed too. A record that has no image left is
-    dropped, unless `keep_text` is set and the record has text.
+    `keep` decides which image stays. It lists measures in order of preference; the lowest value of
+    a measure is best or, with `-` in front, the highest. `media.pixels` and `media.bytes` are
+    measured on the image itself, all other measures on its record. If all listed measures are
+    equal, the image of the record with the lowest `id` stays. When an image is removed, its segment
+    of `content` and its objects are removed too. A record that has no image left is dropped, unless
+    `keep_text` is set and the record has text.
 
     `removed` is the number of images that were removed from a record; `survivors` lists the ids of
     the records that keep an equal image.
@@ -56,8 +60,8 @@ class DuplicateImages(CorpusStep):
     )
     colour_distance: Annotated[float, Field(ge=0, le=255)] = Field(
         24.0,
-        description="perceptual: largest difference of two small colour images, in gray levels "
-        "(our choice); 255 compares images by their hashes alone",
+        description="perceptual: largest difference of the colours of two images, in levels of "
+        "0 to 255 (our choice); 255 compares images by their hashes alone",
     )
     chains: Literal["cut", "keep"] = Field(
         "cut",

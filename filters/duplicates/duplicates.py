@@ -77,15 +77,17 @@ class Duplicates(CorpusStep):
       counts as one n-gram;
     - `perceptual`: records with the same number of images, in which each image looks like the image
       at the same position in the other record, mirrored or not: their 64-bit perceptual hashes
-      differ in at most `distance` bits, and their small colour images (8 x 8
-      pixels, brought to the same brightness and contrast) differ by at most `colour_distance` gray
-      levels where they differ most. Only luma is compared if one of the images is gray;
+      differ in at most `distance` bits, and their colours differ by at most `colour_distance`
+      levels (of 0 to 255). For the colours, both images are reduced to 8 x 8 pixels and brought to
+      the same brightness and contrast; the mean difference of the 4 pixels that differ most is
+      taken. Only luma is compared if one of the images is gray;
     - `semantic`: records whose embeddings (the column `embedding`) have a cosine of at least
       `threshold`. Only records with a cluster in common are compared (`clusters` names a column
       with the number of one cluster, or with a list of the nearest clusters);
-    - `sequence`: records with images in common, such as frames of a video. At least the share
-      `threshold` of the images of the record with fewer images must look like an image of the other
-      record.
+    - `sequence`: records with images in common, such as frames of a video. The number of images
+      that are in both records, divided by the number of images of the record with fewer images,
+      must be at least `threshold`. An image is in both records if it looks like an image of the
+      other record.
 
     If `by` lists several values, a pair must match on all of them. A record without text, images or
     embedding is never a duplicate. A family includes indirect duplicates: a and c are in one family
@@ -157,8 +159,8 @@ class Duplicates(CorpusStep):
         None,
         ge=0,
         le=255,
-        description="perceptual, sequence: largest difference of two small colour images, in gray "
-        "levels (default 24); 255 compares images by their hashes alone",
+        description="perceptual, sequence: largest difference of the colours of two images, in "
+        "levels of 0 to 255 (default 24); 255 compares images by their hashes alone",
     )
     chains: Literal["cut", "keep"] | None = Field(
         None,
@@ -330,7 +332,8 @@ class Duplicates(CorpusStep):
 
     def _survivors(self, search: Search, forest: Forest, workspace: Workspace) -> Found:
         """Chooses the record of each family (group of duplicates) that stays. If records are
-        duplicates because their images are equal, their similarity is computed from the images."""
+        duplicates because their images look the same, their similarity is computed from the hashes
+        of the images."""
         by_images = "perceptual" in self.by
         within = self._tolerance() if self.chains == "cut" else None
         found = search.survivors(forest, sort_keys(self.keep), by_images, workspace, within)

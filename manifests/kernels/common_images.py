@@ -1,6 +1,7 @@
-"""Computes the share of images that two records have in common. Two records have an image in common
-if each has an image of the same group of similar images ("family"), and these two images look
-alike."""
+"""Computes how many images two records have in common, divided by the number of images of the
+record with fewer images. Two records have an image in common if each has an image of the same group
+of similar images ("family"), and these two images look alike: their hashes and their colours differ
+little enough."""
 
 from __future__ import annotations
 
@@ -31,8 +32,8 @@ def common_images(
     `pairs` (k, 2) int64: the numbers of the two records. `families` uint32: for each image, the
     number of the group of similar images ("family") that it belongs to, ascending within a record.
     The images of a record that belong to one family count as one image. Two records have an image
-    in common if each has an image of the same family, and these two images look alike within
-    `tolerance`.
+    in common if each has an image of the same family, and these two images look alike: their hashes
+    and colours differ by no more than `tolerance` allows.
 
     Example: images of the families [1, 2] and [2, 3, 4], where the two images of family 2 look
     alike -> 0.5.
@@ -55,8 +56,9 @@ def _run_end(families: np.ndarray, start: int, end: int) -> int:
 
 @compiled(boolean(LOOKS, TOLERANCE, int64, int64, int64, int64))
 def _near(images: Looks, tolerance: Tolerance, a: int, a_end: int, b: int, b_end: int) -> bool:
-    """Returns whether at least one of the images `a` to `a_end` - 1 looks like at least one of the
-    images `b` to `b_end` - 1, within `tolerance`."""
+    """Returns true if at least one of the images `a` to `a_end` - 1 looks like at least one of the
+    images `b` to `b_end` - 1: their hashes and colours differ by no more than `tolerance` allows.
+    """
     distance, colour_distance = tolerance
     for one in range(a, a_end):
         for other in range(b, b_end):

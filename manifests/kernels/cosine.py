@@ -13,7 +13,7 @@ _LANES = 8
 
 
 def dot_products(vectors: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns float32 numbers: for each i, the dot product of vectors[a[i]] and vectors[b[i]].
+    """Returns (pairs,) float32: for each i, the dot product of vectors[a[i]] and vectors[b[i]].
 
     `vectors` is (n, dimensions) float32; `a` and `b` are (pairs,) int64. In a linear algebra
     library the order of additions depends on the processor and the number of threads. Here the

@@ -82,7 +82,8 @@ def _scratch(offsets: np.ndarray, model: FastTextModel) -> tuple[np.ndarray, ...
 
 @lru_cache(maxsize=1)
 def _sigmoids() -> np.ndarray:
-    """fastText's table of the logistic function: its values at 513 numbers from -8 to 8."""
+    """fastText's table of the logistic function: its values at 513 equally spaced numbers from -8
+    to 8, both included."""
     places = np.arange(_SIGMOID_STEPS + 1) * 2 * _SIGMOID_MAX / _SIGMOID_STEPS - _SIGMOID_MAX
     powers = np.exp(-places).astype(np.float32)
     return (1.0 / (1.0 + powers.astype(np.float64))).astype(np.float32)

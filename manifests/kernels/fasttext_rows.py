@@ -24,7 +24,7 @@ _SPACE, _TAB, _RETURN, _OPEN, _CLOSE = b" \t\r<>"
 @inlined
 def _hashed(value: np.uint32, byte: int) -> np.uint32:
     """Returns the FNV-1a hash of some bytes and one more `byte`, given the hash `value` of the
-    bytes before. Bytes count as signed numbers, as in fastText."""
+    bytes before. Each byte is taken as a signed number (-128 to 127), because fastText does so."""
     return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
@@ -72,7 +72,7 @@ def _add_characters(
     word: np.ndarray, ngrams: Ngrams, inputs: np.ndarray, hidden: np.ndarray
 ) -> int:
     """Adds to `hidden` the input matrix's rows of the character n-grams of a word. Returns how many
-    rows were added. `word` is the word in angle brackets, as in fastText: `<cat>`.
+    rows were added. `word` is the word in angle brackets, which fastText adds: `<cat>`.
 
     A single bracket is not an n-gram.
     """

@@ -1,7 +1,7 @@
 """Sorts entries into ranges of keys, and finds pairs of similar entries that share a key.
 
-An entry is one key of one unit, which is a record or an image that is compared with others. A unit
-has several keys; near-duplicates share at least one key.
+An entry is one key of one unit. A unit is a record or an image, and duplicates among the units are
+searched for. A unit has several keys; near-duplicates share at least one key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _1 = np.uint64(1)
 
 class Partitioned:
     """Entries that are grouped by ranges of their keys. An entry is one key of one unit, and a unit
-    is a record or an image that is compared with others.
+    is a record or an image.
 
     The entries of range r have the indexes starts[r] to starts[r + 1] - 1 in four arrays: `keys`;
     `units`, the number of the unit; `marks`, a hash of the unit's content; and `payload`, further
@@ -41,8 +41,7 @@ def partition(
     keys: np.ndarray, owners: np.ndarray, marks: np.ndarray, payload: np.ndarray, bits: int
 ) -> Partitioned:
     """Groups entries into 2^bits ranges by the highest bits of their keys. The entries of one range
-    keep their order. An entry is one key of one unit, and a unit is a record or an image that is
-    compared with others.
+    keep their order. An entry is one key of one unit, and a unit is a record or an image.
 
     Entry i has the key keys[i] (uint64) and belongs to the unit u = owners[i] (int64). The result
     has a copy of marks[u] (uint64: a hash of the unit's content) and of payload[u] (a row of
@@ -67,9 +66,9 @@ def runs(keys: np.ndarray) -> np.ndarray:
 
 
 def by_mark(keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Sorts keys that are equal by their `marks`, which are hashes of the contents that the keys
-    belong to. `keys` is sorted. Returns the indexes of all keys in the new order, int64. If both
-    the key and the mark are equal, the order stays.
+    """Returns the indexes of all keys, int64, sorted by key and then by mark. Keys with the same
+    mark keep their order. `keys` is sorted already. `marks` has a mark for each key: a hash of the
+    content of the unit that has the key.
 
     by_mark([4, 4, 7], [9, 2, 5]) -> [1, 0, 2]
     """
@@ -90,10 +89,11 @@ def similar_pairs(
     Two entries are similar if they have a key in common and differ in at most `max_bits` bits.
 
     The entries starts[r] to starts[r + 1] - 1 have a key in common, and are sorted by their
-    `marks`, hashes of their contents. If several of them have the same mark, only the first is
-    compared. Each entry is compared with up to `window` entries before it, and paired with the most
-    similar of them, at most `nearest` entries. So the time grows linearly with the number of
-    entries, even if many entries share a key.
+    `marks`, hashes of their contents. If several of them have the same mark, only the first takes
+    part. The bits of each entry are compared with those of at most `window` entries before it. Of
+    these, the entry is paired with the entries that differ from it in the fewest bits, at most
+    `nearest` of them. So the time grows linearly with the number of entries, even if many entries
+    share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
     found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)

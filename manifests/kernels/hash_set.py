@@ -1,9 +1,9 @@
 """A hash set of 32-bit hashes that can be emptied without any work; called by compiled loops.
 
 Many sets use the same table, one after another; they have the numbers 1, 2, 3, ... A slot has the
-number of its set in the upper 32 bits and a hash in the lower 32 bits, so slots of earlier sets
-count as free. If the slot of a hash is taken, the hash goes into the next free slot (linear
-probing).
+number of its set in the upper 32 bits and a hash in the lower 32 bits, so a slot of an earlier set
+is free for the present set. If the slot of a hash is taken, the hash goes into the next free slot
+(linear probing).
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def slot_of(slots: np.ndarray, bits: int, entry: np.uint64) -> np.uint64:
 def put(slots: np.ndarray, bits: int, number: np.uint64, hashed: np.uint32) -> bool:
     """Adds a hash to the set `number` (1 or more). Returns whether the hash is new in this set.
 
-    Many sets use the same table of 2^bits slots one after another. Slots of earlier sets, which
-    have lower numbers, count as free and are overwritten.
+    Many sets use the same table of 2^bits slots one after another. A slot of an earlier set, which
+    has a lower number, is free for the present set and may be overwritten.
     """
     entry = number << _32 | np.uint64(hashed)
     slot = slot_of(slots, bits, entry)

@@ -30,8 +30,9 @@ def jaccard(pairs: np.ndarray, offsets: np.ndarray, hashes: np.ndarray) -> np.nd
 def agreement(pairs: np.ndarray, signatures: np.ndarray) -> np.ndarray:
     """Returns the Jaccard similarity of pairs of sets, float32, estimated from their signatures.
 
-    The estimate is the share of values in which two signatures agree. `pairs` is (k, 2) int64,
-    `signatures` is (sets, permutations) uint32. agreement([[0, 1]], [[5, 7], [5, 8]]) -> [0.5].
+    The estimate is the number of positions at which both signatures have the same value, divided by
+    the number of values of a signature. `pairs` is (k, 2) int64, `signatures` is (sets,
+    permutations) uint32. agreement([[0, 1]], [[5, 7], [5, 8]]) -> [0.5].
     """
     shares = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Finds the borders between elements of a JSON array, or between keys and values of an object.
+"""Finds the borders between elements of a JSON array, or between keys and values of a JSON object.
 
 The function `scan` runs the state machine of `manifests.text.json_states` on the bytes of a file,
 one buffer at a time.
@@ -44,8 +44,8 @@ _TABLE = types.Array(uint8, 2, "C")
 
 
 def scan(data: bytes, memory: np.ndarray, is_array: bool, borders: np.ndarray) -> int:
-    """Finds the borders between the elements of a JSON array, or between the keys and values of an
-    object, in the next bytes of a file. Returns how many borders these bytes contain.
+    """Finds the borders between the elements of a JSON array, or between the keys and values of a
+    JSON object, in the next bytes of a file. Returns how many borders these bytes contain.
 
     `memory`, made by `json_states.new_state`, is the state of the scan between two calls; it is
     changed in place. `is_array`: true for an array, false for an object. For each border, a row of

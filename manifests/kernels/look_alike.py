@@ -1,6 +1,6 @@
-"""Compares images: first by the bits of their perceptual hashes, then by their small colour images.
-Two records are compared image by image: the first image of one record with the first image of the
-other record, and so on."""
+"""Compares images: first by the bits of their perceptual hashes, then by their small colour images,
+which are the images reduced to 8 x 8 pixels. Two records are compared image by image: the first
+image of one record with the first image of the other record, and so on."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ LOOKS = types.NamedTuple((_NUMBERS, _WORDS, _COLOURS, _TONES), Looks)
 
 Tolerance = tuple[int, float]
 """The limits within which two images look alike: the number of bits in which their hashes may
-differ, and the number of gray levels by which their small colour images may differ. One of the
-images may be mirrored."""
+differ, and the difference of their small colour images (8 x 8 pixels), in levels of 0 to 255. One
+of the images may be mirrored."""
 TOLERANCE = types.Tuple((int64, float64))
 """The numba type of the tuple that `plain` returns."""
 
@@ -90,8 +90,8 @@ def bits_apart(
 ) -> np.ndarray:
     """Compares the records first[i] and second[i] image by image: the first image of one record
     with the first image of the other record, and so on. Returns int64: for each i, the highest
-    number of bits in which the hashes of two compared images differ; -1 if two compared images do
-    not look alike within `tolerance`.
+    number of bits in which the hashes of two compared images differ; -1 if the hashes or the
+    colours of two compared images differ by more than `tolerance` allows.
 
     Both records must have the same number of images.
     """
@@ -102,8 +102,11 @@ def bits_apart(
 
 
 def colour_differences(images: Looks, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns float64: for each i, the difference of the small colour images of the images first[i]
-    and second[i], in gray levels."""
+    """Returns float64: for each i, the difference of the small colour images (8 x 8 pixels) of the
+    images first[i] and second[i]. Both are brought to the same brightness and contrast, and the
+    mean difference of the 4 pixels (WORST) that differ most is taken, in levels of 0 to 255. It is
+    computed twice, with the images as they are and with one image mirrored; the lower difference
+    counts."""
     differences = np.empty(len(first), np.float64)
     ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
     _differences_of_pairs(images, *ends, differences)
@@ -142,10 +145,10 @@ def _measure_tones(colours: np.ndarray, tones: np.ndarray) -> None:
 
 @inlined
 def _difference(images: Looks, one: int, other: int, mirrored: bool, enough: float) -> Any:
-    """Returns the difference of the small colour images of the images `one` and `other`, in gray
-    levels. The small colour images are compared pixel by pixel, and the difference is the mean of
-    the 4 pixels (WORST) that differ most. The comparison stops early if this mean, over the pixels
-    compared so far, is over `enough`.
+    """Returns the difference of the small colour images (8 x 8 pixels) of the images `one` and
+    `other`, in levels of 0 to 255. The small colour images are compared pixel by pixel, and the
+    difference is the mean of the 4 pixels (WORST) that differ most. The comparison stops early if
+    this mean, over the pixels compared so far, is over `enough`.
 
     If `mirrored` is true, the image `other` is mirrored. Brightness and contrast do not count: each
     image is shifted by its own mean, and both are scaled to the same contrast. If one of the images
@@ -189,17 +192,17 @@ def _difference(images: Looks, one: int, other: int, mirrored: bool, enough: flo
 
 @compiled(float64(LOOKS, int64, int64))
 def _colour_difference(images: Looks, one: int, other: int) -> Any:
-    """Returns the difference of the small colour images of two images, in gray levels. It is
-    computed twice, as the images are and with one image mirrored; the lower difference is returned.
-    """
+    """Returns the difference of the small colour images (8 x 8 pixels) of two images, in levels of
+    0 to 255. It is computed twice, with the images as they are and with one image mirrored; the
+    lower difference is returned."""
     shown = _difference(images, one, other, False, MAX_DIFFERENCE)
     return min(shown, _difference(images, one, other, True, MAX_DIFFERENCE))
 
 
 @compiled(boolean(LOOKS, int64, int64, float64))
 def alike(images: Looks, one: int, other: int, colour_distance: float) -> bool:
-    """Returns whether the small colour images of two images differ by at most `colour_distance`
-    gray levels, as they are or with one image mirrored."""
+    """Returns true if the small colour images (8 x 8 pixels) of two images differ by at most
+    `colour_distance` levels of 0 to 255, with the images as they are or with one image mirrored."""
     if _difference(images, one, other, False, colour_distance) <= colour_distance:
         return True
     mirrored = _difference(images, one, other, True, colour_distance)
@@ -226,8 +229,9 @@ def record_bits(images: Looks, tolerance: Tolerance, first: int, second: int) ->
     the other record, and so on. Returns the highest number of bits in which the hashes of two
     compared images differ.
 
-    Returns -1 if two compared images do not look alike within `tolerance`. `first` and `second` are
-    the numbers of the records, which must have equally many images.
+    Returns -1 if the hashes or the colours of two compared images differ by more than `tolerance`
+    allows. `first` and `second` are the numbers of the records, which must have equally many
+    images.
     """
     offsets, (distance, colour_distance) = images.offsets, tolerance
     worst = 0

@@ -1,5 +1,7 @@
 """Finds which records of a family look alike. A family is a group of records whose images have
-similar hashes."""
+similar hashes. Two records look alike if each image of one record and the image at the same
+position in the other record look alike: both their hashes and their colours differ little enough.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """MinHash signatures of texts, and hashes of their bands.
 
 A signature has one value for each permutation of the 32-bit numbers: the lowest of the permuted
-hashes of the set. The share of values in which two signatures agree estimates the Jaccard
-similarity of the sets (Broder 1997). The permutations are those of the scheme "affine32" of
-datasketch 2.0, h -> a * fmix32(h) + b modulo 2^32, where a is odd and fmix32 is the finalizer of
-MurmurHash3. For the same hashes, datasketch and this module give the same signatures, bit for bit.
+hashes of the set. The number of positions at which two signatures have the same value, divided by
+the number of values of a signature, estimates the Jaccard similarity of the sets (Broder 1997). The
+permutations are those of the scheme "affine32" of datasketch 2.0, h -> a * fmix32(h) + b modulo
+2^32, where a is odd and fmix32 is the finalizer of MurmurHash3. For the same hashes, datasketch and
+this module give the same signatures, bit for bit.
 """
 
 from __future__ import annotations
@@ -150,8 +151,9 @@ def permutations_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=8)
 def _padded_permutations(permutations: int, seed: int) -> list[np.ndarray]:
-    """Returns the result of `permutations_of`, with zeros added until the length is a multiple of
-    MINIMA, because MINIMA values are computed at once."""
+    """Returns the factors a and the terms b of `count` permutations h -> a * h + b. Zeros are added
+    to both arrays until their length is a multiple of MINIMA, because MINIMA values of a signature
+    are computed at once."""
     padding = 0, -permutations % MINIMA
     return [np.pad(drawn, padding) for drawn in permutations_of(permutations, seed)]
 
@@ -189,9 +191,9 @@ def _mix(hashes: np.ndarray, mixed: np.ndarray) -> None:
 
 @inlined
 def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
-    """Writes the hashes of the bands of one signature into `keys`, as `bands_of` defines them. The
-    loop takes the first value of every band, then the second value of every band, and so on: the
-    bands do not depend on each other, so the processor can compute them in parallel."""
+    """Writes a hash of each band of one signature into `keys`. The loop takes the first value of
+    every band, then the second value of every band, and so on: the bands do not depend on each
+    other, so the processor can compute them in parallel."""
     for band in range(len(keys)):
         keys[band] = np.uint64(band + 1) * _BAND
     for row in range(rows):
@@ -202,7 +204,8 @@ def _hash_bands(values: np.ndarray, rows: int, keys: np.ndarray) -> None:
 
 @inlined
 def _take_bits(values: np.ndarray, bits: np.ndarray) -> None:
-    """Writes the bits of one signature into `bits`, as `bits_of` defines them."""
+    """Writes one bit of each of the first 128 values of a signature into `bits`: the highest bit of
+    the value times a constant."""
     for half in range(2):
         taken = np.uint64(0)
         for i in range(64):

@@ -13,12 +13,13 @@ from manifests.kernels.look_alike import LOOKS, Looks, alike, image_bits
 
 
 class NearPairs(NamedTuple):
-    """The similar pairs among many images, by the number of bits in which their hashes differ: 0,
-    1, 2, up to `max_bits`.
+    """The similar pairs among many images, by the number of bits in which their hashes differ, from
+    0 to `max_bits` inclusive.
 
     `pairs` (max_bits + 1,) int64: pairs[b] is the number of pairs that differ in b bits. `alike`
-    (max_bits + 1,) int64: how many of these pairs look alike by their small colour images.
-    `sampled`: for each b, a sample of the pairs, (k, 2) int64 numbers of images.
+    (max_bits + 1,) int64: in how many of these pairs the colours of the two images differ by at
+    most a given number of levels. `sampled`: for each b, a sample of the pairs, (k, 2) int64
+    numbers of images.
     """
 
     pairs: np.ndarray
@@ -29,10 +30,10 @@ class NearPairs(NamedTuple):
 def near_pairs(
     images: Looks, keys: np.ndarray, max_bits: int, colour_distance: float, each: int
 ) -> NearPairs:
-    """Compares every two images. Returns, for each number of bits from 0 to `max_bits`: how many
-    pairs of images have hashes that differ in this number of bits; in how many of these pairs the
-    small colour images differ by at most `colour_distance` gray levels; and up to `each` of the
-    pairs as a sample.
+    """Compares every two images. Returns, for each number of bits from 0 to `max_bits` inclusive:
+    how many pairs of images have hashes that differ in this number of bits; in how many of these
+    pairs the small colour images (8 x 8 pixels) differ by at most `colour_distance` levels of 0 to
+    255; and a sample of at most `each` of the pairs.
 
     `keys` (m,) uint64 has a random key of each image: the pairs with the lowest XOR of their two
     keys are sampled, so the sample does not depend on the order of the images.

@@ -85,13 +85,16 @@ def _depth(pixels: np.ndarray, box: np.ndarray, side: int, levels: np.ndarray) -
 def _mixed_share(
     pixels: np.ndarray, box: np.ndarray, side: int, depth: int, levels: np.ndarray
 ) -> float:
-    """Returns how much of the first line of pixels inside a border still belongs to the border, 0
-    to 1: a border may end within a pixel. Returns -1 if most pixels of the second line inside the
-    border have the border's colours too: then the border is a part of the image and not a border.
+    """A border may end within a pixel. Returns which part of the width of the first line of pixels
+    inside a border still belongs to the border: a number from 0 (nothing) to 1 (the whole line).
+    Returns -1 if most pixels of the second line inside the border have the border's colours too:
+    then the border is a part of the image and not a border.
 
-    `side`, `depth` and `levels`: the side, width and levels of the border, as in `_depth`. The
-    result is computed from colours: if half of the first line belongs to the border, its colours
-    are half as far from the border's colour as the colours of the second line.
+    `side`: the side of the box, 0 for the left, 1 for the top, 2 for the right, 3 for the bottom.
+    `depth`: the width of the border in whole lines. `levels` (2, 3): the lowest and the highest
+    level of each channel in the border. The result is computed from colours: if half of the first
+    line belongs to the border, its colours are half as far from the border's colour as the colours
+    of the second line.
     """
     across = 1 - side % 2
     start, end = box[across], box[across + 2]

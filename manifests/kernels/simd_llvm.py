@@ -203,9 +203,9 @@ def _copied_to_all_lanes(builder: Any, value: Any) -> Any:
 
 
 def _between(builder: Any, values: Any, first: str, last: str) -> Any:
-    """Returns, for each byte of a vector, whether it is in the range from `first` to `last`.
-    `first` is subtracted from each byte. Bytes below `first` then become large (0 - 1 is 255), so
-    one comparison is enough."""
+    """Returns, for each byte of a vector, whether it is in the range from `first` to `last`, both
+    included. `first` is subtracted from each byte. Bytes below `first` then become large (0 - 1 is
+    255), so one comparison is enough."""
     above_first = builder.sub(values, _in_all_lanes(_BYTES, ord(first)))
     return builder.icmp_unsigned("<=", above_first, _in_all_lanes(_BYTES, ord(last) - ord(first)))
 

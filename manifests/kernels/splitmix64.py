@@ -16,7 +16,8 @@ _WORD = 2**64
 
 
 def splitmix64(x: np.ndarray) -> np.ndarray:
-    """Returns the random number that follows each state `x` (uint64): 0 -> 0xe220a8397b1dcdaf."""
+    """For each state of `x` (uint64), returns the random number that splitmix64 makes from it: 0 ->
+    0xe220a8397b1dcdaf."""
     with np.errstate(over="ignore"):
         return finalise(x + np.uint64(GOLDEN))
 

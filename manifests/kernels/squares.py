@@ -50,8 +50,8 @@ def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-u
     to 1. The function writes `starts` and `counts`.
 
     If `is_linear` is true, the weight of a pixel of the line falls linearly with its distance from
-    the middle of pixel i. Otherwise the weight is the share of the line's pixel that pixel i
-    covers.
+    the middle of pixel i. Otherwise the weight is the part of the line's pixel (0 to 1) that pixel
+    i covers.
     """
     scale = (high - low) / len(starts)
     reach = max(scale, 1.0) if is_linear else scale / 2

@@ -1,4 +1,5 @@
-"""Computes measures of texts: word counts, shares of classes of characters, and repetition.
+"""Computes measures of texts: the number of words, how many of the characters are of a class such
+as letters, and how many n-grams are repeated.
 
 Characters are Unicode code points.
 """
@@ -38,8 +39,9 @@ def word_counts(texts: pa.Array) -> np.ndarray:
 
 
 def shares(texts: pa.Array, kind: int) -> np.ndarray:
-    """Returns (texts,) float64: the share of a text's characters that belong to the class `kind`,
-    which is a constant of `code_points`.
+    """Returns (texts,) float64: the number of a text's characters that belong to the class `kind`,
+    divided by the number of all its characters. `kind` is a constant of `code_points`, such as
+    ALPHANUMERIC.
 
     ["ab1!", ""], ALPHANUMERIC -> [0.75, 0]
     """
@@ -51,7 +53,8 @@ def shares(texts: pa.Array, kind: int) -> np.ndarray:
 
 
 def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """Returns (texts,) float64: the share of a text's character n-grams that are frequent n-grams.
+    """Returns (texts,) float64: how often frequent character n-grams occur in a text, divided by
+    the number of all its character n-grams, repeated ones included.
 
     If a text has d distinct n-grams, its frequent n-grams are the sqrt(d) n-grams with the highest
     counts, without those that occur only once.
@@ -65,8 +68,9 @@ def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
 
 
 def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """Returns (texts,) float64: the share of a text's word n-grams that occur more than once in the
-    text.
+    """Returns (texts,) float64: how often word n-grams that are repeated occur in a text, divided
+    by the number of all its word n-grams, repeated ones included. An n-gram is repeated if it
+    occurs more than once in the text.
 
     ["a cat a cat", "a cat"], n = 2 -> [2 / 3, 0]
     """

@@ -146,9 +146,9 @@ class Pass(ABC, Generic[T]):
         return not (retry and any(account.quarantined for account in commit.ledger))
 
     def errors(self, commit: Commit) -> int:
-        """Return how many inputs of a part have an error. `commit` has the counts of the part. The
-        inputs are quarantined by this pass or, if this pass measures a costly step, by the next
-        pass."""
+        """Return how many inputs of a part have an error. `commit` has the counts of the part. This
+        pass quarantines these inputs; if it is the first pass of a costly step, which only
+        measures, the second pass of the step does."""
         return sum(sum(account.quarantined.values()) for account in commit.ledger)
 
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
@@ -175,8 +175,8 @@ class Pass(ABC, Generic[T]):
             yield from self.quarantined(folder, commit)
 
     def counted(self, folder: str, commits: list[Commit]) -> list[Counted]:
-        """Return, for each source, how many units (lines, rows, ...) are on disk, how many of them
-        became records, and how many failed."""
+        """Return three numbers for each source: how many units (lines, rows, ...) are on disk, how
+        many of them became records, and how many became errors."""
         return total_counted(entry for commit in commits for entry in commit.counted)
 
     @abstractmethod

@@ -113,8 +113,9 @@ class CorpusPass(Pass[CorpusTask]):
 
 @dataclass(frozen=True)
 class ApplyFit:
-    """Applies a corpus step to one part, on a worker, and writes the result to `folder`. `fit` is
-    what the step found in the whole corpus. `before` lists the steps that ran earlier."""
+    """A function for a worker: applies a corpus step to one part, and writes the result to
+    `folder`. `fit` is what the step found in the whole corpus. `before` lists the steps that ran
+    earlier."""
 
     media: MediaOptions
     step: PlannedStep
@@ -151,7 +152,7 @@ class ApplyFit:
 
     def _for_all_rows(self, view: PartView, answer: Answer) -> tuple[Answer, int]:
         """Expand the result of a step to all rows of the part. Also return the number of rows that
-        the step did not process, because the step's setting `only` does not select them."""
+        the step's setting `only` does not select."""
         planned = self.step
         if planned.only is None:
             return answer, 0

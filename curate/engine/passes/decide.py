@@ -56,7 +56,7 @@ class DecidePass(Pass[PartTask]):
 
 @dataclass(frozen=True)
 class DecidePart:
-    """Decides for one part, on a worker, which rows a costly step drops."""
+    """A function for a worker: decides which rows of one part a costly step drops."""
 
     media: MediaOptions
     step: PlannedStep

@@ -2,7 +2,8 @@
 file beside the part (a sidecar).
 
 Settings that only decide which rows are dropped (bounds) are not used in this pass. The measures of
-a part are saved several times while it is measured, so a crash loses only seconds of work.
+a part are saved every few seconds, before the whole part is measured, so a crash loses only seconds
+of work.
 """
 
 from __future__ import annotations
@@ -131,8 +132,8 @@ class MeasurePass(Pass[MeasureTask]):
 
 @dataclass(frozen=True)
 class MeasurePart:
-    """Measures the rows of one part with a step, on a worker. `digests` has the digests of the
-    files that the step loads."""
+    """A function for a worker: measures the rows of one part with a step. `digests` has the digests
+    of the files that the step loads."""
 
     media: MediaOptions
     step: PlannedStep
@@ -218,8 +219,8 @@ class MeasurePart:
     ) -> pa.Table:
         """Return a batch of rows for the sidecar, with the measures of the rows of `batch`. `known`
         has the measures of an earlier sidecar for the same rows, or is None if there is none. Rows
-        with a transient error in `known` are measured again; all other rows of `known` are
-        copied."""
+        with an error in `known` whose cause may be gone now are measured again; all other rows of
+        `known` are copied."""
         again = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
         selected = self.step.row_mask(batch)
         mask = again if selected is None else again & selected

@@ -83,7 +83,8 @@ class OrderPass(Pass[OrderTask]):
 
 @dataclass(frozen=True)
 class SortPart:
-    """Sorts the rows of one part and cuts them into one batch for each shard, on a worker."""
+    """A function for a worker: sorts the rows of one part, and cuts them into one batch for each
+    shard."""
 
     schema: pa.Schema
     seed: int

@@ -87,7 +87,7 @@ def read_task(reader: Reader, split: Split, base: str) -> ReadTask:
     """Return the task that reads a split.
 
     The part that is made gets its name from the source, the names of the split's files, and the
-    split's position in them, so its name stays the same when the content of the files changes.
+    split's position in them, so a change of the content of the files does not change the name.
     `inputs_digest` also depends on the sizes and modification times of the files, and on the files
     beside them (`Reader.files_beside`). `base` is the folder to which uris are relative.
     """
@@ -103,7 +103,7 @@ def read_task(reader: Reader, split: Split, base: str) -> ReadTask:
 
 @dataclass(frozen=True)
 class ReadSplit:
-    """Reads one split of a source into one or more parts, on a worker."""
+    """A function for a worker: reads one split of a source into one or more parts."""
 
     media: MediaOptions
     reader: Reader

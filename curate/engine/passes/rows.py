@@ -57,7 +57,7 @@ class RowsPass(Pass[PartTask]):
 
 @dataclass(frozen=True)
 class RunSteps:
-    """Runs all steps of the pass on one part, on a worker."""
+    """A function for a worker: runs all steps of the pass on one part."""
 
     media: MediaOptions
     fused: FusedSteps

@@ -59,7 +59,7 @@ class ShardsPass(Pass[ShardTask]):
         return storage.join(run.out, formats.FOLDERS[self.format])
 
     def tasks(self, run: RunContext, state: State) -> list[ShardTask]:
-        """Return one task for each shard; each task depends on every sorted part."""
+        """Return one task for each shard; each task reads one record batch of every sorted part."""
         folder, commits, count = state.sorted
         uris = tuple(storage.join(folder, commit.part + PART) for commit in commits)
         inputs = [[commit.part, commit.digest] for commit in commits]
@@ -91,8 +91,8 @@ class ShardsPass(Pass[ShardTask]):
 
 @dataclass(frozen=True)
 class WriteShard:
-    """Writes one shard, on a worker. The files of the shard are written to the folder `shards`, and
-    the commit, which lists these files, to `folder`."""
+    """A function for a worker: writes one shard. The files of the shard are written to the folder
+    `shards`, and the commit, which lists these files, to `folder`."""
 
     media: MediaOptions
     settings: Shards

@@ -34,9 +34,9 @@ class CocoCaptions(Reader):
 
     Each annotation becomes a record with the image `file_name` below `media_root`, followed by the
     `caption`. If the caption is null, the record has only the image. Images without annotations are
-    left aside: counted, but no error. The other fields of the annotation go to `meta`, and the
-    other fields of its entry in `images` go to `image` in `meta`. The record's width and height are
-    read from the image file.
+    left aside: they are counted, but become neither records nor errors. The other fields of the
+    annotation go to `meta`, and the other fields of its entry in `images` go to `image` in `meta`.
+    The record's width and height are read from the image file.
 
     A record's key is the file's name and the annotation's id. In merged files, in which ids start
     again at 1, annotations that share an id have the key `image id/annotation id`. If several
@@ -88,8 +88,8 @@ class CocoCaptions(Reader):
 
 def _of_entries(failures: ReadBatch, entries: Entries) -> ReadBatch:
     """Adds the numbers of entries of the array `images` to the batch `failures`: entries with
-    annotations are counted as used, and entries without annotations as left aside (skipped without
-    an error)."""
+    annotations as used, and entries without annotations as left aside (neither records nor errors).
+    """
     left_aside = {"image without annotations": entries.unused} if entries.unused else {}
     return failures._replace(left_aside=left_aside, units=entries.read - entries.unused)
 

@@ -54,12 +54,12 @@ class Folder(Reader):
     `caption` names the suffix of the caption's file or the JSON field of the caption; an image
     without a caption becomes a record without text. The other fields of `NAME.json` go to `meta`.
     Two images with the same name (`a.jpg`, `a.png`) become two records with the same caption. A
-    record's key is the image's path below the source.
+    record's key is the image's path, relative to the folder of the source.
 
     An image is quarantined if its header cannot be read, if it is over a limit, if its caption is
     not UTF-8, or if its JSON does not parse. A `.txt` or `.json` file without an image is
     quarantined too. Files of other types, and the `_stats.json` files of img2dataset, are left
-    aside.
+    aside: they are counted, but become neither records nor errors.
     """
 
     version: ClassVar[int] = 3

@@ -223,8 +223,8 @@ class _Page(NamedTuple):
 
 def chat_column(schema: pa.Schema) -> str | None:
     """Returns the name of the column that has conversations; None if there is no such column. A
-    conversation is a list of turns, or a struct of lists, as `datasets` stores a sequence of
-    objects."""
+    conversation is a list of turns, or a struct of lists, which is how `datasets` stores a sequence
+    of dicts."""
     return next((f.name for f in schema if f.name in CHATS and _holds_turns(f.type)), None)
 
 

@@ -42,9 +42,10 @@ class Karpathy(Reader):
 
     Each sentence becomes a record with the image `filepath/filename` below `media_root`, followed
     by the sentence's `raw` text. Images without sentences, and images of other splits than the
-    setting `split` names, are left aside: counted, but no error. `split`, `sentid` and all other
-    fields go to `meta`, except the tokens. A record's key is the file's name, the index of the
-    image and the index of the sentence in that image, both from 0: `12.3`.
+    setting `split` names, are left aside: they are counted, but become neither records nor errors.
+    `split`, `sentid` and all other fields go to `meta`, except the tokens. A record's key is the
+    file's name, the index of the image and the index of the sentence in that image, both from 0:
+    `12.3`.
     """
 
     version: ClassVar[int] = 3

@@ -220,7 +220,7 @@ def _turns(value: Any, system: Any) -> list[Any]:
 
 
 def _sources(value: Any) -> list[str | bytes]:
-    """The path or data url of each image of a sample; images may be texts or {path} objects."""
+    """The path or data url of each image of a sample; an image may be a text or a dict {path}."""
     given = value if isinstance(value, list) else [value] if value else []
     sources = [image_source(one) for one in given]
     if None in sources:

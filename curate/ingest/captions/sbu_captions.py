@@ -57,8 +57,8 @@ class SbuCaptions(Reader):
         return splits_of_array(file, context.media.resolve(file.uri), "image_urls")
 
     def count(self, split: Split, context: Context) -> Count:
-        """The number of urls in a split. Captions without a url become failures, but are not
-        counted here."""
+        """The number of urls in a split. Captions without a url become failures, but are not part
+        of this number."""
         place = context.media.resolve(split.files[0].uri)
         return count_array(place, split, "image_urls")
 

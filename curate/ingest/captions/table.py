@@ -234,8 +234,8 @@ class _Batch(NamedTuple):
 
 
 def _is_row(fields: dict[str, Any] | None) -> bool:
-    """Whether a JSON object can be a row of a table. An object with a field that is a list of
-    objects, as in annotation files, is not a row."""
+    """True if a JSON object can be a row of a table. A JSON object with a field that is a list of
+    JSON objects is not a row but, for example, an annotation file."""
     lists = [value for value in (fields or {}).values() if isinstance(value, list)]
     return bool(fields) and not any(isinstance(item, dict) for value in lists for item in value)
 
@@ -252,8 +252,8 @@ def _first_texts(
     """Returns the text of each row, and the errors of rows by row index.
 
     The text of a row is the first of the fields `names` that is not blank; null if all are blank. A
-    row has an error if a field that cannot be read as text, such as an object, comes before the
-    first field with text.
+    row has an error if a field that cannot be read as text, such as a dict, comes before the first
+    field with text.
     """
     texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
     for name in names:
@@ -273,7 +273,7 @@ def _first_texts(
 
 def _text(value: object, name: str) -> str | None:
     """The value of a field as text; for a list, its first element that is not blank. Raises
-    RowError for an object."""
+    RowError for a dict."""
     if isinstance(value, list):
         value = first_item(value)
     if isinstance(value, dict | list):

@@ -60,7 +60,7 @@ class WebDataset(Reader):
     its JSON does not parse; if its key occurred before in the tar; or if it is the last sample of a
     tar that ends too early. A member whose name is absolute or points outside the archive is
     quarantined too. Other types of members, hidden members, and members without a dot in their
-    names are ignored, as in the webdataset library.
+    names are ignored, because the webdataset library ignores them too.
     """
 
     version: ClassVar[int] = 3

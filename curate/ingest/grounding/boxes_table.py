@@ -81,8 +81,8 @@ class BoxesTable(AnnotatedTable):
 
     Each row becomes a record: its image and its objects. `image` is a column of paths below
     `media_root`, or of Hugging Face images, whose bytes are copied to a file beside the output
-    part. The objects are in one column, `objects`, as a list of objects or an object of parallel
-    lists (`{bbox: [...], category: [...]}`); or in columns of equal length: `boxes`, `points`,
+    part. The objects are in one column, `objects`, as a list of dicts or a dict of parallel lists
+    (`{bbox: [...], category: [...]}`); or in columns of equal length: `boxes`, `points`,
     `polygons`, `labels`, `texts`. In these columns, a single label or text applies to all objects
     of the row, and a row with one box may have the box without a list around it.
 

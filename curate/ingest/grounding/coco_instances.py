@@ -65,11 +65,12 @@ class Coco(CocoLayout):
     `image_id`. If several categories with different names have the same id, all annotations of
     these categories fail.
 
-    An annotation fails on its own, with the place `annotations[7]`, if its image or category does
-    not exist, or if it has neither box nor segmentation. The image of such an annotation does not
-    fail, but is marked (`curate.lost` in `meta`). If the `image_id` of an annotation cannot be
-    read, or if the file is cut off, all images of the file are marked. If a vertex is not a number,
-    the whole image fails. Each split has a range of `images`. The task that reads a split scans all
+    An annotation becomes a failure, with the place `annotations[7]`, if its image or category does
+    not exist, or if it has neither box nor segmentation. The record of its image is made without
+    it, and `curate.lost` in the record's `meta` states how many annotations are missing. If the
+    `image_id` of an annotation cannot be read, or if the file is cut off, any image of the file may
+    lack an annotation, so all its records get `curate.lost`. If a vertex is not a number, the whole
+    image fails. Each split has a range of `images`. The task that reads a split scans all
     annotations, but holds only the annotations of the split's images in memory.
     """
 

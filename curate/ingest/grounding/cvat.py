@@ -65,10 +65,10 @@ class Cvat(GroundingReader):
     an image with such shapes is quarantined.
 
     A shape that is malformed, or that has a type that is not supported (`<cuboid>`), becomes a
-    failure, and the record is made without this shape; `curate.lost` in the record's `meta` is the
-    number of shapes that are missing. Images with the same name are quarantined, and so is a
-    `<track>`, which is part of a video. The key of a record is the file's name and the number of
-    the element, from 0.
+    failure, and the record is made without this shape; `curate.lost` in the record's `meta` states
+    how many shapes are missing. Images with the same name are quarantined, and so is a `<track>`,
+    which is part of a video. The key of a record is the file's name and the number of the element,
+    from 0.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".xml")

@@ -60,7 +60,7 @@ class Flickr30kEntities(FilePerImage):
     and all its `phrases`. A box that several entities share becomes several objects, one for each
     entity. An entity that no sentence mentions becomes an object without label and text. Entities
     without a box (the scene, or not visible) go to `meta` under `no_box`. Coordinates are pixels
-    numbered from 1, as in the authors' own code.
+    numbered from 1, because the authors' own code reads them so.
     """
 
     version: ClassVar[int] = 3

@@ -79,9 +79,9 @@ class LabelStudio(AnnotatedTable):
     becomes neither a record nor an error. A task that several people annotated is quarantined as an
     error, unless the setting `annotation` chooses one of the annotations. A region that is
     malformed, that has several labels, or whose type is not supported becomes a failure, and the
-    record is made without this region; `curate.lost` in the record's `meta` is the number of
-    regions that are missing. The key of a record is the file's name and the number of the task,
-    from 0, or of the line, from 1.
+    record is made without this region; `curate.lost` in the record's `meta` states how many regions
+    are missing. The key of a record is the file's name and the number of the task, from 0, or of
+    the line, from 1.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = JSON_SUFFIXES

@@ -110,8 +110,8 @@ _Objects = dict[int, list[dict[str, Any]]]
 
 
 class _Box(NamedTuple):
-    """A box or point of a sample. `values` are its numbers as in the file. `media` is the index of
-    its image among the images that the conversation shows."""
+    """A box or point of a sample. `values` are its numbers, unchanged from the file. `media` is the
+    index of its image among the images that the conversation shows."""
 
     values: Sequence[float]
     label: str | None

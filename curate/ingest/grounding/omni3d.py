@@ -47,8 +47,8 @@ class Omni3d(CocoLayout):
 
     Each entry of `images` becomes a record with all its annotations. Its image is `file_path` below
     `media_root`; leading folders of the path that do not exist are removed. The matrix `K` becomes
-    the camera, in pixels of the image as shown. `src_90_rotate`, `src_flagged` and the other fields
-    go to `meta`.
+    the camera, in pixels of the image after its Exif rotation is applied. `src_90_rotate`,
+    `src_flagged` and the other fields go to `meta`.
 
     An annotation becomes an object with `category_name` as the label. Its box is the first of
     `bbox2D_tight`, `bbox2D_trunc` and `bbox2D_proj` that exists (corners in pixels), and the
@@ -63,7 +63,9 @@ class Omni3d(CocoLayout):
     `lidar_pts`, `segmentation_pts`, `depth_error` and all other fields become attributes, except
     values of -1, which mean unknown.
 
-    Keys, failures and memory use are the same as for the reader `coco`.
+    The key of a record is the file's name and the image's id. An annotation that is malformed
+    becomes a failure, and the record is made without it. If several images have the same id, all of
+    them fail. A task holds only the annotations of its own split in memory.
     """
 
     version: ClassVar[int] = 3
@@ -219,8 +221,9 @@ def _shown_size(image: OpenedImage, context: Context) -> tuple[int, int]:
 def _camera(
     value: Any, size: tuple[float, float] | None, shown: tuple[int, int]
 ) -> list[float] | None:
-    """Returns the camera, fx fy cx cy, in pixels of the image as shown. `shown` is the size of the
-    image as shown. `value` is the matrix K, in pixels of an image of the size `size`."""
+    """Returns the camera, fx fy cx cy, in pixels of an image of the size `shown`, which is the size
+    after the Exif rotation is applied. `value` is the matrix K, in pixels of an image of the size
+    `size`."""
     if value is None or _is_unknown(value):
         return None
     matrix = _array(value, (3, 3), "K")

@@ -41,14 +41,15 @@ class RefCoco(GroundingReader):
     Refs refer to annotations in `instances.json`, which has COCO's layout. Each image with refs
     becomes a record, and each sentence of each ref becomes an object. The object's text is `sent`
     (or `raw`, if `sent` is blank). The annotation gives the label, the box, the polygon and the
-    attributes, as for `coco`. `ref_id`, `ann_id`, `sent_id` and `split` become attributes too, and
-    so does `raw` if it is not the object's text. The other fields of the image go to `meta`; tokens
-    and proposals are left out.
+    attributes of the object, by the rules of the reader `coco`. `ref_id`, `ann_id`, `sent_id` and
+    `split` become attributes too, and so does `raw` if it is not the object's text. The other
+    fields of the image go to `meta`; tokens and proposals are left out.
 
-    Images below `media_root` are found in the same way as for `coco`. The key of a record is the
+    The image is `file_name` below `media_root`; leading folders of the path that do not exist are
+    removed, unless another image path of the file has the same end. The key of a record is the
     file's name and the image's id. A ref fails (`refs[7]`) if its annotation or image does not
-    exist, or if another ref, annotation or image has the same id. The image of such a ref is marked
-    (`curate.lost` in `meta`).
+    exist, or if another ref, annotation or image has the same id. The record of its image is made
+    without this ref, and `curate.lost` in the record's `meta` states how many are missing.
 
     The images of all splits, including val, testA and testB, are in COCO's train2014. So a model
     trained on COCO has seen the test images of RefCOCO. The setting `split: [train]` reads only the
@@ -228,8 +229,8 @@ def _annotated(
     """Yields the errors of the refs and sentences of an image. Then yields the image, whose id is
     `key`, with its annotations.
 
-    Each ref counts as one unit (see `Reader.count`). It is counted with the image if a sentence of
-    the ref could be read; otherwise, with the first error of the ref.
+    Each ref is one unit of the source. The unit belongs to the image if a sentence of the ref could
+    be read; otherwise, to the first error of the ref.
     """
     annotations: list[Annotation] = []
     lost = units = 0

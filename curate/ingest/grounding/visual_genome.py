@@ -55,9 +55,10 @@ class VisualGenome(GroundingReader):
     of this file go to `meta`.
 
     The key of a record is the file's name and the number of the element, from 0. A region without a
-    phrase, an object without a name, and a region or object without its four numbers fail on their
-    own, with a place such as `12.regions[3]`; their image does not fail, but is marked
-    (`curate.lost` in `meta`). An image with several different entries in `image_data.json` fails.
+    phrase, an object without a name, and a region or object without its four numbers become
+    failures, with a place such as `12.regions[3]`. The record is made without them, and
+    `curate.lost` in the record's `meta` states how many are missing. An image with several
+    different entries in `image_data.json` fails.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
@@ -82,7 +83,7 @@ class VisualGenome(GroundingReader):
 
     def count(self, split: Split, context: Context) -> Count:
         """Returns the number of images in a split. The regions and objects of an image are not
-        counted as separate units."""
+        units of their own."""
         return count_elements(context.media.resolve(split.files[0].uri), *split[1:])
 
     def files_beside(self, files: Sequence[File], base: str) -> list[File]:

@@ -34,8 +34,9 @@ USUAL = Bands(20, 6)
 def choose_bands(
     threshold: float, permutations: int, bands: int | None = None, rows: int | None = None
 ) -> Bands:
-    """Returns the bands that find at least the share MIN_RECALL of the pairs with a similarity of
-    `threshold`. If no bands find this share, returns the bands that find most of these pairs.
+    """Returns the bands that find enough of the pairs with a similarity of `threshold`: the number
+    of pairs that are found, divided by the number of all such pairs, is at least MIN_RECALL. If no
+    bands find so many, returns the bands that find most of these pairs.
 
     `permutations` is the number of values in a signature. If `bands` or `rows` is given, this
     number is used. Otherwise USUAL (20 bands of 6 rows) is taken if it finds enough pairs.
@@ -53,11 +54,12 @@ def choose_bands(
 
 
 def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool) -> str:
-    """Returns the sentence in which `curate plan` states what share of the pairs with a similarity
-    of `threshold` the bands `chosen` find.
+    """Returns the sentence in which `curate plan` states how many of all pairs with a similarity of
+    `threshold` the bands `chosen` find, in percent.
 
-    `verify` is whether the pairs that are found are then compared exactly. If `verify` is true, and
-    the bands are the usual ones (USUAL) and find almost all pairs, the result is "".
+    `verify` is true if the similarity of the pairs that are found is then computed exactly. If
+    `verify` is true, and the bands are the usual ones (USUAL) and find almost all pairs, the result
+    is "".
     """
     found = chosen.recall(threshold)
     if chosen == USUAL and verify and found >= MIN_RECALL:

@@ -109,19 +109,19 @@ class Kind(Protocol):
 
     def candidates(self, entries: Entries) -> CandidatePairs:
         """Returns pairs of entries that share a key and may be duplicates. An entry is one key of
-        one unit (record or image). If `verifier` is None, the pairs are not compared again: all of
-        them are duplicates."""
+        one unit (record or image). If `verifier` is None, all of these pairs are duplicates;
+        otherwise, the verifier decides which of them are."""
         ...
 
     @property
     def verifier(self) -> Verifier | None:
-        """The verifier that compares candidate pairs exactly; None if `candidates` compares them
-        exactly."""
+        """The verifier that decides which candidate pairs are duplicates; None if all pairs that
+        `candidates` returns are duplicates."""
         ...
 
     @property
     def compare_across_slices(self) -> bool:
-        """Whether all units (records or images) that share a key are compared with each other, even
+        """True if all units (records or images) that share a key are compared with each other, even
         if the key has too many units for one task.
 
         The units of a key with too many units are split into slices. If the value is false, units
@@ -157,8 +157,8 @@ class Verifier(Protocol):
 def with_identity(
     units: DescribedUnits, present: np.ndarray, identity: np.ndarray, certain: np.ndarray
 ) -> DescribedUnits:
-    """Returns the units (records or images), changed so that only units with equal `identity`
-    values can be duplicates.
+    """Returns changed copies of the units (records or images), of which only units with equal
+    `identity` values can be duplicates.
 
     `present` (n,) bool is false for units that have no `identity` value: these units are never
     duplicates. `identity`, (n, 2) uint64, is mixed into the keys, so units with different

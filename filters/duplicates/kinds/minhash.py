@@ -46,8 +46,8 @@ SKETCH_BITS = 128
 @dataclass(frozen=True)
 class MinHash:
     """Finds texts that share a band of their MinHash signatures (Broder 1997; Leskovec et al.,
-    Mining of Massive Datasets, ch. 3). The signatures are the same as in datasketch's scheme
-    `affine32`.
+    Mining of Massive Datasets, ch. 3). The library datasketch computes the same signatures with its
+    scheme `affine32`.
 
     The keys of a text are hashes of its bands. The payload, the data stored with each key, is one
     bit of each of 128 values of the text's signature.

@@ -1,6 +1,6 @@
 """Finds images that may look the same, because the Hamming distance of their perceptual hashes is
-small, either as the images are or with one of them mirrored. A comparison of their small colour
-images then decides whether the images look the same."""
+small, either as the images are or with one of them mirrored. Then their small colour images, which
+are the images reduced to 8 x 8 pixels, decide whether the images look the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HASH, MIRROR, COLOURS = "image_hash.hash", "image_hash.mirror", "image_hash.colours"
 LOOKS = (HASH, MIRROR, COLOURS)
 """The columns by which two images are compared: hash, hash of the mirror image, and small colour
-image."""
+image (the image reduced to 8 x 8 pixels)."""
 HASH_BITS = 64
 BYTES = 192
 """The size in bytes of a small colour image (8 x 8 pixels of RGB), which the step `image_hash`
@@ -31,8 +31,8 @@ computes."""
 
 class Tolerance(NamedTuple):
     """Two images look the same if their hashes differ in at most `distance` bits, and their small
-    colour images differ by at most `colour_distance` gray levels. They also look the same if this
-    is true after one of the two images is mirrored."""
+    colour images (the images reduced to 8 x 8 pixels) differ by at most `colour_distance` levels of
+    0 to 255. They also look the same if this is true after one of the two images is mirrored."""
 
     distance: int
     colour_distance: float
@@ -105,8 +105,8 @@ def both_hashes(table: pa.Table) -> np.ndarray:
 
 
 def record_looks(table: pa.Table) -> Looks:
-    """Returns the hashes and the small colour images of the images of each record, in the form in
-    which they are compared."""
+    """Returns what the images of records are compared by: the hashes and the small colour images (8
+    x 8 pixels) of each image."""
     from manifests.kernels.look_alike import looks
 
     offsets, _ = media_lists(table[HASH])
@@ -114,8 +114,8 @@ def record_looks(table: pa.Table) -> Looks:
 
 
 def small_colours(table: pa.Table) -> np.ndarray:
-    """Returns the small colour image of each image, (n, 192) uint8; zeros for an image without
-    one."""
+    """Returns the small colour image of each image, which is the image reduced to 8 x 8 pixels of
+    RGB: (n, 192) uint8. An image without a small colour image gets zeros."""
     _, flat = media_lists(table[COLOURS])
     filled = flat.fill_null(bytes(BYTES)) if flat.null_count else flat
     data = np.frombuffer(filled.buffers()[1] or b"", np.uint8)
@@ -125,8 +125,8 @@ def small_colours(table: pa.Table) -> np.ndarray:
 
 def certain_identities(table: pa.Table) -> np.ndarray:
     """Returns a 128-bit hash of what each image looks like, (n, 2) uint64, computed from its hash,
-    the hash of its mirror image and its small colour image. Images with equal results look the same
-    for certain."""
+    the hash of its mirror image and its small colour image (8 x 8 pixels). Images with equal
+    results look the same for certain."""
     identities = image_identities(both_hashes(table))
     for word in small_colours(table).view(np.uint64).T:
         identities = combine_hashes(identities, np.stack([word, ~word], axis=1))

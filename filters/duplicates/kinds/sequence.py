@@ -34,8 +34,9 @@ held in memory until repeated pairs are removed."""
 
 @dataclass(frozen=True)
 class Sequence:
-    """Two records with an image in common are candidates. They are duplicates if at least the share
-    `threshold` of the images of the record with fewer images is also in the other record.
+    """Two records with an image in common are candidates. They are duplicates if the number of
+    images that are in both records, divided by the number of images of the record with fewer
+    images, is at least `threshold`.
 
     The keys of a record are the families of its images (groups of similar images). If a family is
     in more than WINDOW records, each of these records is paired with only NEAREST of the others.
@@ -117,7 +118,8 @@ class ShareInCommon:
 
     def features(self, table: pa.Table) -> pa.Array:
         """Returns _WORDS numbers for each image of a record: a hash of its family (group of similar
-        images), the hash of the image, the hash of its mirror image, and its small colour image."""
+        images), the hash of the image, the hash of its mirror image, and its small colour image (8
+        x 8 pixels)."""
         rows, known = _known(table)
         _, families = media_lists(table[IMAGE_FAMILIES])
         values = np.asarray(families.fill_null(0)).astype(np.uint64)
@@ -156,8 +158,8 @@ def _known(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 def _same_images(table: pa.Table) -> pa.Array:
     """Returns a 128-bit hash for each record. Records have equal hashes if their images, in order,
-    have the same perceptual hashes and the same small colour images. Images without a hash are
-    ignored."""
+    have the same perceptual hashes and the same small colour images (8 x 8 pixels). Images without
+    a hash are ignored."""
     rows, known = _known(table)
     counts = np.bincount(rows, minlength=table.num_rows)
     return list_identities(

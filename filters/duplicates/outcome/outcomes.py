@@ -36,9 +36,9 @@ def write_outcomes(uri: str, found: Found, corpus_parts: int) -> None:
 
 
 def _outcomes(found: Found, own: slice, first_earlier: int) -> pa.Table:
-    """Returns the rows of the file of outcomes for the units (records or images) at the positions
-    `own` of the forest. Units whose id is `first_earlier` or higher belong to indexes of earlier
-    runs."""
+    """Returns the rows of the file of outcomes for some units (records or images): those at the
+    positions `own` of the forest. Units whose id is `first_earlier` or higher belong to indexes of
+    earlier runs."""
     units, survivors, ids = found.forest.units, found.survivors, found.members.ids
     _, numbers = split_unit_ids(units[own])
     survivor, of = survivors.survivor[own], survivors.duplicate_of[own]

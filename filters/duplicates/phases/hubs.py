@@ -1,6 +1,6 @@
 """Notes for the user about the search for duplicates: about records or images with very many
-duplicates, such as a logo, and about images that were not compared with all others of their
-family."""
+duplicates, such as a logo; and about images that were not compared with all other images of their
+family (group of images with near hashes)."""
 
 from __future__ import annotations
 

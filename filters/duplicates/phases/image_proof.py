@@ -3,8 +3,8 @@ image at the same position in the other record.
 
 A family of images is a chain in which neighbours have near hashes. If a is near b, and b is near c,
 the three are in one family, even if a is not near c. Images with near hashes may also have
-different colours. So two records whose images are in the same families are compared by the hashes
-and the small colour images of their own images.
+different colours. So two records whose images are in the same families are compared again, by the
+hashes and the small colour images (8 x 8 pixels) of their images.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ class FindRecords:
 
 @dataclass(frozen=True)
 class ImageProof:
-    """Compares the images of two records. A pair of records is proven to be duplicates if each
-    image looks like the image at the same position in the other record, by hash and by colours.
+    """Compares the images of two records. Two records are proven to be duplicates if each image of
+    one record looks like the image at the same position in the other record: both their hashes and
+    their colours differ little enough.
 
     `images` is the forest of images with near hashes; None if the search is for duplicate images,
     so that each of the records is a single image.
@@ -182,8 +183,9 @@ def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Returns the distinct units (records or images) of the pairs, ascending; and the positions in
-    this array of the first unit and of the second unit of each pair."""
+    """Returns the distinct units (records or images) of the pairs, ascending; and two arrays of
+    positions in this array: for each pair, the position of its first unit, and that of its second
+    unit."""
     units = np.unique(np.concatenate([pairs.a, pairs.b]))
     return units, (np.searchsorted(units, pairs.a), np.searchsorted(units, pairs.b))
 

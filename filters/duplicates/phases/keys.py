@@ -49,13 +49,15 @@ class Sizes(NamedTuple):
 
     @property
     def reported_count(self) -> int:
-        """The number of entries from which on a source reports a key to the driver process, which
-        finds the hot keys. (A hot key has more than `max_entries` entries in all sources together.)
+        """A source reports a key to the driver process, which finds the hot keys, if the key has at
+        least this many entries in the source. (A hot key has more than `max_entries` entries in all
+        sources together.)
 
         The number is `max_entries` / `sources`, because each hot key has so many entries in at
-        least one source; but at least 64, to keep the reports short. With more than `max_entries` /
-        64 sources, a hot key may not be reported: the range with this key is then larger than
-        planned, but the results are the same.
+        least one source; but at least 64, to keep the reports short. If there are more than
+        `max_entries` / 64 sources, a hot key may have fewer than 64 entries in every source, and is
+        then not reported. The range with this key is then larger than planned, but the results are
+        the same.
         """
         return max(64, self.max_entries // self.sources)
 

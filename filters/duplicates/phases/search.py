@@ -63,9 +63,9 @@ class Search(NamedTuple):
     of units.
 
     Two units (records or images) are duplicates if all their identities are equal: the identities
-    of `equal`, and the identity of `kind`. Units that share a key are compared by `kind`. `proof`
-    compares the images of two records; it is given only in a search for records whose images look
-    the same.
+    of `equal`, and the identity of `kind`. If two units share a key, `kind` decides whether they
+    are duplicates. `proof` compares the images of two records; it is given only in a search for
+    records whose images look the same.
     """
 
     rows: RowReader
@@ -102,9 +102,10 @@ class Search(NamedTuple):
         within: Tolerance | None = None,
     ) -> Found:
         """Runs phase 5: chooses the unit (record or image) of each family of duplicates that stays,
-        by the sort keys `keep`. If `looks` is true, the hashes and colours of the units' images are
-        read too. If `within` is given, a unit is dropped only if it looks the same as a unit that
-        stays, within this tolerance."""
+        by the sort keys `keep`. If `looks` is true, the hashes and small colour images (8 x 8
+        pixels) of the units' images are read too. If `within`, a tolerance, is given, a unit is
+        dropped only if it looks the same as a unit that stays: their hashes and colours differ by
+        no more than the tolerance allows."""
         members = read_members(forest.units, self.rows, self.sources, keep, looks, space)
         from_earlier_run = forest.units >= first_unit_id(self.corpus_parts)
         order = members.order(forest, from_earlier_run)

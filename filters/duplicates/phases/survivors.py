@@ -69,9 +69,9 @@ def choose_within_distance(
     remaining units stays, and so on.
 
     So every dropped unit looks the same as a unit that stays, which is its `duplicate_of`. `order`
-    and `from_earlier_run` are as in `choose_survivors`. Also returns the number of units that were
-    not compared with all others: in a family at most MAX_COMPARED units are compared with the
-    others.
+    lists the positions of all units, best first. Units of an earlier run (`from_earlier_run`, (n,)
+    bool) are never dropped. Also returns the number of units that were not compared with all other
+    units of their family: at most MAX_COMPARED units of each family are compared with the others.
     """
     from manifests.kernels.look_families import starred
 

@@ -30,8 +30,8 @@ _MEMBERS = ".members.arrow"
 class Members(NamedTuple):
     """The data of each of the n units (records or images) of a forest, in the order of the forest.
     `ids` are the ids of the units' records. `ranks` (n, sort keys) float64 has a rank by each sort
-    key; the lowest is best. `looks` has the hashes and small colour images of the units' images;
-    None if they were not read."""
+    key; the lowest is best. `looks` has the hashes and small colour images (8 x 8 pixels) of the
+    units' images; None if they were not read."""
 
     ids: pa.Array
     ranks: np.ndarray
@@ -118,10 +118,10 @@ def _joined(tables: Iterable[pa.Table], keys: int, looks: bool) -> Members:
 def image_similarity(
     members: Members, first: np.ndarray, second: np.ndarray, tolerance: Tolerance
 ) -> np.ndarray:
-    """Returns the similarity (float32) of the images of two records, for each pair of records. The
-    similarity is 1 - bits / 64 for the two least similar images at the same position, where `bits`
-    is the number of bits in which their hashes differ; 0 if two images at the same position do not
-    look the same.
+    """Returns a similarity (float32) for each pair of records. Each image of the first record is
+    compared with the image at the same position in the second record. The similarity is 1 - bits /
+    64, where bits is the highest number of bits in which the hashes of two such images differ; it
+    is 0 if two such images do not look the same within `tolerance`.
 
     `first` and `second` are (n,) positions of members; both records of a pair have the same number
     of images.
@@ -134,6 +134,6 @@ def image_similarity(
 
 
 def similarity_of_bits(bits: np.ndarray) -> np.ndarray:
-    """Returns 1 - bits / 64, float32, for numbers of bits in which the hashes of images differ; 0
-    for -1, which means that the images do not look the same."""
+    """Converts numbers of bits in which the hashes of two images differ to similarities (float32):
+    1 - bits / 64. The number -1, which means that the images do not look the same, becomes 0."""
     return np.where(bits < 0, 0, 1 - bits / HASH_BITS).astype(np.float32)

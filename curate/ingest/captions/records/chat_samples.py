@@ -24,7 +24,7 @@ read."""
 
 def turns_field(fields: Mapping[str, Any]) -> str | None:
     """Returns the name of the JSON field, `messages` or `conversations`, that has a conversation as
-    a list of turns or an object of lists; None if neither field has a conversation."""
+    a list of turns or a dict of lists; None if neither field has a conversation."""
     return next((name for name in TURNS if _holds_turns(fields.get(name))), None)
 
 

@@ -15,10 +15,10 @@ class Annotation(NamedTuple):
     """One annotation. Its coordinates are unchanged from the file, in the reader's coordinate
     space.
 
-    `polygon` has rings, each x y x y .... `box3d` has 9 numbers, as in the record (metres,
-    radians). `text` is a phrase that refers to the object. `attributes` has the other fields of the
-    annotation. If a part of the annotation is faulty and is left out, `fault` is the error of this
-    part; otherwise, `fault` is None.
+    `polygon` has rings, each x y x y .... `box3d` has the 9 numbers that a record stores: the
+    centre and the size in metres, and three angles in radians. `text` is a phrase that refers to
+    the object. `attributes` has the other fields of the annotation. If a part of the annotation is
+    faulty and is left out, `fault` is the error of this part; otherwise, `fault` is None.
 
         Annotation("dog", box=[64, 48, 64, 48], attributes={"iscrowd": 1})
     """
@@ -41,8 +41,8 @@ class AnnotatedImage(NamedTuple):
     image that was annotated, if the file has them. `text` is a caption. `camera` is fx fy cx cy.
     `file` is the annotation file of this image, if each image of a batch has its own annotation
     file. `lost` is the number of annotations of the image that could not be read. `units` is the
-    number of units, as `Reader.count` counts them, for the image together with its annotations.
-    `space` is the coordinate space, if the fields of this image show the space.
+    number of units (lines, rows, elements, ...) in the file that the image and its annotations are
+    made from. `space` is the coordinate space, if the fields of this image show the space.
 
     If annotators looked for some labels only, `absent` has the labels that they did not find in the
     image; otherwise, `absent` is None. `partial` has the labels for which the image may show more

@@ -28,9 +28,8 @@ class ImageIds(NamedTuple):
     """The image ids that a task has read.
 
     `own` are the ids of the images of the task's split. In the first split, `known` are the ids of
-    all images of the file; in any other split, `known` is the same as `own`. Some ids in `known`
-    may belong to several images; these ids are the keys of `repeated`, and the values are error
-    texts.
+    all images of the file; in any other split, `known` equals `own`. Some ids in `known` may belong
+    to several images; these ids are the keys of `repeated`, and the values are error texts.
     """
 
     own: set[str]

@@ -1,5 +1,5 @@
-"""Reads annotations from the cells of a table row. A cell has a list of objects, or several cells
-have parallel lists."""
+"""Reads annotations from the cells of a table row. A cell has a list of dicts, one for each
+annotation, or several cells have parallel lists."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class FieldNames(Protocol):
 
 
 def entries_in_cell(value: Any, name: str) -> list[Entry]:
-    """Returns the fields of each annotation in a cell. The cell is a list of objects or an object
-    of parallel lists.
+    """Returns the fields of each annotation in a cell. The cell is a list of dicts, one for each
+    annotation, or a dict of parallel lists.
 
     `{"bbox": [[0, 0, 9, 9], [1, 1, 5, 5]], "label": ["a", "b"]}` -> `[{"bbox": [0, 0, 9, 9],
     "label": "a"}, {"bbox": [1, 1, 5, 5], "label": "b"}]`
@@ -107,7 +107,7 @@ def class_labels(feature: Any, field: str | None = None) -> dict[int, str]:
 
 def holds_coordinates(cell: Any) -> bool:
     """Whether a cell may have annotations: it contains numbers inside two or more levels of lists
-    or objects, or it is a single box."""
+    or dicts, or it is a single box."""
     if isinstance(cell, list) and len(cell) == 4 and all(_is_number(value) for value in cell):
         return True
     return any(

@@ -144,11 +144,11 @@ class CocoLayout(GroundingReader):
 
     def _found(self, joined: Joined, split: Split, context: Context) -> Count:
         """Returns the number of units for which the records and failures of this split must
-        account: its images and their annotations. In the first split, the annotations that belong
-        to no image are counted too.
+        account: its images and their annotations. In the first split, the number of annotations
+        that belong to no image is added.
 
-        The sum over all splits is the same as the sum of `count`, although `count` counts all
-        annotations in the first split.
+        The sum over all splits equals the sum of `count` over all splits, although `count` adds all
+        annotations to the number of the first split.
         """
         found = self.count(split, context)
         if split.first == 0:

@@ -82,8 +82,8 @@ class GroundingReader(Reader):
         self, file: File, errors: Sequence[PlacedError], context: Context, units: int = 1
     ) -> ReadBatch:
         """Returns a batch without records, with a failure for each error that belongs to no image.
-        `units` is the number of units (see `Reader.count`) for which each failure counts. It is 0
-        if the inputs with the errors are not counted as units."""
+        `units` is the number of units (lines, rows, elements, ...) for which each failure stands;
+        it is 0 if the inputs with the errors are not among the units that `count` counts."""
         images = [AnnotatedImage(*error, units=units) for error in errors]
         return self.records(file, images, context)
 

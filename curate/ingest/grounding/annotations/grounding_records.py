@@ -59,9 +59,9 @@ def grounding_records(
 
     `file` is the annotation file, or the first annotation file if each image has its own. If
     `turned_sizes` is true, the size that the annotation file states may be the size of the image
-    before, or after, its Exif rotation. Unless `trust` is true, the result also has evidence of
-    whether the coordinates fit `space`, and InputError is raised if this batch alone shows that the
-    coordinates do not fit.
+    before, or after, its Exif rotation. Unless `trust` is true, the result also has counts and
+    examples (evidence) that show whether the coordinates fit `space`, and InputError is raised if
+    this batch alone shows that the coordinates do not fit.
     """
     ready: list[ReadyImage] = []
     failed: list[tuple[AnnotatedImage, RowError]] = []
@@ -85,8 +85,9 @@ def grounding_records(
 
 
 def check_spaces(evidence: Findings, place: str) -> None:
-    """Raises InputError if the evidence of all files of a source shows that its coordinates do not
-    fit the space in which they were read. `place` is the path of the source."""
+    """Raises InputError if the coordinates of a source do not fit the space in which they were
+    read. `evidence` has counts and examples of the coordinates of all files. `place` is the path of
+    the source."""
     for question, one in evidence.items():
         if not question.startswith("["):  # it is about something else
             continue
@@ -97,9 +98,10 @@ def check_spaces(evidence: Findings, place: str) -> None:
 def _evidence(
     coordinates: BatchCoordinates, space: Space, file: File, images: Sequence[ReadyImage]
 ) -> Findings:
-    """Returns evidence of whether the coordinates of a batch fit the space, for each kind of
-    coordinates (boxes, points, vertices). A key of the result is the JSON of [kind, space]. Raises
-    InputError if this batch alone shows that the coordinates do not fit."""
+    """Returns counts and examples (evidence) that show whether the coordinates of a batch fit the
+    space, for each kind of coordinates (boxes, points, vertices). A key of the result is the JSON
+    of [kind, space]. Raises InputError if this batch alone shows that the coordinates do not fit.
+    """
     names = [_name(image.annotated) for image in images]
     return {
         orjson.dumps([what, space.model_dump(mode="json")]).decode(): space_evidence(

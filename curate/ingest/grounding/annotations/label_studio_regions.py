@@ -124,8 +124,8 @@ def values_by_name(results: Iterable[Result]) -> dict[str, Any]:
 
 
 def _united(*fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns all fields in one object. Raises RowError if a field has different values in two
-    objects."""
+    """Joins several dicts of fields to one dict. Raises RowError if a field has different values in
+    two of the dicts."""
     united: dict[str, Any] = {}
     for name, value in (item for some in fields for item in some.items()):
         if united.setdefault(name, value) != value:

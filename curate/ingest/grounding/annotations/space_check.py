@@ -36,8 +36,9 @@ ToUnits = Callable[[np.ndarray, np.ndarray, Space], np.ndarray]
 
 
 class Coordinates(NamedTuple):
-    """Boxes (n, 4) or points (n, 2) as in the file (`values`), the sizes of their images in pixels
-    (n, 2), and the indices of these images in the batch (`rows`, of shape (n,))."""
+    """Boxes (n, 4) or points (n, 2) with the numbers that the file has (`values`), the sizes of
+    their images in pixels (n, 2), and the indices of these images in the batch (`rows`, of shape
+    (n,))."""
 
     values: np.ndarray
     sizes: np.ndarray
@@ -101,8 +102,9 @@ class _Tally(NamedTuple):
 def space_evidence(
     coordinates: Coordinates, space: Space, place: str, names: Sequence[str], min_images: int = 1
 ) -> Evidence:
-    """Returns evidence of whether the coordinates of a batch fit the declared space. `place` is the
-    file of the coordinates, and `names` has the name of each image.
+    """Returns counts, largest numbers and examples of the coordinates of a batch (their evidence),
+    which show whether the coordinates fit the declared space. `place` is the file of the
+    coordinates, and `names` has the name of each image.
 
     Raises InputError if the batch alone is proof that the coordinates do not fit. For a proof, the
     batch must have at least MIN_BOXES boxes or points, on at least `min_images` images. The error
@@ -125,8 +127,9 @@ def space_evidence(
 
 
 def check_evidence(evidence: Evidence, space: Space, place: str, min_images: int = 1) -> None:
-    """Raises InputError if the coordinates of a complete source contradict the declared space, and
-    are on at least `min_images` images. `place` is the path of the source."""
+    """Raises InputError if the evidence (counts, largest numbers and examples) of all coordinates
+    of a source contradicts the declared space. The coordinates must be on at least `min_images`
+    images. `place` is the path of the source."""
     tally = _Tally(**evidence.counts, **evidence.largest)  # type: ignore[arg-type]
     if tally.images >= min_images and tally.contradicts(space):
         examples = [*evidence.examples["wrong"], *evidence.examples["right"]]
@@ -219,8 +222,8 @@ def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
 
 
 def _fits(coordinates: Coordinates, space: Space) -> bool:
-    """Whether nearly all coordinates are valid in a space and not all of them are in the upper left
-    corner."""
+    """True if nearly all coordinates are inside their images in a space (at most MAX_FITTING_SHARE
+    of all are not), and at least one of them is outside the upper left corner."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     return bool(_is_wrong(units).mean() <= MAX_FITTING_SHARE and units.max() >= 2 * CORNER)
 

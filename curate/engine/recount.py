@@ -96,7 +96,7 @@ def _units_now(
     reader: Reader, media: MediaOptions, stated: Mapping[str, Units], group: list[File]
 ) -> Units | str:
     """Count the units (lines, rows, ...) of a group of files. Returns the error text if they cannot
-    be counted. `stated` has what the run counted."""
+    be counted. `stated` has the numbers of units that the run counted."""
     if group[0].size < 0:
         return {FILES: 1}
     if NOT_COUNTED in stated.get(group[0].uri, {}):
@@ -127,8 +127,10 @@ def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
 def _beside(
     reader: Reader, base: str, commits: list[Commit], saved: Saved, groups: list[list[File]]
 ) -> Iterator[Fault]:
-    """Yields a fault for each file that is not the source's own (`Reader.files_beside`) and is not
-    as it was when the run read unchanged files of the source with it. `commits` and `saved` are
+    """A reader may read further files together with a file of the source, such as a list of class
+    names (`Reader.files_beside`). If a file of the source has not changed since the run, but its
+    further files were changed, added or removed, yields a fault that names the present further
+    files; one fault for all files of the source that have the same ones. `commits` and `saved` are
     those of the run, and `groups` has the files that exist now."""
     digests = {commit.part: commit.inputs_digest for commit in commits}
     changed: dict[tuple[str, ...], str] = {}

@@ -46,8 +46,8 @@ AGAIN_SECONDS = 1.0
 """CPU seconds after which the exception is raised once more, if something caught it (our
 choice)."""
 CRASHES = 2
-"""A crash counts when the same rows crashed this often (our choice): a worker of Ray may abort
-because its cluster is shut down, and then its rows are not to blame."""
+"""Rows become errors only if the process crashed on them this often (our choice): a worker of Ray
+may abort because its cluster is shut down, and then its rows are not to blame."""
 MAX_ENDED = 64
 """If the process ended more often than this during one part, the step is considered broken (our
 choice: 16 rows, each in another batch, and two crashes of the batch and of the row)."""
@@ -160,7 +160,9 @@ def _what(block: Block) -> str:
 
 
 class _Supervision(NamedTuple):
-    """The other process that repeats the work of this process; see `supervised`."""
+    """The other process that repeats the work if this process hangs or crashes. `place` is memory
+    that both processes share, for the path of the current note; None if there is none. `repeats` is
+    true if the other process also repeats work that raises NotedError."""
 
     place: mmap.mmap | None
     repeats: bool

@@ -193,10 +193,11 @@ def limiting(folder: str, part: str, inputs: str, seconds: float) -> Iterator[No
         return
     place = _place_of(folder, part)
     attempt = fingerprint([inputs, seconds])
-    ended, is_new = read_notes(place, attempt)
-    if is_new and _supervision.repeats:
-        raise NotedError
-    note = Note(place, attempt)
+    with storage.storage_errors(place):
+        ended, is_new = read_notes(place, attempt)
+        if is_new and _supervision.repeats:
+            raise NotedError
+        note = Note(place, attempt)
     try:
         with contextlib.closing(note), _stated(place):
             if len(ended) > MAX_ENDED:

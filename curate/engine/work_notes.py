@@ -8,7 +8,6 @@ from __future__ import annotations
 import faulthandler
 import json
 import mmap
-import os
 import re
 import signal
 import threading
@@ -54,9 +53,8 @@ class Note:
         self._place, self._attempt = place, attempt
         Path(place).unlink(missing_ok=True)  # an ending process may still have the old file
         self._file = open(place, "w+b", buffering=0)  # noqa: SIM115
-        self._file.truncate(_NOTE_BYTES)
+        self._file.write(bytes(_NOTE_BYTES))  # a hole in a file is SIGBUS when the disk is full
         self._map = mmap.mmap(self._file.fileno(), _NOTE_BYTES)
-        self._file.seek(0, os.SEEK_END)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
         faulthandler.register(signal.SIGPROF, self._file, all_threads=True, chain=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from curate import recipe
+from curate.engine import time_limit
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.run import Run
@@ -88,6 +90,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small disk needs root")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_disk_that_is_full_before_a_part_is_a_named_error(small_disk: Path) -> None:
+    with contextlib.suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    with (
+        pytest.raises(StorageError, match="no space left on the device"),
+        time_limit.supervised(),
+        time_limit.limiting(str(small_disk), "part", "inputs", 1),
+    ):
+        time_limit.current().call("step", 0, 1, lambda: None)
 
 
 def test_a_full_disk_is_a_named_error_and_the_run_continues_when_there_is_space(

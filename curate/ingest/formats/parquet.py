@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.ingest.formats.arrow_types import check_names
+from curate.ingest.formats.arrow_types import check_layout, check_names
 from curate.ingest.formats.lost_rows import LostRows
 from curate.ingest.formats.repeated_values import long_repeated, repetitive
 from curate.ingest.reader import BATCH_ROWS, SPLIT_BYTES, Context, Count, Head, Split
@@ -172,6 +172,7 @@ def _read(split: Split, context: Context) -> Iterator[pa.RecordBatch]:
         size = _batch_rows(opened.metadata, groups)
         found, stated = 0, sum(opened.metadata.row_group(n).num_rows for n in groups)
         for batch in opened.iter_batches(size, groups, use_threads=False):
+            check_layout(batch)  # pyarrow takes the indices of a dictionary from the file unread
             found += batch.num_rows
             yield batch
     if found != stated:

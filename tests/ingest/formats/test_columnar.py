@@ -238,6 +238,19 @@ def test_a_record_batch_whose_offsets_are_damaged_is_lost_and_the_others_are_rea
     assert rows == values * 2
 
 
+def test_a_row_group_with_an_index_outside_of_its_dictionary_is_lost(tmp_path: Path) -> None:
+    values = pa.array(["x", "y", "z", "x"] * 8).dictionary_encode()
+    table, path = pa.table({"n": range(32), "d": values}), tmp_path / "a.parquet"
+    pq.write_table(table, path, row_group_size=16, compression=None)
+    data = path.read_bytes()
+    indices = b"\x24" * 4  # 0, 1, 2, 0 in 2 bits each, for 16 rows
+    at = data.index(indices, data.index(indices) + 1)
+    path.write_bytes(data[:at] + b"\x27" + data[at + 1 :])
+    numbers, fault = broken_rows(context_at(tmp_path), "a.parquet")
+    assert numbers == [*range(16)]
+    assert fault.startswith("rows 16 to 31 cannot be read: the parquet file is broken: ")
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "stream.arrow", "file.arrow"])
 def test_a_table_with_a_name_that_is_not_utf8_is_broken(name: str, tmp_path: Path) -> None:
     table, path = pa.table({"caption": ["a"]}), tmp_path / name

@@ -179,7 +179,9 @@ def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]
     is_glob = info.type != pafs.FileType.Directory and re.search(r"[*?\[]", path)
     root = _root(path) if is_glob else path
     selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
-    infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
+    listed = system.get_file_info(selector)
+    found = {i.path: i for i in listed if i.type == pafs.FileType.File}
+    infos = [*found.values()]  # pages of a list may overlap if objects are added meanwhile
     if root != path:
         matcher = re.compile(glob_pattern(path))
         infos = [i for i in infos if matcher.fullmatch(i.path)]

@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+import pyarrow.fs as pafs
 import pytest
 
 from manifests import storage
+from manifests.storage import listing
 from manifests.storage.listing import DENIED, LOOP, MISSING, NOT_REGULAR, NOT_UTF8
 
 
@@ -48,3 +50,21 @@ def test_a_file_without_permission_is_listed_with_its_fault(
     found = {file.name: file.size for file in storage.list_entries(str(tmp_path))}
     assert found == {"a.jpg": 1, "b.jpg": DENIED}
     assert "chmod u+r" in storage.FAULTS[DENIED]
+
+
+class Overlapping(pafs.FSSpecHandler):  # type: ignore[misc]
+    """A file system whose recursive list has each file twice, as pages that overlap."""
+
+    def __init__(self) -> None:
+        pass
+
+    def get_file_info(self, paths: list[str]) -> list[pafs.FileInfo]:
+        return [pafs.FileInfo(path, pafs.FileType.Directory) for path in paths]
+
+    def get_file_info_selector(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+        return [pafs.FileInfo("b/d/a.jsonl", pafs.FileType.File, size=3)] * 2
+
+
+def test_an_object_that_is_listed_twice_is_one_file() -> None:
+    root, found = listing._infos(pafs.PyFileSystem(Overlapping()), "b/d")
+    assert (root, [info.path for info in found]) == ("b/d", ["b/d/a.jsonl"])

@@ -105,9 +105,9 @@ def resolve_step(name: str) -> type[Step]:
 
 
 def _check_form(name: str, found: type[Step]) -> None:
-    """Raise RecipeError if a class lacks a method or a default that every step of its kind (row,
-    reshape or corpus step) must have, for example because the class was written for an older
-    version of this project."""
+    """Raise RecipeError if a class lacks a method that every step of its kind (row, reshape or
+    corpus step) must have, for example because the class was written for an older version of this
+    project; or if a setting that is marked `Bound` has no default."""
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if isinstance(vars(found).get("measures"), dict):
         missing.append("measures (as a method)")

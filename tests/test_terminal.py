@@ -104,7 +104,8 @@ def _texts(value: Any) -> list[str]:
         (["plan", "r.yaml", "--set", "name.x=1"], 2, "inside a single value"),
         (["plan", "r.yaml", "--set", "=1"], 2, "not of the form PATH=VALUE"),
         (["plan", "r.yaml", "--set", "name=["], 2, "not valid YAML"),
-        (["plan", "r.yaml", "--set", "steps.words=1"], 2, "'words' is an item of a list"),
+        (["plan", "r.yaml", "--set", "steps.words=1"], 2, "--set steps.words.SETTING=VALUE"),
+        (["plan", "r.yaml", "--set", "steps.wrds=1"], 2, "the list has no item named 'wrds'"),
         (["plan", "r.yaml", "--set", "steps=1"], 2, "steps"),
     ],
 )  # fmt: skip

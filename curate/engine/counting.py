@@ -85,7 +85,8 @@ class CountedRead:
         now = storage.size_and_stamp(place)
         unit = 10**9 if storage.is_remote(place) else 1  # lists have parts of a second
         if now is None:
-            raise UnreadableError("the file was deleted while it was read", place)
+            fix = "Restore the file, then run again with --retry."
+            raise UnreadableError("the file was deleted while it was read", place, fix)
         if (now[0], now[1] // unit) != (file.size, file.stamp // unit):
             raise FileError(
                 "the file was changed while it was read.", place, "Run again when it is complete."

@@ -65,8 +65,8 @@ class Probed(NamedTuple):
 
 
 def probe(loaded: Loaded, rows: int) -> Probed:
-    """Read about `rows` records, spread over all sources, and measure all of them with every row
-    step.
+    """Read at most `rows` records (or one of each source), spread over all sources, and measure all
+    of them with every row step.
 
     A step is skipped if it is a corpus or reshape step, or if it needs a measure of a skipped
     step.
@@ -109,8 +109,8 @@ def _skipped(steps: list[PlannedStep]) -> dict[str, str]:
 
 
 def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failure]) -> pa.Table:
-    """Read about `rows` records of a source, from the beginnings of splits spread over the
-    source."""
+    """Read at most `rows` records of a source, from the beginnings of splits spread over the
+    source, and add the inputs that cannot be read to `failures`."""
     listing = storage.join(media.kept, f"list-{reader.name}")
     storage.make_folder(listing)
     found = splits.of_source(reader, media, listing, Inline())

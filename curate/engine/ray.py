@@ -37,8 +37,8 @@ choice)."""
 
 
 class RayExecutor:
-    """Runs items as Ray tasks, on a local Ray by default, or on a cluster given by address or
-    RAY_ADDRESS.
+    """Runs items as Ray tasks, or on a pool of Ray actors if their work must be opened first. Uses
+    a local Ray by default, or a cluster given by address or RAY_ADDRESS.
 
     Ray is started with the first item, so that a run without work does not wait for it.
     """

@@ -66,10 +66,13 @@ def part_segment(number: int, role: str, part: object) -> ChatSegment:
     if kind == "video":
         return ChatSegment(role, kind, None)
     text = fields.get("text")
-    if kind is None or not isinstance(text, str):
+    if kind is None:
         raise RowError(
-            f"turn {number} has the part {part!r:.80}, which is neither text, an image nor a video"
+            f"turn {number} has the part {part!r:.80}, which is not an object of the type text, "
+            "image or video"
         )
+    if not isinstance(text, str):
+        raise RowError(f"turn {number} has a part whose field 'text' is {text!r:.80}, not text")
     return ChatSegment(role, kind, text)
 
 

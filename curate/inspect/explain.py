@@ -177,7 +177,8 @@ def _stored(folder: str, known: PassManifest, found: FoundRecord, ending: str) -
 
 def _survivor_events(out: str, entry: PassEntry, last: Event) -> Iterator[Event]:
     """Yield an event for each record on the path from a dropped duplicate to the record that was
-    kept instead. `last` is the event of the duplicate being dropped."""
+    kept instead: none for the duplicate itself, the last one for the record that was kept. `last`
+    is the event of the duplicate being dropped."""
     if of := last.facts.get(f"{last.step}.of"):
         for what, facts in families.path_to_survivor(out, entry, last.step, of):
             yield Event(last.step, what, facts)

@@ -152,7 +152,7 @@ def _images(folder: str, made: PassManifest, name: str) -> tuple[int, int, pa.Ta
     A row of the table has the image's record, the number of the image in the record, its entry in
     the column `media`, its hash, the hash of its mirror image, its small colour image (8 x 8
     pixels), and its key. Parts are read one after the other, so memory has at most one part and 2 *
-    MAX_IMAGES rows.
+    MAX_IMAGES rows. Raises InputError if the pass stored no small colour images.
     """
     with_hash, without, rows = 0, 0, 0
     chosen: list[pa.Table] = []

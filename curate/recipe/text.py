@@ -33,8 +33,9 @@ class Text(NamedTuple):
         return on_one_line(f"{self.name}:{line}" + (f": {where}" if where else ""))
 
     def hidden(self, text: str) -> str:
-        """Return the text with the values of environment variables replaced by the names of the
-        variables. A short value is not replaced, because it may be an ordinary word of the text."""
+        """Return the text with the values of the environment variables that the recipe uses
+        replaced by the names of the variables, as `${NAME}`. A short value is not replaced, because
+        it may be an ordinary word of the text."""
         for name in {n for variable in self.variables.values() for n in names(variable.text)}:
             value = os.environ.get(name, "")
             text = text.replace(value, f"${{{name}}}") if len(value) >= _SECRET_LENGTH else text
@@ -168,7 +169,10 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
     for one in walk:
         at, path = _enter(at, one, place, path)
     if isinstance(at, list):
-        raise RecipeError(f"'{last}' is an item of a list, not a setting.", place)
+        _enter(at, last, place, path)  # raises if the list has no such item
+        one = f"--set {on_one_line(found['path'])}.SETTING=VALUE"
+        fix = f"Set the whole list, or a setting of the item: {one}."
+        raise RecipeError(f"'{last}' is an item of a list, not a setting.", place, fix)
     if not isinstance(at, dict):
         raise RecipeError(
             f"'{last}' cannot be set, because it is inside a single value, not a mapping.", place

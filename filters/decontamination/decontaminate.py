@@ -247,8 +247,9 @@ def _no_match(rows: int) -> _Match:
 
 def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
     """Returns the columns that the step adds. `benchmark` and `item` name a benchmark item: for a
-    dropped record, the item that is the drop reason; for a record that stays, the item that shares
-    most n-grams with the record. `found_by` says by which comparison the item was found."""
+    dropped record, the item that is the drop reason; for a record that stays, the item with the
+    largest share of its n-grams in the record. `found_by` says by which comparison the item was
+    found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop
     by_text = (text.item >= 0) & ~by_image & ~by_embedding

@@ -240,9 +240,9 @@ class Duplicates(CorpusStep):
         return needs
 
     def files(self, base: str) -> tuple[str, ...]:
-        """Returns the paths of the manifests of the earlier runs in `against`, one for each pass
-        that wrote an index. Equal indexes have equal manifests, because a manifest contains no
-        timestamps."""
+        """Returns the paths of manifests of the earlier runs in `against`: one for each pass of a
+        corpus step, because such a pass may have written the index. Equal indexes have equal
+        manifests, because a manifest contains no timestamps."""
         runs = (storage.resolve(base, run) for run in self.against)
         return tuple(storage.join(place, NAME) for run in runs for place in corpus_passes(run))
 

@@ -16,8 +16,9 @@ class ImageDecodes(RowStep):
     """Quarantine records with an image that cannot be decoded. The message is the decoder's error
     text.
 
-    Every image is decoded, at the smallest scale that its codec offers. Steps that run together
-    decode each image only once. `decoded` is the number of a record's images that could be decoded.
+    Every image is decoded, at the smallest scale of its codec that leaves its shorter side at least
+    64 pixels. Steps that run together decode each image only once, at a scale large enough for all.
+    `decoded` is the number of a record's images that could be decoded.
     """
 
     def reads(self) -> tuple[str, ...]:

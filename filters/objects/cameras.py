@@ -40,12 +40,13 @@ class Cameras(RowStep):
     An image that is still without a camera gets an assumed one: `field_of_view` degrees in both
     directions, with its centre in the image's centre. With `field_of_view: null` it gets no camera.
     The measures count the images of a record: `given` (a camera from the file), `assumed` (an
-    assumed camera) and `unknown` (no camera).
+    assumed camera) and `unknown` (no camera). An image that keeps its camera is in none of them.
 
     A record is quarantined if an image that should get a camera has an unknown size, or if a camera
     from the file seems to be for another size: its centre is too far from the image's centre
-    (`max_off_centre`). The cookbook's own file has such an entry (`manipulation.jpg`, 640 x 480,
-    with its centre at 512, 384); in such a case, add the size to the file.
+    (`max_off_centre`), or its `width` and `height` have another aspect ratio than the image. The
+    cookbook's own file has such an entry (`manipulation.jpg`, 640 x 480, with its centre at 512,
+    384); in such a case, add the size to the file.
 
     Source: Qwen3-VL, cookbook on 3D grounding (60 degrees if the camera is unknown).
     """

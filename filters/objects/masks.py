@@ -50,8 +50,9 @@ class Masks(RowStep):
     Existing boxes and points stay, unless `overwrite` is set. `agreement` is the smallest
     intersection over union (IoU), among the objects of a record, of the existing box and the box
     around the mask; `min_agreement` removes objects with a lower IoU. The measures count the new
-    `boxes` and `points`, the `removed` objects, and the `unreadable` objects, whose mask is broken
-    or empty, or has another aspect ratio than the image. Unreadable objects stay unchanged.
+    `boxes` and `points`, the `removed` objects, and the `unreadable` objects, whose polygon or mask
+    is empty, or whose mask is broken or has another aspect ratio than the image. Unreadable objects
+    stay unchanged.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
@@ -129,7 +130,8 @@ class _Shapes(NamedTuple):
     points: np.ndarray
     """(n, 2): a point inside the polygon or mask of each object; nan for an object without one."""
     unreadable: np.ndarray
-    """(n,) bool: the mask is broken or empty, or belongs to another image."""
+    """(n,) bool: the polygon or mask is empty, or the mask is broken or belongs to another
+    image."""
 
 
 def _shapes(objects: Objects, sizes: np.ndarray) -> _Shapes:

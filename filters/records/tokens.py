@@ -154,7 +154,8 @@ class Tokens(RowStep):
 
 
 def text_tokens(batch: pa.Table, tokenizer: Tokenizer, errors: RowErrors) -> np.ndarray:
-    """Returns (records,) int64 numbers of text tokens."""
+    """Returns (records,) int64 numbers of the tokens in all texts of each record. A text that
+    cannot be counted adds an error of its record to `errors`, and counts as 0."""
     segments = Segments.from_table(batch)
     is_text = segments.is_kind("text")
     counts = np.zeros(batch.num_rows, np.int64)
@@ -169,7 +170,8 @@ def text_tokens(batch: pa.Table, tokenizer: Tokenizer, errors: RowErrors) -> np.
 
 
 def visual_tokens(batch: pa.Table, how: Resize, errors: RowErrors) -> np.ndarray:
-    """Returns (records,) int64 numbers of the tokens of the images that the records show."""
+    """Returns (records,) int64 numbers of the tokens of the images that the records show. An image
+    that cannot be counted, and a video, adds an error of its record to `errors`."""
     rows, images = shown_indices(batch, "image")
     _, media = media_lists(batch["media"])
     sizes = shown_sizes(media.take(pa.array(images)))

@@ -41,8 +41,9 @@ def predict(texts: pa.Array, model: FastTextModel) -> tuple[np.ndarray, np.ndarr
     """Returns the number of the most probable label of each text (int32), and the probability of
     this label (float32).
 
-    A newline counts as a space, so a text is one line. If the model has no word for the end of a
-    line, a text without any known word has label -1 and probability 0.
+    A newline counts as a space, so a text is one line. The label is -1, and the probability 0, for
+    a text without any known word, if the model has no word for the end of a line; and for a text
+    for which no label of a label tree has a probability of about 0.00001 or more.
 
     ["Ein Hund"] -> [7], [0.98], if model.labels[7] is "de"
     """
@@ -58,7 +59,8 @@ def probabilities(texts: pa.Array, model: FastTextModel) -> np.ndarray:
     """Returns the probability of every label for each text, float32 (texts, labels).
 
     The probabilities are equal to those of fastText's `predict` with k = -1, which adds 0.00001 to
-    each probability. If `predict` returns no label for a text, all its probabilities are 0.
+    each probability and, for a label tree, returns no label with less than about 0.00001. If the
+    model has no word for the end of a line, a text without any known word has only zeros.
     """
     scores = np.zeros((len(texts), len(model.labels)), np.float32)
     offsets, data = buffers(texts)
@@ -106,8 +108,8 @@ def _product(weights: np.ndarray, hidden: np.ndarray, norm: np.float32) -> np.fl
 @inlined
 def _chance_of_right(product: np.float32) -> np.float32:
     """Returns the probability that a text's label is below the right child of a node of the label
-    tree. `product` is the dot product of two vectors: the mean of the text's rows in the input
-    matrix, and the node's row in the output matrix."""
+    tree, given that it is below the node. `product` is the dot product of two vectors: the mean of
+    the text's rows in the input matrix, and the node's row in the output matrix."""
     return np.float32(1.0 / np.float64(np.float32(1) + np.exp(-product)))
 
 
@@ -132,7 +134,8 @@ def _best_leaf(
 ) -> tuple[int, np.float32]:
     """Returns the number of the most probable leaf of the label tree, and the probability of this
     leaf. Each leaf is a label, with the same number. The search is depth-first, and visits the left
-    child before the right child.
+    child before the right child. As in fastText, it leaves out nodes with a probability below about
+    0.00001; the result is -1 and 0 if no leaf remains.
 
     `hidden`: the mean of the text's rows in the input matrix. `open_nodes` and `scores`: memory for
     the nodes that are still to be visited, and for the logarithms of their probabilities.

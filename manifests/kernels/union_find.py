@@ -59,7 +59,8 @@ def _span(a: np.ndarray, b: np.ndarray, kept: np.ndarray, lowest: np.ndarray) ->
 @compiled(void(_NODES, _NODES, _NODES, int64, int64[::1]))
 def _walk(a: np.ndarray, b: np.ndarray, roots: np.ndarray, nodes: int, towards: np.ndarray) -> None:
     """Does the work of `edges_towards_roots`: searches breadth-first from all roots, and writes
-    into `towards` the index of the first edge on the path from each node to its root."""
+    into `towards` the index of the first edge on the path from each node to its root. The values of
+    the roots, and of nodes that no root reaches, stay as they are."""
     starts = np.zeros(nodes + 1, np.int64)  # where the list of each node's edges starts
     for edge in range(len(a)):
         starts[a[edge] + 1] += 1

@@ -103,7 +103,7 @@ class Media:
 
     def resolve(self, uri: str) -> str:
         """Returns the full path or URL for the uri of a reference. Raises MediaError if a `kept:`
-        uri leads out of the folder of stored media."""
+        uri is not a plain path inside the folder of stored media."""
         if uri.startswith(KEPT):
             try:
                 return storage.join(self._kept, inside(uri.removeprefix(KEPT)))
@@ -141,7 +141,8 @@ class Media:
 
     def header(self, ref: Reference) -> Header:
         """Returns the format and size of an image. Only the first bytes of the image are read if
-        they contain the header; otherwise all bytes are read."""
+        they contain the header; otherwise all bytes are read. Raises MediaError if there is no
+        valid header, LimitError if the image is over a limit."""
         data = self._first(ref, FIRST_BYTES)
         try:
             header = probe(data)

@@ -30,7 +30,8 @@ class Objects(NamedTuple):
 
 
 def flat_objects(column: pa.Array | pa.ChunkedArray) -> Objects:
-    """Returns the objects of the column `objects` as flat columns."""
+    """Returns the objects of the column `objects` as flat columns, in the order of the records,
+    with the number of the record of each object."""
     offsets, flat = media_lists(column)
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     boxes, points = (

@@ -186,7 +186,7 @@ def _renew(place: str, holder: Holder, ended: threading.Event) -> None:
 
 @contextlib.contextmanager
 def _exclusive(place: str) -> Iterator[IO[bytes]]:
-    """Opens the lock file; no other process can open it through this function at the same time.
+    """Opens the lock file. Waits while another process has opened it through this function.
 
     On a file system without `flock`, two runs that start in the same millisecond can both open it,
     and both take the lock.

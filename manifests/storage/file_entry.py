@@ -8,12 +8,15 @@ from pydantic import AfterValidator, BaseModel
 
 
 def inside(name: str) -> str:
-    """Returns `name` unchanged if it is a path that stays within a folder when it is appended to
-    the path of the folder. Raises ValueError if it could lead out of the folder, for example with
-    `..`. It is not checked whether such a file exists."""
+    """Returns `name` unchanged if it is a plain relative path, which stays within a folder when it
+    is appended to the path of the folder. Raises ValueError for an absolute path, for `..`, `.` or
+    an empty name between slashes, for a backslash and for a zero byte. It is not checked whether
+    such a file exists."""
     parts = name.split("/")
     if {"", ".", ".."} & {*parts} or "\\" in name or "\0" in name:
-        raise ValueError(f"the name {name!r} leads out of the folder; names must be like a/b.arrow")
+        raise ValueError(
+            f"the name {name!r} is not a plain path inside the folder, such as a/b.arrow"
+        )
     return name
 
 

@@ -220,8 +220,10 @@ def _too_deep() -> RowError:
 
 
 def _parse_exactly(data: bytes, strict: orjson.JSONDecodeError | None) -> Any:
-    """Parses a JSON text that orjson rejects or cannot represent exactly. `strict` is orjson's
-    error; None if orjson did not reject the text."""
+    """Parses a JSON text that orjson rejects or cannot represent exactly. NaN, Infinity and a
+    number too large for a float become None; a whole number of too many digits becomes text. Raises
+    RowError for other faults. `strict` is orjson's error, which the RowError shows; None if orjson
+    did not reject the text."""
     text = _decoded(data.removeprefix(_BOM))
     try:
         value = json.loads(

@@ -206,6 +206,21 @@ def test_a_file_that_changes_while_it_is_read_gives_no_more_records(tmp_path: Pa
     assert failure.message.startswith("the file was changed while it was read.")
 
 
+def test_a_file_that_is_deleted_while_it_is_read_names_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"t": "old {n}"}}\n' for n in range(BATCH_ROWS + 10)))
+    reader = Table(name="a", path="a.jsonl", text="t")
+    [split] = splits(reader, str(tmp_path))
+    batches = iter(
+        CountedRead(reader, split, Context(str(tmp_path), Media(str(tmp_path)), BlobFile()))
+    )
+    next(batches)
+    path.unlink()
+    [[failure]] = [batch.failures for batch in batches]
+    assert failure.message.startswith("the file was deleted while it was read.")
+    assert failure.message.endswith("Restore the file, then run again with --retry.")
+
+
 @pytest.mark.parametrize(
     "reader", [Table(name="a", path="a.jsonl", text="t"), Voc(name="a", path="a.xml")]
 )

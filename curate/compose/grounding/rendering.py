@@ -117,7 +117,10 @@ def _tagged(one: AnswerObject) -> str:
     if one.label is None:
         return f"<box>({x1},{y1}),({x2},{y2})</box>"
     if any(mark in one.label for mark in ("<ref>", "</ref>", "<box>", "</box>")):
-        raise RowError(f"the label {one.label!r:.80} contains a tag of the style 'tags'")
+        raise RowError(
+            f"the label {one.label!r:.80} contains a tag of the style 'tags'",
+            fix="Change the label, or set another `style`.",
+        )
     return f"<ref>{one.label}</ref><box>({x1},{y1}),({x2},{y2})</box>"
 
 
@@ -130,7 +133,10 @@ def _points(label: str | None, objects: Sequence[AnswerObject]) -> str:
     cookbook parses."""
     name = label or ""
     if _NOT_XML.search(name):
-        raise RowError(f"the label {name!r:.80} contains a character that XML does not allow")
+        raise RowError(
+            f"the label {name!r:.80} contains a character that XML does not allow",
+            fix="Change the label, or set another `style`.",
+        )
     own = [one.numbers for one in objects if one.label == label]
     coordinates = " ".join(f'x{n}="{x}" y{n}="{y}"' for n, (x, y) in enumerate(own, 1))
     return f"<points {coordinates} alt={quoteattr(name)}>{escape(name)}</points>"

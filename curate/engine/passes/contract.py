@@ -162,7 +162,7 @@ class Pass(ABC, Generic[T]):
 
     def quarantined(self, folder: str, commit: Commit) -> list[pa.Table]:
         """Return the rows that were quarantined in the part of this commit, with the columns
-        `QUARANTINED`."""
+        `QUARANTINED`; an empty list if there are none. `folder` has the files of the commit."""
         entry = commit.file(QUARANTINE)
         if entry is None:
             return []

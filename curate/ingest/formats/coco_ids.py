@@ -77,8 +77,9 @@ def _are_unique(keys: set[str], count: int, chunks: Iterable[bytes]) -> bool:
 
 
 def _raw_ids(chunks: Iterable[bytes]) -> Iterator[list[str | None]]:
-    """Yields the values of all keys `id` in the bytes as text: `{"id": 7}` -> `7`. None stands for
-    bytes in which an id may be written in an unusual way: with escapes, or as a number like -0."""
+    """Yields, for each chunk, the values of its keys `id` at any depth, as text: `{"id": 7}` ->
+    `7`. None stands for bytes in which an id may be written in an unusual way: with escapes, or as
+    a number like -0. The last key of a chunk may be yielded with the next chunk."""
     rest = b""
     for chunk in chunks:
         text = rest + chunk

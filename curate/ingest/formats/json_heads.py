@@ -19,7 +19,8 @@ _BLANKS = BOM + BLANKS
 
 def first_object(head: Head) -> dict[str, Any] | None:
     """Returns the first object that can be parsed, of the elements of a JSON array or of the lines
-    of JSON lines; None if there is no such object."""
+    of JSON lines; None if there is no such object. Of an array, only the first element is looked
+    at, which is read from the file if `head.data` ends inside it."""
     start = head.data.lstrip(_BLANKS)
     try:
         if start.startswith(b"["):

@@ -76,7 +76,8 @@ def count_array(place: str, split: Split, name: str, of_all: str = "") -> Count:
 
 def first_element(head: Head, name: str) -> Any:
     """Returns the first element of the array with the key `name` in the file's JSON object; None if
-    the array is missing or empty, or if the element is broken."""
+    the array is missing or empty, or if the element is broken. The file is read as far as this
+    element, also beyond the bytes in `head`."""
     if not object_keys(head.data):
         return None
     try:

@@ -96,8 +96,9 @@ def pieces(
 
     `start` is the position of the first chunk: after the opening bracket, or after a comma at which
     the array was cut. `number` is the index of the first element after this position. If the array
-    or object does not end properly, one more element with a fault is yielded at the end. `limit` is
-    the largest size of an element in bytes; None: MAX_ELEMENT_BYTES.
+    or object does not end properly, or the file cannot be read to its end, one more element with a
+    fault is yielded at the end. `limit` is the largest size of an element in bytes; None:
+    MAX_ELEMENT_BYTES.
     """
     limit = MAX_ELEMENT_BYTES if limit is None else limit
     memory = new_state(start)
@@ -150,8 +151,9 @@ def _limited(element: Element, is_array: bool, limit: int) -> Element:
 
 def _ending(state: int, last: Element, broken: str, is_array: bool) -> Iterator[Element]:
     """Checks the end of the array or object. Yields an element with a fault if the closing bracket
-    is missing, or if other data follows the bracket; otherwise yields nothing. If the bracket is
-    missing after a complete last element, this last element is yielded first.
+    is missing, if other data follows the bracket, or if an error stopped reading after the bracket;
+    otherwise yields nothing. If the bracket is missing after a complete object, array or text, this
+    last element is yielded first.
 
     `state` is the state of the scanner at the end, such as CLOSED. `last` has the bytes after the
     last comma. `broken` is the message of the error that stopped reading, or empty.

@@ -28,8 +28,8 @@ from manifests.errors import FileError, RowError
 _MAX_EXTENDED_BYTES = 1 << 20
 """Largest size of an extended header (our choice): it has names, and names are short."""
 _MAX_PADDING_BYTES = 1 << 20
-"""Largest number of zero bytes after the end marker (our choice): GNU tar pads to 10 KiB, tapes to
-some hundred KiB."""
+"""Largest number of zero bytes from the end marker on (our choice): GNU tar pads to 10 KiB, tapes
+to some hundred KiB."""
 
 
 class Member(NamedTuple):
@@ -227,17 +227,18 @@ def _after_sparse_map(source: Source, header: bytes, at: int) -> int:
 
 def _ends(source: Source, header: bytes, at: int) -> bool:
     """Whether the header at position `at` is the end marker of the tar. Raises BrokenError if the
-    file ends without an end marker, or if any byte after the marker is not zero."""
+    file ends without an end marker, if any byte after the marker is not zero, or if the marker and
+    the zeros after it have more than _MAX_PADDING_BYTES."""
     if not header:
         raise BrokenError(f"the tar ends at byte {at} without an end marker: it may be incomplete.")
     if any(header):
         return False
     left = len(source) - at
-    if left > _MAX_PADDING_BYTES or any(bytes(source[at : at + left])):
-        raise BrokenError(
-            f"{left} bytes follow the end marker of the tar at byte {at}. After this marker, a "
-            "tar may have only zeros."
-        )
+    fault = f"the {left} bytes of the tar from its end marker on, which is at byte {at}, are"
+    if any(bytes(source[at : at + min(left, _MAX_PADDING_BYTES)])):
+        raise BrokenError(f"{fault} not all zeros.")
+    if left > _MAX_PADDING_BYTES:
+        raise BrokenError(f"{fault} more than the limit of {_MAX_PADDING_BYTES}.")
     return True
 
 

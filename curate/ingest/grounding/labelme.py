@@ -155,8 +155,10 @@ def _drawn(
         yield annotation._replace(box=box, attributes=attributes)
     elif kind == "points" or (kind == "point" and len(points) == 1):
         yield from (annotation._replace(point=point) for point in points)
+    elif kind in {*RINGS, *QUADS, "mask", "circle", "point"}:
+        raise RowError(f"the number of its points, {len(points)}, does not fit this shape type")
     else:
-        raise RowError(f"this shape type is not supported, or not with {len(points)} points")
+        raise RowError("this shape type is not supported")
 
 
 def _mask_box(box: list[float], annotation: Annotation) -> list[float]:

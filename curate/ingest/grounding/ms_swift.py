@@ -148,8 +148,9 @@ def _row(within: str, sample: Any, root: str, context: Context) -> _Row:
 
 
 def _values(objects: Any) -> dict[str, Any]:
-    """Returns the values of the field `objects`: `ref`, `bbox`, `image_id` and `bbox_type`; a
-    missing list is empty. Raises RowError if a value has a wrong type."""
+    """Returns the values of the field `objects`: the lists `ref`, `bbox` and `image_id`, empty if
+    missing, and the text `bbox_type`, `real` if missing. Raises RowError if `objects` has another
+    key, if a value is not allowed, or if `image_id` is neither empty nor as long as `bbox`."""
     if not isinstance(objects, dict) or not objects.keys() <= {*_LISTS, "bbox_type"}:
         fault = (
             f"the field 'objects' is {objects!r:.80}, not a JSON object with the keys ref, "

@@ -176,7 +176,8 @@ class FindCandidates:
     def _row_mask(self, task: KeyRange, keys: np.ndarray, marks: np.ndarray) -> np.ndarray:
         """Returns a mask (n,) of the entries that the task compares. If the task is for one hot key
         (a key that too many units have for one task), these are the entries of this key that are in
-        the task's slices. Otherwise these are all entries except the entries of hot keys."""
+        the task's slices; the slice of an entry follows from its mark. Otherwise these are all
+        entries except the entries of hot keys."""
         if task.hot is None:
             if not self.hot:
                 return np.ones(len(keys), bool)

@@ -146,15 +146,20 @@ def test_fields_of_the_other_layout_may_be_present_and_null() -> None:
         (
             [{"role": "user", "content": [{"type": "audio"}]}],
             0,
-            "turn 0 has the part {'type': 'audio'}, which is neither text, an image nor a video",
+            (
+                "turn 0 has the part {'type': 'audio'}, which is not an object of the type text, "
+                "image or video"
+            ),
+        ),
+        (
+            [{"role": "user", "content": ["hello"]}],
+            0,
+            "turn 0 has the part 'hello', which is not an object of the type text",
         ),
         (
             [{"role": "user", "content": [{"type": "text", "text": None}]}],
             0,
-            (
-                "turn 0 has the part {'type': 'text', 'text': None}, which is neither text, an "
-                "image nor a video"
-            ),
+            "turn 0 has a part whose field 'text' is None, not text",
         ),
     ],
 )

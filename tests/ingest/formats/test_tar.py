@@ -124,18 +124,23 @@ def test_something_after_the_end_marker_is_a_fault() -> None:
     data = packed({"a": b"x"})
     assert faults(listed(data + data)) == [
         (
-            f"{2 * len(data) - 1024} bytes follow the end marker of the tar at byte 1024. After "
-            "this marker, a tar may have only zeros. Download or create the tar again."
+            f"the {2 * len(data) - 1024} bytes of the tar from its end marker on, which is at byte "
+            "1024, are not all zeros. Download or create the tar again."
         )
     ]
+
+
+def test_a_long_tar_after_the_end_marker_is_not_taken_for_zeros() -> None:
+    [fault] = faults(listed(packed({"a": b"x"}) + packed({"b": b"x" * (2 << 20)})))
+    assert "not all zeros" in fault
 
 
 def test_a_tar_of_too_many_zeros_is_not_an_empty_one() -> None:
     data = packed({"a": b"x"})[:1024] + bytes(2 << 20)
     assert faults(listed(data)) == [
         (
-            "2097152 bytes follow the end marker of the tar at byte 1024. After this marker, a "
-            "tar may have only zeros. Download or create the tar again."
+            "the 2097152 bytes of the tar from its end marker on, which is at byte 1024, are more "
+            "than the limit of 1048576. Download or create the tar again."
         )
     ]
 

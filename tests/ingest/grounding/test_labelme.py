@@ -196,17 +196,17 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "few": (
         content(shape("polygon", [1, 2], [3, 4])),
         "RowError",
-        "'polygon': this shape type is not supported, or not with 2 points",
+        "'polygon': the number of its points, 2, does not fit this shape type",
     ),
     "many": (
         content(shape("rectangle", *[[1, 2]] * 3)),
         "RowError",
-        "'rectangle': this shape type is not supported, or not with 3 points",
+        "'rectangle': the number of its points, 3, does not fit this shape type",
     ),
     "unknown": (
         content(shape("cube", [1, 2])),
         "RowError",
-        "a 'cube': this shape type is not supported, or not with 1 points",
+        "a 'cube': this shape type is not supported",
     ),
     "group": (
         content(shape("point", [1, 2], group_id=[1])),

@@ -134,7 +134,8 @@ class CocoLayout(GroundingReader):
 
     def _lost(self, errors: Sequence[PlacedError], split: Split, context: Context) -> ReadBatch:
         """Makes the failures of a file without one of the arrays, such as `annotations`: none of
-        its images can be read. The first failure stands for all images of the split."""
+        its images can be read. The first failure stands for all images of the split, and states
+        their number."""
         place = context.media.resolve(split.files[0].uri)
         found = self.failures(split.files[0], errors, context, units=0)
         first, *more = found.failures

@@ -222,8 +222,8 @@ def _other_spaces(coordinates: Coordinates, space: Space) -> Iterator[Space]:
 
 
 def _fits(coordinates: Coordinates, space: Space) -> bool:
-    """True if nearly all coordinates are inside their images in a space (at most MAX_FITTING_SHARE
-    of all are not), and at least one of them is outside the upper left corner."""
+    """Whether at least 99 % of the boxes or points are valid in a space, and not all of them are in
+    the upper left quarter of their images."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     return bool(_is_wrong(units).mean() <= MAX_FITTING_SHARE and units.max() >= 2 * CORNER)
 

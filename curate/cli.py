@@ -42,7 +42,7 @@ def run(arguments: list[str], owns_process: bool = False) -> int:
     again if it hangs.
     """
     with screens():
-        options = parser().parse_args(arguments)
+        options = _options(arguments)
         if not (owns_process and getattr(options, "inline", False)):
             return _run(options)
         return supervised(lambda: _run(options))
@@ -146,6 +146,17 @@ def parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         _flag(command, "--debug", "if there is an error, print its traceback too")
     return top
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    """Parse the arguments. An unknown option is refused with the usage of its own command, and not
+    with that of `curate`, as `parse_args` would do."""
+    top = parser()
+    options, unknown = top.parse_known_args(arguments)
+    if unknown:
+        commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
+        commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _add_running(commands: Commands) -> None:

@@ -261,6 +261,15 @@ def test_a_mistake_in_the_recipe_is_exit_code_2(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_unknown_option_is_refused_with_the_usage_of_its_command(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        answer(capsys, "duplicates", "out", "-n", "3")
+    assert caught.value.code == MISTAKE
+    shown = capsys.readouterr().err
+    assert shown.startswith("usage: curate duplicates ")
+    assert shown.endswith("curate duplicates: error: unrecognized arguments: -n 3\n")
+
+
 def test_a_spent_budget_is_exit_code_3(
     demo: Path, tmp_path: Path, capsys: Capture, monkeypatch: Any
 ) -> None:

@@ -10,6 +10,7 @@ from curate.inspect.explain import Explanation, explain
 from curate.inspect.quarantine import quarantined
 from curate.inspect.step_events import MAY_SUCCEED
 from manifests.errors import RecipeError
+from manifests.visible import on_one_line
 
 SHOWN_VALUES = 8
 """How many values of a long list, such as a vector, are printed (our choice)."""
@@ -48,7 +49,11 @@ def _quarantine(out: str, as_json: bool) -> int:
 
 
 def _summary(found: Explanation) -> str:
-    lines = [f"id      {found.id}", f"source  {found.source}", f"origin  {found.origin}"]
+    lines = [
+        f"id      {found.id}",
+        f"source  {found.source}",
+        f"origin  {on_one_line(found.origin)}",
+    ]
     for segment in (found.record or {}).get("content", []):
         lines.append(f"{segment['kind']:<7} {_content(found, segment)}")
     lines.append("")
@@ -72,4 +77,4 @@ def _value(value: object) -> str:
     if isinstance(value, list) and len(value) > SHOWN_VALUES:
         shown = ", ".join(_value(one) for one in value[:SHOWN_VALUES])
         return f"[{shown}, ...] ({len(value):,} values)"
-    return number(value) if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else on_one_line(str(value))

@@ -19,6 +19,7 @@ from manifests.run import manifest
 from manifests.run.file_names import PART
 from manifests.step.spelling import nearest
 from manifests.storage import parts
+from manifests.visible import on_one_line
 
 SHOWN_OBJECTS = 5
 """How many objects of a record are listed (our choice)."""
@@ -142,7 +143,7 @@ def _written(out: str) -> Iterator[dict[str, Any]]:
 
 def _text(row: dict[str, Any]) -> str:
     """Format a record as lines of text: id and origin, content, objects, then all other columns."""
-    lines = [f"{row['id']}  {row['origin']}"]
+    lines = [f"{row['id']}  {on_one_line(row['origin'])}"]
     if "reason" in row and "content" not in row:
         lines.append(f"  {NOT_STORED}")
     for segment in row.pop("content", None) or []:

@@ -58,7 +58,10 @@ def not_covered(names: list[str]) -> str:
     lines = [f"not covered by a manifest: {shown(files)}\n" for files in found.values()]
     more = len(lines) - _FOLDERS
     rest = f"not covered by a manifest: {more} more folders\n" if more > 0 else ""
-    return "".join(lines[:_FOLDERS]) + rest
+    note = (
+        "Results of other settings are no part of this run, and may be deleted.\n" if found else ""
+    )
+    return "".join(lines[:_FOLDERS]) + rest + note
 
 
 def shown(files: list[str]) -> str:

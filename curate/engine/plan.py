@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from curate.engine.fused import FusedSteps
@@ -24,6 +25,7 @@ from curate.engine.planned import PlannedStep
 from curate.ingest.reader import Reader
 from curate.recipe import Loaded
 from manifests.run.fingerprint import fingerprint
+from manifests.step.spelling import nearest
 
 RECORDS_VERSION = 2
 """The version of the record format. It increases when the meaning of the record schema or of the
@@ -45,11 +47,20 @@ _FIRST = fingerprint([RECORDS_VERSION])
 def notes(loaded: Loaded) -> list[str]:
     """Return the notes of the steps for the user, which are printed before the run. Each note
     starts with the name of its step."""
+    sources = [reader.name for reader in loaded.readers]
     return [
         f"{planned.name}: {note}"
         for planned in loaded.steps
-        for note in planned.step.notes(loaded.base)
+        for note in (*_unknown_sources(planned, sources), *planned.step.notes(loaded.base))
     ]
+
+
+def _unknown_sources(planned: PlannedStep, sources: list[str]) -> Iterator[str]:
+    """Yield a note for each source that the step's setting `only` names and the recipe does not
+    have. It is no error, because a recipe may share its steps with others (`base`)."""
+    for name in (planned.only or {}).get("source", []):
+        if name not in sources:
+            yield f"only: there is no source named {name!r}. {nearest(str(name), sources)}"
 
 
 def _read_pass(reader: Reader, limits: dict[str, object]) -> ReadPass:

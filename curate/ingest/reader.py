@@ -235,11 +235,12 @@ class Reader(BaseModel):
 
     def _nothing_found(self, found: SourceFiles) -> InputError:
         total = len(found.faulty) + sum(found.left_aside.values())
+        files = f"{total} file{'' if total == 1 else 's'}"
         if not total:
             fault = "the path does not exist, or it is an empty folder"
             return InputError(fault, self.path, "Check the path.")
         if EXCLUDED in found.left_aside:
-            fault = f"the path has {total} files, but `exclude` and the suffixes leave none to read"
+            fault = f"the path has {files}, but `exclude` and the suffixes leave none to read"
             return InputError(fault, self.path, "Check the setting 'exclude'.")
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in found.left_aside.items())
         what = (
@@ -248,10 +249,10 @@ class Reader(BaseModel):
             else "can be read"
         )
         return InputError(
-            f"the path has {total} files, but none {what}"
-            + (f"; left aside: {kinds}" if kinds else ""),
+            f"the path has {files}, but none {what}" + (f"; left aside: {kinds}" if kinds else ""),
             self.path,
-            "Use a pattern such as data/*.tar, or another reader: `curate readers` lists them.",
+            "Use another path, or another reader: `curate readers` lists them. If the format is "
+            "right, give the file one of these suffixes; a link with another name is enough.",
         )
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:

@@ -58,19 +58,26 @@ class FoundRecord(NamedTuple):
 def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
     """Find the record that a user asks for. `wanted` is its id or origin, the start of its id, or
     the end of its origin: `000123.jpg` for `web/00000.tar#000123.jpg`. An exact match is preferred
-    to any other match.
+    to any other match. If no record has such an id or origin, `wanted` is the path of an image, or
+    the end of it, and the records that show this image match.
 
     Returns the record, followed by quarantined inputs of the same id and origin, such as a key that
     occurs twice in a tar. If a record that a reader made and records that were made from it have
     the same origin, the reader's record is returned. Raises InputError if no record matches, or
     more than one.
     """
-    found = _found(run, out, Wanted(wanted)) or _found(run, out, Wanted(wanted, anywhere=True))
+    found = (
+        _found(run, out, Wanted(wanted))
+        or _found(run, out, Wanted(wanted, anywhere=True))
+        or _of_image(run, out, wanted)
+    )
     if not found:
         raise InputError(
             f"no record has the id or origin '{wanted}', nor an id that begins with this "
-            "text, nor an origin that ends with this text.", out,
-            outcome_of_input(run, out, wanted) or "`curate show` prints records with their ids.",
+            "text, nor an origin or an image file that ends with this text.", out,
+            outcome_of_input(run, out, wanted)
+            or "`curate show` prints records with their ids, and `curate explain --quarantine` the "
+            "inputs that could not be read.",
         )  # fmt: skip
     records = [m for m in found if m.row.ending == PART]
     if len({(m.id, m.origin) for m in found}) > 1 or len(records) > 1:
@@ -113,6 +120,27 @@ def _found(run: RunManifest, out: str, wanted: Wanted) -> list[FoundRecord]:
     return exact or [*read, *others]
 
 
+def _of_image(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
+    """Return the records that readers made with the image or video file `wanted`, which is a uri or
+    the end of one. Media inside another file, such as a tar, are not compared."""
+
+    def mask(table: pa.Table) -> np.ndarray:
+        media = pc.list_flatten(table["media"])
+        uri = pc.struct_field(media, "uri")
+        named = pc.or_(pc.equal(uri, wanted), pc.ends_with(uri, f"/{wanted}"))
+        named = pc.and_(named, pc.is_null(pc.struct_field(media, "offset")))
+        found = np.zeros(table.num_rows, bool)
+        found[np.asarray(pc.list_parent_indices(table["media"]).filter(named))] = True
+        return found
+
+    return [
+        FoundRecord(at, commit.part, row, *_who(row))
+        for at, entry in enumerate(run.passes) if entry.kind == "read"
+        for commit in pass_manifest(run, out, at).parts
+        for row in _rows(storage.join(out, entry.folder), commit, PART, mask, ("media",))
+    ]  # fmt: skip
+
+
 def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
     """Return the error for a request that several records match. Its message explains how to
     distinguish them."""
@@ -131,7 +159,8 @@ def ambiguous(found: list[FoundRecord], out: str, wanted: str) -> InputError:
         )
     shown = sorted(names)[:LISTED]
     more = [f"and {len(names) - LISTED} more"] if len(names) > LISTED else []
-    return InputError(f"{len(found)} records match '{wanted}': {', '.join(shown + more)}", out, fix)
+    number = len(names) if len(names) > 1 else len(found)  # one record may fail several times
+    return InputError(f"{number} records match '{wanted}': {', '.join(shown + more)}", out, fix)
 
 
 def _made_from_others(
@@ -167,8 +196,11 @@ def _in_pass(out: str, run: RunManifest, at: int, wanted: Wanted) -> Iterator[Fo
     for commit in pass_manifest(run, out, at).parts:
         for ending in (PART, DROPPED, QUARANTINE):
             for row in _rows(folder, commit, ending, wanted.mask):
-                who = [row.values[name] for name in ("id", "origin", "source")]
-                yield FoundRecord(at, commit.part, row, *who)
+                yield FoundRecord(at, commit.part, row, *_who(row))
+
+
+def _who(row: StoredRow) -> list[str]:
+    return [row.values[name] for name in ("id", "origin", "source")]
 
 
 def rows_of(folder: str, commit: Commit, ending: str, found: FoundRecord) -> list[StoredRow]:
@@ -181,12 +213,14 @@ def rows_of(folder: str, commit: Commit, ending: str, found: FoundRecord) -> lis
     return _rows(folder, commit, ending, matches)
 
 
-def _rows(folder: str, commit: Commit, ending: str, mask: Any) -> list[StoredRow]:
+def _rows(
+    folder: str, commit: Commit, ending: str, mask: Any, columns: tuple[str, ...] = ("id", "origin")
+) -> list[StoredRow]:
     entry = commit.file(ending)
     if entry is None:
         return []
     uri = stated_file(folder, entry)
-    numbers = np.flatnonzero(np.asarray(mask(parts.read_checked(uri, ("id", "origin")))))
+    numbers = np.flatnonzero(np.asarray(mask(parts.read_checked(uri, columns))))
     if not len(numbers):
         return []
     table = parts.read_checked(uri)

@@ -95,23 +95,30 @@ def _kept(steps: list[Identity], number: int, before: pa.Table, after: pa.Table)
     or the setting `only` of the step did not select the record. The step is given by its number in
     `steps`."""
     step = steps[number]
-    if _is_passed_over(steps, number, before, after):
-        return Event(step["name"], PASSED_OVER, {"only": step["only"]})
+    if (found := _differing(steps, number, before, after)) is not None:
+        return Event(step["name"], PASSED_OVER, {**found, "only": step["only"]})
     return Event(step["name"], "kept", _facts(step, after))
 
 
 def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after: pa.Table) -> bool:
-    """Whether the step with the index `number` certainly passed over the record, because the step's
-    setting `only` did not select the record. False if this is not known, because the values of a
-    column in `only` were not stored."""
+    return _differing(steps, number, before, after) is not None
+
+
+def _differing(
+    steps: list[Identity], number: int, before: pa.Table, after: pa.Table
+) -> dict[str, Any] | None:
+    """Return the value of the record because of which the step with the index `number` passed over
+    the record: the step's setting `only` does not list it, `{"modality": "text"}`. None if `only`
+    selects the record, or if this is not known, because the values of a column in `only` were not
+    stored."""
     step = steps[number]
     for column, allowed in (step["only"] or {}).items():
         if isinstance(allowed, str):  # the name of a variable, whose value is not kept
             continue
         row = _row_with(column, steps, number, before, after)
         if row is not None and not selected(row, column, allowed, step["name"])[0]:
-            return True
-    return False
+            return {column: row[column][0].as_py()}
+    return None
 
 
 def _row_with(

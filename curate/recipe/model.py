@@ -24,6 +24,7 @@ from curate.recipe.values import Path, Variable, filled, names
 from manifests import storage
 from manifests.errors import RecipeError
 from manifests.media import Limits
+from manifests.record import MODALITIES
 from manifests.run.manifest import RunManifest
 from manifests.run.variables import Variables, VariableSetting, check, put, value_digest
 from manifests.setting_values import plain_number
@@ -79,6 +80,16 @@ class Recipe(BaseModel):
     )
 
     _plain_numbers = field_validator("*", mode="before")(plain_number)
+
+    @field_validator("max_quarantined", mode="before")
+    @classmethod
+    def _is_number(cls, budget: Any) -> Any:
+        if isinstance(budget, str):
+            raise ValueError(
+                f"{budget!r:.80} is not a number. Write a share below 1, such as 0.05 for 5 %, or "
+                "a whole number"
+            )
+        return budget
 
     @field_validator("max_quarantined")
     @classmethod
@@ -269,6 +280,7 @@ def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
         name = _unique(short, seen)
         planned.append(PlannedStep(name, step, only, required or None, item.path))
         _check_columns(planned, text.place(item.path))
+        _check_modalities(only or {}, text, (*item.path, "only"))
     return planned
 
 
@@ -324,6 +336,16 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
                 f"only: the values {values} do not fit the column '{column}', which is {kind}.",
                 place,
             ) from None
+
+
+def _check_modalities(only: dict[str, list[Any]], text: Text, path: Path) -> None:
+    """Raise RecipeError if `only` has a modality that no record can have. The step would pass over
+    the records that are meant."""
+    for value in only.get("modality", []):
+        if value not in MODALITIES:
+            fault = f"only: there is no modality named {value!r}."
+            fix = nearest(str(value), list(MODALITIES))
+            raise RecipeError(fault, text.place((*path, "modality")), fix)
 
 
 def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:

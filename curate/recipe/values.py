@@ -18,6 +18,9 @@ MAX_VALUES = 100_000
 """How many values a recipe may have, each use of an anchor counted (our choice)."""
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _TAG = "tag:yaml.org,2002:"
+_SIGNS = frozenset("*&!?%@`")
+"""Signs that have a meaning in YAML where a value begins, or, as `?`, within brackets."""
+_QUOTES = "If the value is text, write it in quotes, as in '*.gif'."
 _KINDS = ("map", "seq", "str", "int", "float", "bool", "null")
 _TEXTS = ("timestamp", "merge", "value")
 """YAML 1.1 has types of their own for dates, `<<` and `=`. No setting has such a type, so these
@@ -50,10 +53,12 @@ class Values(NamedTuple):
         try:
             node = yaml.compose(data, yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 0
-            raise RecipeError(
-                f"the recipe is not valid YAML: {error.problem}.", f"{self.name}:{line}"
-            ) from None
+            mark = error.problem_mark
+            fault = f"the recipe is not valid YAML: {error.problem}."
+            place = f"{self.name}:{mark.line + 1 if mark else 0}"
+            near = data[max(mark.index - 1, 0) : mark.index + 1] if mark else ""
+            fix = _QUOTES if _SIGNS & set(near) else ""
+            raise RecipeError(fault, place, fix) from None
         except yaml.YAMLError as error:
             fault = f"the recipe is not valid YAML: {on_one_line(str(error))}."
             raise RecipeError(fault, self.name) from None

@@ -287,7 +287,13 @@ def _other(view: memoryview) -> Header:
     except MemoryError:
         raise
     except Exception as error:  # on broken bytes Pillow raises errors of many types
-        raise MediaError(f"the file is not an image: {_reason(view, error)}.") from None
+        raise MediaError(f"{_fault(view)}: {_reason(view, error)}.") from None
+
+
+def _fault(view: memoryview) -> str:
+    if is_image(view):  # some TIFFs are intact, but of a kind that Pillow cannot open
+        return "the file begins as an image does, but Pillow cannot open it"
+    return "the file is not an image"
 
 
 def _reason(view: memoryview, error: Exception) -> str:

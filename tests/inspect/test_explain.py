@@ -174,6 +174,10 @@ def test_only_on_a_measure_of_a_sidecar_is_evaluated(base: Path) -> None:
     short, long = story(base, "data/000.jsonl#1"), story(base, "data/000.jsonl#2")
     assert short[2:4] == [("LongerThanMean", "kept"), ("FailsOnOne", "kept")]
     assert long[2:4] == [("LongerThanMean", "passed over"), ("FailsOnOne", "passed over")]
+    found = explain(str(base / "out"), "data/000.jsonl#2")
+    assert found.record is not None
+    count = len(found.record["content"][0]["text"])
+    assert found.events[2].facts == {"Lengths.count": count, **by_length}
 
 
 @pytest.mark.parametrize("kind", ["Relabel", "CorpusRelabel"])
@@ -233,6 +237,31 @@ def test_several_matches_are_refused_with_what_distinguishes_them(tmp_path: Path
     run_engine(text_recipe(sources=sources), tmp_path, tmp_path / "out")
     with pytest.raises(InputError, match=r"2 records match .*same origin. Name one by its id"):
         explain(str(tmp_path / "out"), "data/000.jsonl#1")
+
+
+def test_a_record_is_found_by_the_image_that_it_shows(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/cat.jpg").write_bytes(JPEG)
+    (tmp_path / "a.jsonl").write_text('{"file": "cat.jpg", "text": "one"}\n')
+    source = {"name": "a", "reader": "table", "path": "a.jsonl", "text": "text", "image": "file",
+              "media_root": "photos"}  # fmt: skip
+    run_steps(tmp_path, "out", contract("Lengths", tmp_path), sources=[source])
+    for name in ("cat.jpg", "photos/cat.jpg"):
+        assert explain(str(tmp_path / "out"), name).origin == "a.jsonl#1"
+    with pytest.raises(InputError, match=r"no record has the id or origin 'at\.jpg'"):
+        explain(str(tmp_path / "out"), "at.jpg")
+
+
+def test_an_origin_with_a_line_break_is_printed_on_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shard(tmp_path, [("a\nb.jpg", JPEG), ("a\nb.txt", b"one")])
+    source = {"name": "web", "reader": "webdataset", "path": "a.tar"}
+    run_steps(tmp_path, "out", contract("Lengths", tmp_path), sources=[source])
+    for arguments in (("explain", "out", "a\nb"), ("show", "out")):
+        shown = printed(tmp_path, capsys, *arguments)
+        assert "a.tar#a\\nb\n" in shown
+        assert "a.tar#a\nb" not in shown
 
 
 def test_a_key_that_occurs_twice_in_a_tar_is_one_story(tmp_path: Path) -> None:

@@ -134,8 +134,8 @@ def test_unknown_names_are_mistakes(
         (".h.jsonl", "aside the file in/.h.jsonl: its name, or that of a folder above it, begins"),
         ("README.md", "in/README.md: `curate readers table` lists the endings that its reader"),
         ("in/a.jsonl#2", "has read the file in/a.jsonl: lines 2 = 1 in 1 record + 1 left aside (b"),
-        ("nowhere.jsonl", "`curate show` prints records with their ids."),
-        ("abc", "`curate show` prints records with their ids."),
+        ("nowhere.jsonl", "`curate show` prints records with their ids, and"),
+        ("abc", "`curate show` prints records with their ids, and"),
     ],
 )
 def test_explain_prints_what_became_of_a_file_without_such_a_record(

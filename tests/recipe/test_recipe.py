@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from curate import recipe
+from curate.engine.plan import notes
 from manifests.errors import RecipeError
 from tests.runs import caption_recipe
 
@@ -33,6 +34,13 @@ def write(tmp_path: Path):  # type: ignore[no-untyped-def]
     return writing
 
 
+def test_a_source_in_only_that_the_recipe_does_not_have_is_named_in_a_note(write) -> None:  # type: ignore[no-untyped-def]
+    text = GOOD.replace("modality: caption", "source: [web, wob]")
+    assert notes(recipe.load(write(text))) == [
+        "words-2: only: there is no source named 'wob'. Did you mean 'web'?"
+    ]
+
+
 def test_steps_keep_their_order_and_the_second_of_a_kind_gets_a_number(write) -> None:  # type: ignore[no-untyped-def]
     loaded = recipe.load(write(GOOD))
     assert [s.name for s in loaded.steps] == ["words", "image_shape", "words-2"]
@@ -43,6 +51,9 @@ def test_steps_keep_their_order_and_the_second_of_a_kind_gets_a_number(write) ->
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
+        ("modality: caption", "modality: captoin",
+         "recipe.yaml:10: steps[2].words.only.modality: only: there is no modality named "
+         "'captoin'. Did you mean 'caption'?"),
         ("min: 3", "mim: 3",
          ("recipe.yaml:6: steps[0].words.mim: there is no setting named 'mim'. Did you mean "
          "'min'?")),
@@ -148,3 +159,5 @@ def test_an_error_budget_that_may_be_a_share_or_a_count_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"max_quarantined.*1\.0 may be a share of the inputs or"):
         recipe.build(caption_recipe(max_quarantined=1.0))
     assert recipe.build(caption_recipe(max_quarantined=1)).recipe.max_quarantined == 1
+    with pytest.raises(RecipeError, match=r"max_quarantined: '5%' is not a number\. Write a share"):
+        recipe.build(caption_recipe(max_quarantined="5%"))

@@ -45,6 +45,8 @@ def refusal(tmp_path: Path, text: str | bytes) -> str:
                  "again.")),
         ("name: *nothing\n", ("r.yaml:1: the recipe is not valid YAML: found undefined alias "
                              "'nothing'.")),
+        ("name: *.gif\n", "but found '.'. If the value is text, write it in quotes, as in"),
+        ("name: [a?b]\n", "but got '?'. If the value is text, write it in quotes, as in"),
         ("- name\n", "r.yaml: a recipe must be a mapping"),
         ("", "r.yaml: a recipe must be a mapping"),
         (b"name: \xff\n", "r.yaml: the file is not UTF-8 text: byte 6 is not valid."),

@@ -99,12 +99,13 @@ class GroundingText(RowStep):
     3D boxes have metres and angles with two decimals. Numbers are rounded half to even; no earlier
     step rounds them.
 
-    The old text of a record is kept in `raw_text`. A record without objects is dropped; with
-    `empty: keep` it gets a question that asks for every object, and an empty list as the answer. A
-    record is also dropped if none of its objects has the box (or point, or 3D box) or the name that
-    the questions need, and if it lost an annotation when it was read (`curate.lost` in `meta`),
-    because an answer may then lack an object. The choice of templates and questions depends only on
-    a hash of the recipe's seed and the record's id.
+    The old text of a record is kept in `raw_text`. A record without objects is dropped, a caption
+    too: in a recipe with other sources, write `only: {modality: grounding}`. With `empty: keep` it
+    gets a question that asks for every object, and an empty list as the answer. A record is also
+    dropped if none of its objects has the box (or point, or 3D box) or the name that the questions
+    need, and if it lost an annotation when it was read (`curate.lost` in `meta`), because an answer
+    may then lack an object. The choice of templates and questions depends only on a hash of the
+    recipe's seed and the record's id.
     """
 
     version: ClassVar[int] = 3

@@ -172,7 +172,7 @@ def _open_images(
 
 def _no_image(sidecar: File) -> Failure:
     fault = f"no image has the same name as the file {sidecar.name!r}."
-    fix = f"Add an image such as {_stem(sidecar.name)}.jpg, or remove the file."
+    fix = f"Add an image such as {_stem(sidecar.name)}.jpg, or leave the file out with `exclude`."
     return Failure.of(sidecar.name, sidecar.uri, RowError(fault, "", fix))
 
 

@@ -67,12 +67,12 @@ class Table(Reader):
     whose header or quotes can be read in two ways is quarantined; then set `delimiter` or `quotes`.
 
     An image is the file below `media_root` that the column `image` names; a row without text
-    becomes a record with only the image. Without the setting `image`, records have only text, so
-    captions can be filtered before their images are downloaded. All other columns go to `meta`. If
-    `text` lists several columns, all of them go to `meta` too. A record's key is the file's name
-    and the number of the line, from 1, or of the element of an array or row of a parquet or Arrow
-    file, from 0. If a quote in a CSV row is not closed, only this row is quarantined; the rows
-    after it are read.
+    becomes a record with only the image. Without the setting `image`, records have only text and
+    the modality `text`, so captions can be filtered before their images are downloaded. All other
+    columns go to `meta`. If `text` lists several columns, all of them go to `meta` too. A record's
+    key is the file's name and the number of the line, from 1, or of the element of an array or row
+    of a parquet or Arrow file, from 0. If a quote in a CSV row is not closed, only this row is
+    quarantined; the rows after it are read.
     """
 
     version: ClassVar[int] = 3

@@ -194,6 +194,12 @@ class LabelStudio(AnnotatedTable):
             found = [one for one in finished if one.get("ground_truth") is True]
         elif self.annotation == "latest":
             last = max(_date(one) for one in finished)
+            if not last:
+                raise RowError(
+                    f"none of the {len(finished)} annotations of the task has a date, so the "
+                    "latest is not known.",
+                    fix="Set `annotation` to ground_truth, or delete all of them except one.",
+                )
             found = [one for one in finished if _date(one) == last]
         else:
             raise RowError(

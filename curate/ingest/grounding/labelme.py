@@ -29,7 +29,7 @@ QUADS = ("rectangle", "rotation", "oriented_rectangle", "quadrilateral")
 LabelMe's rotated box."""
 _HEADER_CHARACTERS = 64
 """Number of characters of base64 in which a PNG states its size (its first 24 bytes)."""
-_FIX = "If it is not a file of LabelMe, remove it from the source."
+_FIX = "If it is not a file of LabelMe, leave it out with `exclude`."
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
 

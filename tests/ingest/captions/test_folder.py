@@ -140,7 +140,7 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
             "RowError",
             (
                 "no image has the same name as the file 'lonely.txt'. Add an image such as "
-                "lonely.jpg, or remove the file."
+                "lonely.jpg, or leave the file out with `exclude`."
             ),
         ),
         failed(
@@ -148,7 +148,7 @@ def test_failures_name_the_file_the_fault_and_the_fix(tmp_path: Path) -> None:
             "RowError",
             (
                 "no image has the same name as the file 'nested/lonely.json'. Add an image such "
-                "as nested/lonely.jpg, or remove the file."
+                "as nested/lonely.jpg, or leave the file out with `exclude`."
             ),
         ),
     ]
@@ -183,7 +183,7 @@ def test_a_header_beyond_the_first_64_kib_is_found(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="1 files, but none has a suffix"):
+    with pytest.raises(InputError, match="1 file, but none has a suffix"):
         folder(tmp_path, {"a.mp4": b"x"}).list_files(str(tmp_path))
 
 

@@ -221,6 +221,9 @@ def test_of_several_annotations_none_is_read_unless_a_setting_chooses(tmp_path: 
     assert message.startswith(
         "2 of the 2 annotations of the task have the latest date; exactly one is needed."
     )
+    undated = task(annotations=[annotation(10), annotation(20)])
+    [(_, message)] = read(tmp_path, undated, annotation="latest").failures.values()
+    assert message.startswith("none of the 2 annotations of the task has a date, so the latest is")
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,11 @@ def test_the_size_of_a_gif_includes_its_first_frame() -> None:
         (b"", "the file is not an image: it has no bytes."),
         (b"<html>", "the file is not an image: it starts with b'<html>'."),
         (
+            b"MM\0*\0\0\0\x08\0\0",
+            "the file begins as an image does, but Pillow cannot open it: it starts with "
+            "b'MM\\x00*\\x00\\x00\\x00\\x08'.",
+        ),
+        (
             b"\x89PNG\r\n\x1a\n\0\0\0\rCgBI" + bytes(20),
             "the PNG is broken: its first chunk is b'CgBI', not IHDR.",
         ),

@@ -95,7 +95,7 @@ class FilePerImage(GroundingReader):
                 "for the annotations of one image."
             )
             raise FileError(
-                fault, file.uri, "If this is not an annotation file, remove it from the source."
+                fault, file.uri, "If this is no annotation file, leave it out with `exclude`."
             )
         data = storage.read_bytes(cache.context.media.resolve(file.uri))
         return self.parse(file, data, cache)._replace(within="", file=file)

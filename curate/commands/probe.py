@@ -39,7 +39,7 @@ def _summary(probed: Probed) -> str:
         (
             a.step,
             a.rows_in,
-            sum(a.dropped.values()),
+            a.rows_dropped,
             _share(a.removed, a.rows_in),
             _why(a.dropped | a.quarantined),
         )

@@ -57,8 +57,8 @@ def ledger_table(accounts: list[Account]) -> str:
             account.step,
             account.rows_in,
             account.kept,
-            sum(account.dropped.values()),
-            sum(account.quarantined.values()),
+            account.rows_dropped,
+            account.rows_quarantined,
             ", ".join(f"{why} {n:,}" for why, n in _reasons(account)),
         )
         for account in accounts
@@ -86,7 +86,7 @@ def summary(made: RunManifest, out: str) -> str:
         counts = f"{count(len(entry.shards), 'shard')}, {count(entry.rows, 'row')}"
         folder = storage.join(out, entry.folder)
         lines.append(f"{name:<11} {counts}, {size(entry.size_bytes)}   {folder}")
-    quarantined = sum(sum(a.quarantined.values()) for a in made.ledger)
+    quarantined = sum(account.rows_quarantined for account in made.ledger)
     place = storage.join(out, RUN_QUARANTINE)
     lines.append(f"quarantine  {count(quarantined, 'input')}   {place}")
     if again := transient_count(out):

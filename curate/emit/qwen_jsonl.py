@@ -52,7 +52,7 @@ def write(job: Job) -> ShardCommit:
     return ShardCommit(
         number=job.number,
         rows=written,
-        files=[job.entry(ENDING, written, sink), *media_files.entries],
+        files=[sink.entry(job.name(ENDING), written), *media_files.entries],
         quarantined=lost,
     )
 

@@ -33,14 +33,6 @@ class Job(NamedTuple):
     def uri(self, ending: str) -> str:
         return storage.join(self.folder, self.name(ending))
 
-    def entry(self, ending: str, rows: int, sink: storage.Sink) -> FileEntry:
-        """Returns what the manifest states about the shard's file. `ending` is the ending of the
-        file's name, and `sink` is the file, which has its size and digest. Call this after the
-        `with` block of `storage.writing`."""
-        return FileEntry(
-            name=self.name(ending), rows=rows, size_bytes=sink.size_bytes, digest=sink.digest
-        )
-
 
 class Quarantined(NamedTuple):
     """A record that could not be written: its id, source and origin (its place in the source), the

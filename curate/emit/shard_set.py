@@ -58,4 +58,4 @@ def load(folder: str) -> ShardSet:
 def write_json(folder: str, name: str, content: Any) -> FileEntry:
     with storage.writing(storage.join(folder, name)) as sink:
         sink.write((json.dumps(content, ensure_ascii=False) + "\n").encode())
-    return FileEntry(name=name, rows=0, size_bytes=sink.size_bytes, digest=sink.digest)
+    return sink.entry(name)

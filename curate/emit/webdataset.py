@@ -45,7 +45,7 @@ def write(job: Job) -> ShardCommit:
     return ShardCommit(
         number=job.number,
         rows=written,
-        files=[job.entry(ENDING, written, sink)],
+        files=[sink.entry(job.name(ENDING), written)],
         quarantined=lost,
     )
 

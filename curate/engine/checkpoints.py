@@ -112,8 +112,7 @@ class Checkpoints:
         uri = storage.join(self._place, name + PART)
         files = [parts.write(uri, self._schema, self._tables, durable=False)]
         if blobs.sink is not None:
-            size, digest = blobs.sink.size_bytes, blobs.sink.digest
-            files.append(FileEntry(name=name + BLOBS, rows=0, size_bytes=size, digest=digest))
+            files.append(blobs.sink.entry(name + BLOBS))
         commit = Commit(part=name, inputs_digest=self._digest, rows=files[0].rows, files=files)
         manifest.save(commit, storage.join(self._place, f"{name}.json"), durable=False)
         self._commits.append(commit)
@@ -146,7 +145,7 @@ class Checkpoints:
                 with storage.open_input(uri) as file:
                     while chunk := file.read(1 << 22):
                         sink.write(chunk)
-        return [FileEntry(name=name, rows=0, size_bytes=sink.size_bytes, digest=sink.digest)]
+        return [sink.entry(name)]
 
 
 def _in_batches(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:

@@ -181,11 +181,7 @@ def blobs_uri(folder: str, part: str) -> str:
 def blob_entries(name: str, blobs: BlobFile) -> list[FileEntry]:
     """Return what the commit states about the file of blobs, as a list with one entry; an empty
     list if no blobs were stored."""
-    if blobs.sink is None:
-        return []
-    return [
-        FileEntry(name=name, rows=0, size_bytes=blobs.sink.size_bytes, digest=blobs.sink.digest)
-    ]
+    return [] if blobs.sink is None else [blobs.sink.entry(name)]
 
 
 def commit_uri(folder: str, part: str) -> str:

@@ -36,8 +36,8 @@ class Bar:
         if ledger:
             self.rows_in += ledger[0].rows_in
             self.kept += ledger[-1].kept
-        self.removed["dropped"] += sum(sum(a.dropped.values()) for a in ledger)
-        self.removed["quarantined"] += sum(sum(a.quarantined.values()) for a in ledger)
+        self.removed["dropped"] += sum(account.rows_dropped for account in ledger)
+        self.removed["quarantined"] += sum(account.rows_quarantined for account in ledger)
         if self._shown:
             self._shown.update(self._bar, completed=self.done, summary=self.summary)
 

@@ -278,7 +278,7 @@ def _parts(commit: Commit) -> list[str]:
 
 
 def _quarantined_count(commits: Iterable[Commit]) -> int:
-    return sum(sum(a.quarantined.values()) for commit in commits for a in commit.ledger)
+    return sum(account.rows_quarantined for commit in commits for account in commit.ledger)
 
 
 def _entry(done: FinishedPass) -> PassEntry:

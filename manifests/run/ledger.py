@@ -38,9 +38,17 @@ class Account(BaseModel):
         )
 
     @property
+    def rows_dropped(self) -> int:
+        return sum(self.dropped.values())
+
+    @property
+    def rows_quarantined(self) -> int:
+        return sum(self.quarantined.values())
+
+    @property
     def removed(self) -> int:
         """The number of rows that were dropped or quarantined."""
-        return sum(self.dropped.values()) + sum(self.quarantined.values())
+        return self.rows_dropped + self.rows_quarantined
 
     @property
     def balances(self) -> bool:

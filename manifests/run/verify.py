@@ -218,7 +218,7 @@ def _counts(passes: list[PassManifest]) -> Iterator[Fault]:
 
 
 def _quarantine(run: RunManifest, folder: str) -> Iterator[Fault]:
-    counted = sum(sum(account.quarantined.values()) for account in run.ledger)
+    counted = sum(account.rows_quarantined for account in run.ledger)
     place = storage.join(folder, RUN_QUARANTINE)
     try:
         listed = pc.sum(parts.read_columns(place, ("rows",))["rows"]).as_py() or 0
@@ -247,7 +247,7 @@ def _stated_rows(kind: str, commit: Commit) -> dict[str, int]:
     stated = {file.name: file.rows for file in commit.files if file.name.endswith(PART)}
     if kind in _ROWS_OF_PART:
         stated[commit.part + PART] = commit.rows
-    if dropped := sum(sum(account.dropped.values()) for account in commit.ledger):
+    if dropped := sum(account.rows_dropped for account in commit.ledger):
         stated[commit.part + DROPPED] = dropped
     return stated
 

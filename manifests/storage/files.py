@@ -17,6 +17,7 @@ import pyarrow.fs as pafs
 import xxhash
 
 from manifests.errors import StorageError, UnreadableError
+from manifests.storage.file_entry import FileEntry
 from manifests.storage.paths import UNREACHABLE_FIX, filesystem, is_remote, split_query
 
 TEMPORARY = ".tmp"
@@ -51,6 +52,11 @@ class Sink:
     @property
     def digest(self) -> str:
         return f"xxh128:{self._hash.hexdigest()}"
+
+    def entry(self, name: str, rows: int = 0) -> FileEntry:
+        """Returns what a manifest states about the file, with the name `name`. Call this after the
+        `with` block of `writing`."""
+        return FileEntry(name=name, rows=rows, size_bytes=self.size_bytes, digest=self.digest)
 
 
 def open_input(uri: str) -> pa.NativeFile:

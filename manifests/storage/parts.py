@@ -37,12 +37,7 @@ class Writer:
     def entry(self) -> FileEntry:
         """What a manifest states about the written file. It is valid after the `with` block of
         `writing`."""
-        return FileEntry(
-            name=self._name,
-            rows=self.rows,
-            size_bytes=self._sink.size_bytes,
-            digest=self._sink.digest,
-        )
+        return self._sink.entry(self._name, self.rows)
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:

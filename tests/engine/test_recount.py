@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -105,6 +106,7 @@ def test_a_changed_file_of_a_group_is_named_and_so_is_one_that_is_left_aside(
     assert recount(out) == (8, [])
     write_files(tmp_path / "photos", {"b.txt": "Another dog.", "e.jpg": PHOTO, "x.pdf": ""})
     (tmp_path / "photos" / "a.jpg").unlink()
+    os.utime(tmp_path / "photos" / "c.txt", ns=(0, 0))
     assert faults(out) == [
         (
             "source photos",
@@ -115,6 +117,7 @@ def test_a_changed_file_of_a_group_is_named_and_so_is_one_that_is_left_aside(
         ),
         ("photos/a.jpg", f"the file was removed after the run had read it. {AGAIN}"),
         ("photos/b.txt", f"the file was changed after the run had read it. {AGAIN}"),
+        ("photos/c.txt", f"the file was changed after the run had read it. {AGAIN}"),
         ("photos/e.jpg", f"the file was added after the run. {AGAIN}"),
     ]
 
@@ -130,6 +133,13 @@ def test_entries_that_are_no_files_are_counted_by_name(tmp_path: Path) -> None:
     assert faults(out) == [
         ("data/b.jsonl", (f"the file was removed after the run had read it. {AGAIN}"))
     ]
+
+
+def test_a_file_that_the_run_could_not_count_is_not_counted_again(tmp_path: Path) -> None:
+    files = {"a.jsonl": LINES, "b.jsonl.gz": gzip.compress(LINES.encode())[:-9]}
+    write_files(tmp_path / "data", files)
+    run_recipe(tmp_path, text_source(path="data"), max_quarantined=0.9)
+    assert recount(str(tmp_path / "out")) == (2, [])
 
 
 def test_a_file_that_cannot_be_counted_now_is_a_difference(tmp_path: Path) -> None:

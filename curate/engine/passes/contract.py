@@ -149,7 +149,7 @@ class Pass(ABC, Generic[T]):
         """Return how many inputs of a part have an error. `commit` has the counts of the part. This
         pass quarantines these inputs; if it is the first pass of a costly step, which only
         measures, the second pass of the step does."""
-        return sum(sum(account.quarantined.values()) for account in commit.ledger)
+        return sum(account.rows_quarantined for account in commit.ledger)
 
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
         """Return the tasks that must run, which are the tasks without a valid commit of an earlier

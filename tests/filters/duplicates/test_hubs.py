@@ -30,7 +30,7 @@ def test_an_image_that_joins_very_many_is_named_with_their_number(
 ) -> None:
     logo, other = random_hashes(1, 2)
     rows = [row(f"l{n}", hashes=[logo]) for n in range(MIN_JOINED + 5)]
-    rows += [row(f"o{n}", hashes=[other]) for n in range(MIN_JOINED)]
+    rows += [row(f"o{n}", hashes=[other]) for n in range(MIN_JOINED + 1)]  # of it: MIN_JOINED
     first = min(record.record_id(SOURCE, f"l{n}") for n in range(MIN_JOINED + 5))
     for step in (Duplicates(by="perceptual", keep="id", chains=chains),
                  DuplicateImages(keep="id", chains=chains)):  # fmt: skip

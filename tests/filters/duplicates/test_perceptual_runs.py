@@ -166,6 +166,7 @@ def test_survivors_and_similarities_in_an_earlier_corpus(base: Path) -> None:
         if each.stays and each.family == 5
     }
     assert {one.survivor} == {one.of} == stayed
+    assert one.family == 1  # records of the earlier corpus are not counted
     assert one.similarity is not None
     assert 1 - 6 / 64 <= one.similarity <= 1
 

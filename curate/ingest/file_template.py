@@ -107,3 +107,9 @@ URL_FIELDS: dict[str, Callable[[pa.Array], pa.Array]] = {
 }
 """Fields that are computed from a column of urls: the url itself if it is a plain path (`a/b.jpg`),
 the hexadecimal digests of the url, and the last part of the url's path."""
+
+
+def lower_suffix(name: str) -> str:
+    """The name with its suffix in lower case: `A.JPG` -> `A.jpg`."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}{dot}{suffix.lower()}"

@@ -20,8 +20,7 @@ import pyarrow as pa
 import xxhash
 
 from curate.ingest.evidence import Evidence, Findings
-from curate.ingest.file_template import URL_FIELDS
-from curate.ingest.media_folder import lower_suffix
+from curate.ingest.file_template import URL_FIELDS, lower_suffix
 from manifests.errors import InputError
 from manifests.storage import File
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from curate.ingest.file_template import URL_FIELDS, Template
+from curate.ingest.file_template import URL_FIELDS, Template, lower_suffix
 from curate.ingest.images import OpenedImage, open_image
+from curate.ingest.last_parts import LastParts
 from curate.ingest.media_root import check_root, path_below
 from curate.ingest.reader import Context
 from manifests import storage
@@ -53,14 +53,6 @@ class MediaFolder:
                 "Keep only one of these images in the folder, or write the name with its suffix.",
             )
         return None if found is None else storage.join(uri, found)
-
-
-class UrlCounts(Protocol):
-    """The type of the argument `last_parts` of `open_row_images`, such as `LastParts`."""
-
-    def urls(self, urls: pa.Array) -> list[int]:
-        """Returns, for each url in `urls`, how many different urls of the table have the same last
-        part as this url."""
 
 
 Listed = dict[str, str | list[str]]
@@ -106,19 +98,13 @@ def _by_stem(names: list[str]) -> Listed:
     return stems | {name: name for name in names}
 
 
-def lower_suffix(name: str) -> str:
-    """The name with its suffix in lower case: `A.JPG` -> `A.jpg`."""
-    stem, dot, suffix = name.rpartition(".")
-    return f"{stem}{dot}{suffix.lower()}"
-
-
 def open_row_images(
     templates: Sequence[Template],
     columns: Mapping[str, pa.Array],
     urls: pa.Array | None,
     folder: MediaFolder,
     context: Context,
-    last_parts: UrlCounts,
+    last_parts: LastParts,
 ) -> list[OpenedImage | RowError]:
     """Opens the image of each row: the first file that exists among the file names that `templates`
     make from the row's columns.
@@ -138,7 +124,7 @@ def _locate(
     columns: Mapping[str, pa.Array],
     urls: pa.Array | None,
     folder: MediaFolder,
-    last_parts: UrlCounts,
+    last_parts: LastParts,
 ) -> list[str | RowError]:
     """Returns the uri of the image of each row, or an error if the image was not found. A template
     is tried only for the rows whose image was not found with the templates before."""
@@ -161,7 +147,7 @@ def _locate(
 
 
 def _ambiguous(
-    found: dict[int, str | RowError], urls: pa.Array, last_parts: UrlCounts
+    found: dict[int, str | RowError], urls: pa.Array, last_parts: LastParts
 ) -> dict[int, str | RowError]:
     """Returns an error for each row whose image may have been downloaded from another url. `found`
     has the rows whose image was found by the last part of its url; its values are the uris of these

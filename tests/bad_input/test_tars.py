@@ -58,7 +58,8 @@ def test_the_first_sample_of_a_repeated_key_in_a_tar_is_kept(base: Path) -> None
     assert made.accounts["read tars"] == (5, 3, {}, {"RowError": 2})
     again = (
         "the key '0' occurs more than once in this tar. "
-        "Put the members of a sample one after another, and give each sample its own key."
+        "Put the members of a sample one after another (`tar --sort=name`), and give each sample "
+        "its own key."
     )
     second = (
         "the sample has two members with the name 'z.jpg'. Give every member of a sample "

@@ -222,8 +222,8 @@ def test_a_file_that_no_reader_takes_has_an_error_with_a_fix(
         sniff.check("llava", readers["llava"], made(tmp_path, "empty.json"), "", readers)
     assert caught.value.fault == "the file is an empty file, which the reader 'llava' cannot read."
     assert caught.value.fix == (
-        "No reader can read this file: change the path of the source "
-        "so that it does not include it."
+        "No reader can read this file: convert it, for example to JSON lines, or change the path "
+        "of the source so that it does not include it."
     )
 
 

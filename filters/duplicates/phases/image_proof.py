@@ -20,6 +20,7 @@ from filters.duplicates.corpus.units import Source, UnitsOfSource, split_unit_id
 from filters.duplicates.files.batches import read_batch, write_batches
 from filters.duplicates.files.edges import Edges
 from filters.duplicates.kinds.perceptual import HASH, Tolerance
+from filters.duplicates.phases.families import MAX_COMPARED, by_family
 from filters.duplicates.phases.forest import Forest, spanning_forest
 from filters.duplicates.phases.hubs import left_note, note
 from filters.duplicates.ranking.members import (
@@ -36,10 +37,6 @@ from manifests.storage import parts
 if TYPE_CHECKING:
     from manifests.kernels.look_families import Links
 
-MAX_COMPARED = 4096
-"""In a family, at most this many records are compared with every record that is not linked yet (our
-choice): 100,000 images of one family take a minute. Only families of images that have near hashes
-but do not look the same need so many comparisons."""
 _BLOCK_PAIRS = 1 << 20
 """The number of pairs that are compared at once (our choice)."""
 _RECORDS = pa.schema([("record", pa.uint32())])
@@ -169,17 +166,6 @@ class ImageProof:
         assert members.looks is not None
         starts, order = by_family(family[open_])
         return chained(members.looks, starts, open_[order], self.tolerance, MAX_COMPARED)
-
-
-def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorts records by family (group of duplicates). Returns (starts, order): the records of family
-    i, in their old order, are order[starts[i] : starts[i + 1]].
-
-    by_family([7, 2, 7]) -> [0, 1, 3], [1, 0, 2].
-    """
-    order = np.argsort(family, kind="stable")
-    _, starts = np.unique(family[order], return_index=True)
-    return np.append(starts, len(family)), order
 
 
 def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:

@@ -19,9 +19,10 @@ from filters.duplicates.phases.candidates import (
     LinkEqual,
     key_ranges,
 )
+from filters.duplicates.phases.families import MAX_COMPARED
 from filters.duplicates.phases.forest import Forest, spanning_forest
 from filters.duplicates.phases.hubs import hub_note, left_note, note
-from filters.duplicates.phases.image_proof import MAX_COMPARED, ImageProof
+from filters.duplicates.phases.image_proof import ImageProof
 from filters.duplicates.phases.keys import LINKS, Sizes, WriteKeys
 from filters.duplicates.phases.survivors import (
     Survivors,

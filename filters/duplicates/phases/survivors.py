@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from filters.duplicates.kinds.perceptual import Tolerance
+from filters.duplicates.phases.families import MAX_COMPARED, by_family
 from filters.duplicates.phases.forest import Forest
-from filters.duplicates.phases.image_proof import MAX_COMPARED, by_family
 from filters.duplicates.ranking.members import Members, similarity_of_bits
 
 

@@ -1,5 +1,5 @@
-"""Sorts records by family (a group of duplicates, or of images with near hashes), and limits how many
-records of a family are compared with all others of the family."""
+"""Sorts records by family (a group of duplicates, or of images with near hashes), and limits how
+many records of a family are compared with all others of the family."""
 
 from __future__ import annotations
 

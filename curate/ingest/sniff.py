@@ -114,8 +114,8 @@ def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
     by_suffix = [reader for reader in matching if name.endswith(readers[reader].suffixes or "")]
     if not matching:
         return (
-            "No reader can read this file: convert it, for example to JSON lines, or change the path "
-            "of the source so that it does not include it."
+            "No reader can read this file: convert it, for example to JSON lines, or change the "
+            "path of the source so that it does not include it."
         )
     return f"Use the reader {' or '.join(by_suffix or matching)}."
 

@@ -229,8 +229,8 @@ def test_the_error_of_a_wrong_reader_describes_the_file_and_names_the_right_one(
         f"Use the reader {takes}."
         if takes
         else (
-            "No reader can read this file: convert it, for example to JSON lines, or change the path "
-            "of the source so that it does not include it."
+            "No reader can read this file: convert it, for example to JSON lines, or change the "
+            "path of the source so that it does not include it."
         )
     )
     name, _, what = looks.partition(": ")

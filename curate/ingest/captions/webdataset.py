@@ -161,8 +161,8 @@ def _check(sample: Sample, seen: set[str]) -> None:
         raise RowError(
             f"the key {sample.key!r} occurs more than once in this tar.",
             "",
-            "Put the members of a sample one after another (`tar --sort=name`), and give each sample "
-            "its own key.",
+            "Put the members of a sample one after another (`tar --sort=name`), and give each "
+            "sample its own key.",
         )
 
 

@@ -197,8 +197,8 @@ def test_a_repeated_key_is_quarantined_the_second_time(tmp_path: Path) -> None:
             "0",
             "RowError",
             "the key '0' occurs more than once in this tar. "
-            "Put the members of a sample one after another (`tar --sort=name`), and give each sample "
-            "its own key.",
+            "Put the members of a sample one after another (`tar --sort=name`), and give each "
+            "sample its own key.",
             units=2,
         )
     ]

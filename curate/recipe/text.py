@@ -14,7 +14,8 @@ from manifests.step.spelling import nearest
 from manifests.visible import on_one_line
 
 MAX_BYTES, MAX_INCLUDES = 16 << 20, 16
-"""The largest recipe file, and how many recipes may include one another (our choice)."""
+"""The largest size of a recipe file in bytes, and the largest number of recipes that are joined
+through `base` (our choice)."""
 
 
 class Text(NamedTuple):
@@ -54,9 +55,12 @@ def read(uri: str, seen: tuple[str, ...] = (), place: str = "") -> tuple[dict[st
     the files that include this file, directly or by way of other files. `place` is the place of the
     setting `base` that names this file.
     """
-    if uri in seen or len(seen) >= MAX_INCLUDES:
-        shown = " -> ".join([*seen[-2:], uri])
+    shown = " -> ".join([*seen[-2:], uri])
+    if _real(uri) in map(_real, seen):
         raise RecipeError(f"the recipe includes itself through `base`: {shown}", place or uri)
+    if len(seen) >= MAX_INCLUDES:
+        fault = f"more than {MAX_INCLUDES} recipes are joined through `base`: {shown}"
+        raise RecipeError(fault, place or uri)
     name = storage.base_name(uri)
     values = Values(name, {}, {})
     content = values.of(_decoded(uri, name, place))
@@ -92,6 +96,12 @@ def _decoded(uri: str, name: str, place: str) -> str:
         raise RecipeError(
             f"the file is not UTF-8 text: byte {error.start} is not valid.", name
         ) from None
+
+
+def _real(uri: str) -> str:
+    """Returns a path without links and `..`, so that two paths of one file are equal. A URL is
+    returned unchanged."""
+    return uri if storage.is_remote(uri) else os.path.realpath(uri)
 
 
 def _is_file(uri: str) -> bool:

@@ -134,6 +134,22 @@ def test_a_recipe_that_includes_itself_is_refused(write) -> None:  # type: ignor
         recipe.load(write("base: recipe.yaml\n"))
 
 
+def test_at_most_16_recipes_are_joined(write) -> None:  # type: ignore[no-untyped-def]
+    write(GOOD, "0.yaml")
+    for number in range(1, 17):
+        write(f"base: {number - 1}.yaml\n", f"{number}.yaml")
+    assert len(recipe.load(write("base: 14.yaml\n")).steps) == 3
+    with pytest.raises(RecipeError, match="more than 16 recipes are joined through `base`"):
+        recipe.load(write("base: 15.yaml\n"))
+
+
+def test_the_largest_size_is_that_of_a_whole_number_of_64_bits(write) -> None:  # type: ignore[no-untyped-def]
+    loaded = recipe.load(write(GOOD), [f"media.max_bytes={2**63 - 1}B"])
+    assert loaded.recipe.media.max_bytes == 2**63 - 1
+    with pytest.raises(RecipeError, match="the size is over the limit"):
+        recipe.load(write(GOOD), ["media.max_bytes=8EiB"])
+
+
 def test_two_sources_of_one_name_are_refused(write) -> None:  # type: ignore[no-untyped-def]
     line = '  - {name: web, reader: webdataset, path: "data/*.tar"}\n'
     with pytest.raises(RecipeError, match="two sources have the name 'web'"):

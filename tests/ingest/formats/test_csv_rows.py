@@ -126,6 +126,15 @@ def test_a_quote_after_a_row_of_uncertain_end_is_not_read_as_text() -> None:
     text = '1,"open\nmiddle\nend" x\n2,c "d"\n3,last\n'
     assert outcome(text, 2) == [(1, 3), (4, 4), ["3", "last"]]
     assert outcome('2,c "d"\n', 2) == [["2", 'c "d"']]
+    text = '1,"open\nmiddle\nend" x\n2,one,too many\n3,c "d"\n4,last\n'
+    assert outcome(text, 2) == [(1, 3), (4, 4), (5, 5), ["4", "last"]]
+
+
+@pytest.mark.parametrize("text", ["1,aaaaaaaaaaaaaaaaa\n", '1,"aaaaaaaaaaaaa\nb"\n'])
+def test_a_row_of_as_many_bytes_as_the_limit_is_read(text: str) -> None:
+    assert len(text) == 20
+    assert isinstance(outcome(text, 2, limit=20)[0], list)
+    assert isinstance(outcome(text, 2, limit=19)[0], tuple)
 
 
 def test_reading_never_goes_on_in_the_middle_of_a_field() -> None:

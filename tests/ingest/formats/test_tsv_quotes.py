@@ -43,6 +43,10 @@ def test_a_few_lines_do_not_change_what_most_show() -> None:
     assert decided(QUOTED * 200 + PLAIN) == "doubled"
 
 
+def test_a_line_with_another_number_of_fields_shows_nothing() -> None:
+    assert decided('say "x"\tone\ttoo many\n' + QUOTED) == "doubled"
+
+
 def test_lines_that_disagree_are_refused_with_one_of_each() -> None:
     with pytest.raises(FileError, match=r"\(line 3\).*\(line 1\).*`quotes: doubled`"):
         decided(PLAIN + QUOTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,8 +44,8 @@ def test_a_held_folder_is_refused_with_its_holder_until_the_holder_is_killed(
                 hold(tmp_path)
         finally:
             process.send_signal(signal.SIGKILL)
-        process.wait()
-        hold(tmp_path)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        hold(tmp_path)  # the process is a zombie until its parent has asked for its exit code
     assert not list(tmp_path.iterdir())
 
 

@@ -94,26 +94,45 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     Raises StepError if the records do not have the record schema, or if an input row was neither
     replaced nor removed, or was both replaced and removed.
     """
-    place = f"step {planned.name}"
+    place, rows = f"step {planned.name}", given.num_rows
+    answered = _with_record_columns(answered, place)
+    parents = np.asarray(answered.parents, np.int64)
+    _check_parents(parents, answered.rows.num_rows, rows, place)
+    drop = planned.reasons(answered.drop, rows)
+    errors = no_errors(rows) if answered.errors is None else answered.errors.table
+    planned.values(errors, "errors", rows)
+    removed = np.asarray(drop.is_valid()) | np.asarray(pc.is_valid(errors["kind"]))
+    _check_each_row(given["id"], np.bincount(parents, minlength=rows) > 0, removed, place)
+    inherited = given.drop_columns(record.SCHEMA.names).take(pa.array(parents))
+    new = answered.rows.cast(record.SCHEMA)
+    for name in inherited.column_names:
+        new = new.append_column(name, inherited[name])
+    measures = planned.columns(dict(answered.measures), new.num_rows)
+    return _Made(_with_measures(planned, new, measures), drop, errors)
+
+
+def _with_record_columns(answered: Reshaped, place: str) -> Reshaped:
+    """Return what a step returned, with the columns of its new records in the order of the record
+    schema. Raises StepError if it has other columns."""
     if not isinstance(answered, Reshaped):
-        raise StepError(
-            f"the step returned a value of type {type(answered).__name__} instead of Reshaped",
-            place,
-        )
-    if set(answered.rows.schema.names) == set(record.SCHEMA.names):
-        answered = answered._replace(rows=answered.rows.select(record.SCHEMA.names))
-    if answered.rows.schema.names != record.SCHEMA.names:
-        differ = sorted(set(answered.rows.schema.names) ^ set(record.SCHEMA.names))
+        fault = f"the step returned a value of type {type(answered).__name__} instead of Reshaped"
+        raise StepError(fault, place)
+    if differ := sorted({*answered.rows.schema.names} ^ {*record.SCHEMA.names}):
         raise StepError(
             "the columns of the new records and those of manifests.record.SCHEMA differ in "
             f"{differ}",
             place,
         )
-    rows, parents = given.num_rows, np.asarray(answered.parents, np.int64)
-    if len(parents) != answered.rows.num_rows:
+    return answered._replace(rows=answered.rows.select(record.SCHEMA.names))
+
+
+def _check_parents(parents: np.ndarray, made: int, rows: int, place: str) -> None:
+    """Raises StepError if not each of the `made` new records has a parent, which is the index of
+    one of the `rows` input rows."""
+    if len(parents) != made:
         raise StepError(
-            f"the step returned {len(parents)} parents for "
-            f"{answered.rows.num_rows} new records; each record needs one parent",
+            f"the step returned {len(parents)} parents for {made} new records; each record needs "
+            "one parent",
             place,
         )
     if len(parents) and not 0 <= parents.min() <= parents.max() < rows:
@@ -121,32 +140,28 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
             f"the step returned a parent that is not the index of one of the {rows} input rows",
             place,
         )
-    drop = planned.reasons(answered.drop, rows)
-    errors = no_errors(rows) if answered.errors is None else answered.errors.table
-    planned.values(errors, "errors", rows)
-    replaced = np.bincount(parents, minlength=rows) > 0
-    removed = np.asarray(drop.is_valid()) | np.asarray(pc.is_valid(errors["kind"]))
-    if (wrong := replaced == removed).any():
-        row = int(np.flatnonzero(wrong)[0])
-        key = given["id"][row].as_py()
-        if replaced[row]:
-            raise StepError(
-                f"the step made new records from the record {key}, but also "
-                "dropped it or gave an error for it",
-                place,
-            )
+
+
+def _check_each_row(
+    ids: pa.ChunkedArray, replaced: np.ndarray, removed: np.ndarray, place: str
+) -> None:
+    """Raises StepError if an input row was neither replaced nor removed, or was both replaced and
+    removed. `ids` has the ids of the input rows."""
+    wrong = np.flatnonzero(replaced == removed)
+    if not len(wrong):
+        return
+    key = ids[int(wrong[0])].as_py()
+    if replaced[wrong[0]]:
         raise StepError(
-            f"the step made no new record from the record {key}, and gave neither "
-            "a drop reason nor an error",
+            f"the step made new records from the record {key}, but also dropped it or gave an "
+            "error for it",
             place,
         )
-    inherited = given.drop_columns(record.SCHEMA.names).take(pa.array(parents))
-    columns = {name: inherited[name] for name in inherited.column_names}
-    new = answered.rows.cast(record.SCHEMA)
-    for name, column in columns.items():
-        new = new.append_column(name, column)
-    measures = planned.columns(dict(answered.measures), new.num_rows)
-    return _Made(_with_measures(planned, new, measures), drop, errors)
+    raise StepError(
+        f"the step made no new record from the record {key}, and gave neither a drop reason nor "
+        "an error",
+        place,
+    )
 
 
 def _with_measures(planned: PlannedStep, rows: pa.Table, measures: Columns) -> pa.Table:

@@ -45,7 +45,6 @@ MAGIC = {
 }
 """Names of formats by their first bytes. Images, tars, parquet and Arrow files are detected by
 their own parsers."""
-_BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a]")
 _BROKEN = "a broken "
 _MAX_NAMES = 8
@@ -136,7 +135,7 @@ def describe(head: Head) -> str:
     if data[4:8] == b"ftyp":
         return "an MP4 or QuickTime video"
     known = next((name for magic, name in MAGIC.items() if data.startswith(magic)), None)
-    return known or _text(data.removeprefix(_BOM))
+    return known or _text(data.removeprefix(codecs.BOM_UTF8))
 
 
 def _image(head: Head) -> str:

@@ -6,6 +6,7 @@ represent exactly: with whole numbers over 64 bits, NaN and Infinity, or keys th
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -25,7 +26,6 @@ MAX_VALUES = 4_000_000
 needs up to 50 times the bytes of its text."""
 _MAX_DIGITS = 4300
 """The largest number of digits that Python converts to an int; a longer number is kept as text."""
-_BOM = b"\xef\xbb\xbf"
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 # With each digit written as 0: the numbers that may be outside -2**63 to 2**64 - 1.
 _LONG = (b"0" * 20, b"-" + b"0" * 19)
@@ -224,7 +224,7 @@ def _parse_exactly(data: bytes, strict: orjson.JSONDecodeError | None) -> Any:
     number too large for a float become None; a whole number of too many digits becomes text. Raises
     RowError for other faults. `strict` is orjson's error, which the RowError shows; None if orjson
     did not reject the text."""
-    text = _decoded(data.removeprefix(_BOM))
+    text = _decoded(data.removeprefix(codecs.BOM_UTF8))
     try:
         value = json.loads(
             text,

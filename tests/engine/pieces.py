@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from curate.engine import checkpoints
 from manifests import record
+from manifests.run import lock
 from manifests.step import (
     Bound,
     Columns,
@@ -38,6 +40,17 @@ class Slow(RowStep):
 
     def measure(self, batch: pa.Table, context: Context) -> Columns:
         time.sleep(self.milliseconds / 1000)
+        return {}
+
+
+class TakenOver(RowStep):
+    """Act as another run that takes over the folder `folder` of the run at the first record."""
+
+    folder: str
+
+    def measure(self, batch: pa.Table, context: Context) -> Columns:
+        other = lock.Holder.this().model_copy(update={"pid": 1})
+        (Path(self.folder) / lock.NAME).write_text(other.model_dump_json())
         return {}
 
 

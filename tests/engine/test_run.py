@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from manifests.errors import BudgetError, InputError, ManifestError, StepError
+from manifests.errors import BudgetError, InputError, LockError, ManifestError, StepError
 from manifests.run import manifest
 from manifests.run.verify import verify
 from manifests.storage import parts
@@ -311,3 +311,10 @@ def test_an_unfinished_run_has_no_manifest(corpus: Path) -> None:
         )
     with pytest.raises(ManifestError, match="there is no manifest here"):
         manifest.load_run(str(corpus / "out"))
+
+
+def test_a_run_whose_folder_another_run_took_over_writes_no_manifest(corpus: Path) -> None:
+    steps = [{"tests.engine.pieces:TakenOver": {"folder": str(corpus / "out")}}]
+    with pytest.raises(LockError, match="another run has taken over this folder"):
+        run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
+    assert not (corpus / "out" / "manifest.json").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,7 +26,7 @@ from curate.ingest.formats.json_elements import (
     object_keys,
 )
 from curate.ingest.formats.json_heads import first_keys
-from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
+from curate.ingest.formats.json_pieces import BLANKS, Element
 from curate.ingest.formats.json_splits import array_splits
 from curate.ingest.formats.lines import LongLine, count_lines, line_batches, line_splits
 from curate.ingest.images import OpenedImage
@@ -82,7 +83,7 @@ class Llava(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        blanks = BOM + BLANKS
+        blanks = codecs.BOM_UTF8 + BLANKS
         start = head.data.lstrip(blanks)
         if BOX.encode() in start and NAME.encode() in start:  # rows of ms-swift
             return False

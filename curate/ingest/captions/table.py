@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 from collections.abc import Iterator, Sequence
 from types import NoneType
@@ -109,7 +110,7 @@ class Table(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        first = head.data.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
+        first = head.data.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0]
         if first.startswith((b"{", b"[")) or head.file.name.lower().endswith(JSON_SUFFIXES):
             return _is_row(first_object(head))
         is_header = any(mark.encode() in first for mark in DELIMITERS) and b"\0" not in first

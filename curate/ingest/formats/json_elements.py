@@ -7,6 +7,7 @@ broken element balance, or if no other element is on the same lines.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
@@ -17,7 +18,6 @@ from curate.ingest.formats.batching import in_batches
 from curate.ingest.formats.chunks import read_chunks
 from curate.ingest.formats.json_pieces import (
     BLANKS,
-    BOM,
     Element,
     after_bracket,
     pieces,
@@ -177,7 +177,7 @@ def is_array(place: str) -> bool:
     """Whether a file is one JSON array. The result is false for JSON lines, even if each line is an
     array."""
     try:
-        start = next(read_chunks(place), b"").lstrip(BOM + BLANKS)
+        start = next(read_chunks(place), b"").lstrip(codecs.BOM_UTF8 + BLANKS)
     except InputError:  # the error is reported when the lines are read
         return False
     first, _, rest = start.partition(b"\n")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 from itertools import chain
 from typing import Any
 
 from curate.ingest.formats.json_elements import elements, object_keys
-from curate.ingest.formats.json_pieces import BLANKS, BOM, after_bracket, pieces
+from curate.ingest.formats.json_pieces import BLANKS, after_bracket, pieces
 from curate.ingest.reader import Head
 from manifests.errors import InputError, RowError
 from manifests.text.json_values import parse_objects
@@ -14,7 +15,7 @@ from manifests.text.json_values import parse_objects
 FIRST_LINES = 100
 """Number of lines at the start of a file in which a JSON object is looked for (our choice), so that
 a file with a few broken lines at its start is still recognised."""
-_BLANKS = BOM + BLANKS
+_BLANKS = codecs.BOM_UTF8 + BLANKS
 
 
 def first_object(head: Head) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@ memory."""
 
 from __future__ import annotations
 
+import codecs
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -18,7 +19,6 @@ MAX_ELEMENT_BYTES = 64 << 20
 error: its closing bracket is probably missing, and the rest of the file would fill the memory."""
 REPAIR = "Correct the JSON in the file."
 BLANKS = b" \t\r\n"
-BOM = b"\xef\xbb\xbf"
 
 
 class Element(NamedTuple):
@@ -71,7 +71,7 @@ def after_bracket(
     """
     at = start
     for chunk in chunks:
-        body = (chunk.removeprefix(BOM) if at == 0 else chunk).lstrip(BLANKS)
+        body = (chunk.removeprefix(codecs.BOM_UTF8) if at == 0 else chunk).lstrip(BLANKS)
         at += len(chunk) - len(body)
         if body.startswith(bracket):
             return at + 1, itertools.chain([body[1:]], chunks)

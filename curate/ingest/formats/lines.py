@@ -3,6 +3,7 @@ lines with exact line numbers."""
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -14,7 +15,6 @@ from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.storage import File
 
-_BOM = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"\n[ \t\r\v\f]*(?=\n)")
 
 
@@ -233,5 +233,5 @@ def _without_bom(split: Split, context: Context) -> Iterator[bytes]:
     if split.start == 0:
         first = next(blocks, b"")
         check_line_ends(first, split.files[0].uri)
-        yield first.removeprefix(_BOM)
+        yield first.removeprefix(codecs.BOM_UTF8)
     yield from blocks

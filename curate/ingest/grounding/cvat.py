@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections import Counter
@@ -88,7 +89,7 @@ class Cvat(GroundingReader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        start = head.data.removeprefix(b"\xef\xbb\xbf").lstrip()
+        start = head.data.removeprefix(codecs.BOM_UTF8).lstrip()
         return start.startswith(b"<") and _ROOT.search(start[:4096]) is not None
 
     def count(self, split: Split, context: Context) -> Count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import product
@@ -31,7 +32,7 @@ _HEADER_CHARACTERS = 64
 """Number of characters of base64 in which a PNG states its size (its first 24 bytes)."""
 _FIX = "If it is not a file of LabelMe, leave it out with `exclude`."
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
-_BLANKS = b"\xef\xbb\xbf \t\r\n"
+_BLANKS = codecs.BOM_UTF8 + b" \t\r\n"
 
 
 class LabelMe(FilePerImage):

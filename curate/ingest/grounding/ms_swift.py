@@ -3,6 +3,7 @@ placeholders in the turns."""
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -12,7 +13,7 @@ import pyarrow as pa
 from curate.ingest.captions.llava import Chat, Llava, parse_sample, samples
 from curate.ingest.conversations import BOX, NAME, add_chat
 from curate.ingest.formats.json_elements import object_keys
-from curate.ingest.formats.json_pieces import BLANKS, BOM, Element
+from curate.ingest.formats.json_pieces import BLANKS, Element
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.grounding_reader import TrustSetting
 from curate.ingest.grounding.annotations.grounding_records import grounding_records
@@ -58,7 +59,7 @@ class MsSwift(Llava):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        start = head.data.lstrip(BOM + BLANKS).lstrip(b"[").lstrip(BLANKS)
+        start = head.data.lstrip(codecs.BOM_UTF8 + BLANKS).lstrip(b"[").lstrip(BLANKS)
         return {"messages", "objects"} <= set(object_keys(start))
 
     def _read_batch(

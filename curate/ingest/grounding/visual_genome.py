@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -73,7 +74,7 @@ class VisualGenome(GroundingReader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        start = head.data.lstrip(b"\xef\xbb\xbf \t\r\n")
+        start = head.data.lstrip(codecs.BOM_UTF8 + b" \t\r\n")
         keys = set(object_keys(start[1:])) if start.startswith(b"[") else set()
         return not keys.isdisjoint(LISTS) and not keys.isdisjoint(("id", "image_id"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -69,7 +70,7 @@ class Voc(FilePerImage):
 
 def is_annotation(head: Head) -> bool:
     """Whether a file is XML with the root `<annotation>`."""
-    start = head.data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = head.data.removeprefix(codecs.BOM_UTF8).lstrip()
     return start.startswith(b"<") and _ROOT.search(start[:4096]) is not None
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import io
@@ -95,7 +96,7 @@ def _read(file: File) -> bytes:
         _reading(file),
         storage.open_stream(file.uri) as stream,
     ):
-        return bytes(stream.read()).removeprefix(b"\xef\xbb\xbf")
+        return bytes(stream.read()).removeprefix(codecs.BOM_UTF8)
 
 
 @contextlib.contextmanager

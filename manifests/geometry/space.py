@@ -145,18 +145,18 @@ def boxes_to_units(boxes: np.ndarray, sizes: np.ndarray, space: Space) -> np.nda
     a, b = numbers[:, :2], numbers[:, 2:]
     if space.y_first:
         a, b = a[:, ::-1], b[:, ::-1]
-    if space.form in ("xywh", "yxhw"):
-        first, last = a, a + b
-        inclusive = 0.0  # a width is a number of pixels and does not depend on their numbering
-    elif space.form == "cxcywh":
-        first, last, inclusive = a - b / 2, a + b / 2, 0.0
-    else:
-        first, last, inclusive = a, b, 1.0
-    if space.index != "edges":
-        start = 1.0 if space.index == "one" else 0.0
-        first, last = first - start, last - start + inclusive
-    factor = _units_per_number(sizes, space)
     with np.errstate(over="ignore"):  # an infinite coordinate is reported later: it is outside
+        if space.form in ("xywh", "yxhw"):
+            first, last = a, a + b
+            inclusive = 0.0  # a width is a number of pixels and does not depend on their numbering
+        elif space.form == "cxcywh":
+            first, last, inclusive = a - b / 2, a + b / 2, 0.0
+        else:
+            first, last, inclusive = a, b, 1.0
+        if space.index != "edges":
+            start = 1.0 if space.index == "one" else 0.0
+            first, last = first - start, last - start + inclusive
+        factor = _units_per_number(sizes, space)
         return np.concatenate([first * factor, last * factor], axis=1)
 
 

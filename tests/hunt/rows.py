@@ -127,7 +127,7 @@ class Rows(NamedTuple):
         gained = most * 2 if self.form is ARRAY else None
         is_by_line = old.count(b"\n") in range(len(self.rows), len(self.rows) + 2)
         is_inside = old.find(b"\n") < at < old.rstrip().rfind(b"\n")
-        if self.form in COLUMNS or is_cut or not (is_by_line and is_inside):
+        if self.form in (*COLUMNS, PICKLE) or is_cut or not (is_by_line and is_inside):
             return None, gained
         return most * 3, gained
 

@@ -173,3 +173,12 @@ def test_an_empty_batch_stays_empty() -> None:
 def test_the_json_schema_allows_a_space_in_words() -> None:
     kinds = Setting.model_json_schema()["properties"]["space"]["anyOf"]
     assert {"type": "string"} in kinds
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_numbers_at_the_limit_of_float64_give_infinite_coordinates_without_a_warning(
+    name: str,
+) -> None:
+    large = np.full((1, 4), np.finfo(np.float64).max)
+    assert not np.isnan(boxes_to_units(large, np.array([[640, 480]]), SPACES[name])).any()

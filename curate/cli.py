@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import curate
@@ -50,7 +51,7 @@ def run(arguments: list[str], owns_process: bool = False) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Run a command. Any error is printed in one line; with `--debug`, the traceback is printed
-    before this line."""
+    before this line, except after an interruption."""
     from manifests.errors import BudgetError, CurateError, RecipeError
 
     try:
@@ -62,9 +63,10 @@ def _run(options: argparse.Namespace) -> int:
             sys.stdout.flush()  # an error of the output is an error of the command
             return code
     except KeyboardInterrupt:
-        return _fail("interrupted. Finished parts are kept: run the same command again to "
-                     "continue.",
-                     INTERRUPTED)  # fmt: skip
+        return _fail(
+            "interrupted. A run keeps its finished parts: run the same command again to continue.",
+            INTERRUPTED,
+        )
     except Exception as error:
         if options.debug:
             print(without_passwords(traceback.format_exc()), file=sys.stderr, end="")
@@ -107,12 +109,16 @@ def _refuse_other_names() -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """Describe an error that is not one of the project's own errors: what it is, and how to report
-    it."""
+    """Describe an error that is not one of the project's own errors. A lack of memory, or an error
+    of the operating system at a file, is described alone; any other error with its place in the
+    code, and how to report it."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{without_passwords(os.fsdecode(error.filename))}: {error.strerror}."
     if isinstance(error, MemoryError):
-        return "there is not enough memory. Free some, or run fewer tasks at a time with --workers."
+        return (
+            "there is not enough memory. Free some; on Ray, you can also run fewer tasks at a time "
+            "with --workers."
+        )
     lines = without_passwords(str(error)).strip().splitlines() or [""]
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}, line {place.lineno}"
@@ -177,14 +183,25 @@ def _add_running(commands: Commands) -> None:
         help="list the passes over the data that a recipe needs, and which of them are done",
     )
     _recipe(plan)
-    _out(plan, required=False)
+    plan.add_argument(
+        "-o",
+        "--out",
+        help="folder of a run, to see which passes are done there; without it, all are to run",
+    )
     _json(plan)
 
     probe = commands.add_parser(
-        "probe", help="measure a sample of the records, and count how many each step would drop"
+        "probe",
+        help="measure a sample of the records, and count how many each step would remove",
     )
     _recipe(probe)
-    probe.add_argument("--rows", type=int, default=2000, help="records to measure (default 2000)")
+    probe.add_argument(
+        "--rows",
+        type=_at_least(1),
+        default=2000,
+        help="records to measure, at most; one of each source, if there are more sources "
+        "(default 2000)",
+    )
     _json(probe)
 
 
@@ -220,10 +237,12 @@ def _add_duplicates(commands: Commands) -> None:
         help="list the largest families, which are groups of records that duplicate each other",
     )
     _run_folder(duplicates)
-    duplicates.add_argument("--top", type=int, default=10, help="families to list (default 10)")
+    duplicates.add_argument(
+        "--top", type=_at_least(1), default=10, help="families to list (default 10)"
+    )
     duplicates.add_argument(
         "--members",
-        type=int,
+        type=_at_least(0),
         default=3,
         help="dropped records to list for each family (default 3)",
     )
@@ -234,13 +253,20 @@ def _add_duplicates(commands: Commands) -> None:
         "of each distance into this folder",
     )
     duplicates.add_argument(
-        "--each", type=int, default=8, help="--pairs: pairs to draw for each distance (default 8)"
+        "--each",
+        type=_at_least(0),
+        default=8,
+        help="--pairs: pairs to draw for each distance, at most (default 8)",
     )
     duplicates.add_argument(
         "--base",
         help="--pairs: folder to which relative paths of images refer (default: as in the run)",
     )
-    duplicates.add_argument("--step", help="list only families that the step of this name found")
+    duplicates.add_argument(
+        "--step",
+        help="list only families that the step of this name found; --pairs: use the `distance` and "
+        "`colour_distance` of this step",
+    )
     _json(duplicates)
 
 
@@ -251,7 +277,7 @@ def _add_distinct(commands: Commands) -> None:
     )
     _run_folder(distinct)
     distinct.add_argument(
-        "--ngram", type=int, default=5, help="number of words in an n-gram (default 5)"
+        "--ngram", type=_at_least(2), default=5, help="number of words in an n-gram (default 5)"
     )
     _executor(distinct)
     _json(distinct)
@@ -264,9 +290,12 @@ def _add_show(commands: Commands) -> None:
         "records",
         nargs="*",
         metavar="ID",
-        help="records to print: ids, origins, or parts of them, as for `curate explain`",
+        help="records to print: ids, starts of ids, origins (file#place), or ends of origins that "
+        "follow a / or a #",
     )
-    show.add_argument("-n", type=int, default=3, help="number of records (default 3)")
+    show.add_argument(
+        "-n", type=_at_least(1), default=3, help="number of records, if none is named (default 3)"
+    )
     show.add_argument("--source", help="print only records of this source")
     show.add_argument(
         "--step", help="--dropped, --quarantined: print only those of the step of this name"
@@ -311,15 +340,21 @@ def _add_comparison(commands: Commands) -> None:
     rerun.add_argument(
         "-o", "--out", help="folder of the new run (default: the old folder's name + -rerun)"
     )
-    rerun.add_argument("--base", help="folder to which relative paths of the recipe refer")
+    rerun.add_argument(
+        "--base",
+        help="folder to which relative paths of the recipe refer (default: as in the run)",
+    )
     _executor(rerun)
     _json(rerun)
 
 
 def _add_manuals(commands: Commands) -> None:
-    for name, what in (("steps", "name of a step or a preset"), ("readers", "name of a reader")):
+    for name, listed, what in (
+        ("steps", "steps and presets", "name of a step or a preset"),
+        ("readers", "readers", "name of a reader"),
+    ):
         listing = commands.add_parser(
-            name, help=f"list all {name}, or print the manual page of one"
+            name, help=f"list all {listed}, or print the manual page of one"
         )
         listing.add_argument("name", nargs="?", help=what)
         _json(listing)
@@ -362,18 +397,16 @@ def _run_folder(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", help="the folder of a run")
 
 
-def _out(command: argparse.ArgumentParser, required: bool = True) -> None:
-    command.add_argument(
-        "-o", "--out", required=required, help="the folder for the results of the run"
-    )
+def _out(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--out", required=True, help="the folder for the results of the run")
 
 
 def _executor(command: argparse.ArgumentParser) -> None:
     _flag(command, "--inline", "run in one process, without Ray")
     command.add_argument(
         "--workers",
-        type=int,
-        help="number of parallel tasks (default: the number of CPUs of Ray)",
+        type=_at_least(1),
+        help="number of parallel tasks on Ray (default: the number of CPUs of Ray)",
     )
     command.add_argument(
         "--address",
@@ -389,6 +422,19 @@ def _executor(command: argparse.ArgumentParser) -> None:
 
 def _json(command: argparse.ArgumentParser) -> None:
     _flag(command, "--json", "print JSON, for programs")
+
+
+def _at_least(smallest: int) -> Callable[[str], int]:
+    """Return a function that converts the text of an option to a whole number, and refuses a number
+    below `smallest`."""
+
+    def whole_number(text: str) -> int:
+        number = int(text)
+        if number < smallest:
+            raise argparse.ArgumentTypeError(f"{number} is below {smallest}, the smallest value")
+        return number
+
+    return whole_number
 
 
 def _flag(command: argparse.ArgumentParser, name: str, meaning: str) -> None:

@@ -111,7 +111,7 @@ def test_probe_measures_and_writes_nothing(demo: Path, capsys: Capture, monkeypa
     code, output = answer(capsys, "probe", "recipe.yaml", "--rows", 300)
     assert code == OK
     assert re.search(r"^words\.count   \(60 records without a value\)\n  min ", output, re.M)
-    assert re.search(r"^words +\d+ +\d+ +[\d.]+%", output, re.M)
+    assert re.search(r"^words +\d+ +\d+ +0 +[\d.]+%", output, re.M)
     assert re.search(r"^duplicates +needs the whole corpus\nsample +needs the whole", output, re.M)
     assert sorted(demo.rglob("*")) == before
 
@@ -293,8 +293,29 @@ def test_steps_readers_and_schema_print_their_manuals(capsys: Capture) -> None:
     assert "media_root" in answer(capsys, "readers", "url_table")[1]
     assert records(capsys, "schema")["title"] == "Recipe"
     assert "32 hex digits" in answer(capsys, "schema", "--record")[1]
+    found = records(capsys, "steps", "obelics_document")
+    assert found["steps"][0]
+    assert "published" in {why["kind"] for why in found["evidence"].values()}
     code, output = answer(capsys, "steps", "wrods")
     assert (code, "Did you mean 'words'?" in output) == (MISTAKE, True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["probe", "r.yaml", "--rows", "0"], ["show", "out", "-n", "0"], ["show", "out", "-n", "x"],
+        ["duplicates", "out", "--top", "0"], ["duplicates", "out", "--members", "-1"],
+        ["duplicates", "out", "--each", "-1"], ["distinct", "out", "--ngram", "1"],
+        ["run", "r.yaml", "-o", "out", "--workers", "0"],
+    ],
+)  # fmt: skip
+def test_a_number_that_means_nothing_is_a_mistake_in_the_command(
+    command: list[str], capsys: Capture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(command)
+    assert ended.value.code == MISTAKE
+    assert command[-2] in capsys.readouterr().err
 
 
 def test_output_cut_short_by_a_pager_is_not_an_error(demo: Path) -> None:

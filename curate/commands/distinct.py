@@ -23,7 +23,6 @@ from curate.inspect.distinct import (
     sketch_of,
 )
 from manifests import storage
-from manifests.errors import RecipeError
 from manifests.run import manifest
 from manifests.run.file_names import PART
 from manifests.step import Executor
@@ -60,8 +59,6 @@ class SketchPart:
 
 
 def main(options: argparse.Namespace) -> int:
-    if options.ngram < 2:
-        raise RecipeError(f"an n-gram has 2 words or more, not {options.ngram}.", "--ngram")
     tasks = list(_tasks(storage.absolute(options.run)))  # workers may have another folder
     with executor(options) as running:
         read, written = _count(tasks, options.ngram, running, Progress(options.quiet))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from curate.cli import FAILED, OK
 from curate.commands.tables import count, number, table
 from curate.inspect.families import Family, largest_families
-from manifests.errors import InputError
+from manifests.errors import RecipeError
 from manifests.run import manifest
 from manifests.step.spelling import nearest
 
@@ -39,7 +39,7 @@ def main(options: argparse.Namespace) -> int:
 
 def _pairs(options: argparse.Namespace) -> int:
     """Print how many pairs of images there are at each distance, and draw a sample of the pairs
-    into files. Returns FAILED if an image cannot be opened."""
+    into files. Returns FAILED if a pair cannot be drawn, because an image cannot be opened."""
     from curate.inspect.image_pairs import image_pairs
     from curate.inspect.pair_files import draw_pairs
 
@@ -87,7 +87,7 @@ def _settings(found: ImagePairs) -> str:
 def _check_step(out: str, step: str | None) -> None:
     known = [a.step for a in manifest.load_run(out).ledger]
     if step is not None and step not in known:
-        raise InputError(f"no step named '{step}' in this run.", out, nearest(step, known))
+        raise RecipeError(f"no step named '{step}' in this run.", out, nearest(step, known))
 
 
 def _as_json(family: Family) -> dict[str, object]:

@@ -41,8 +41,8 @@ shards:
 # columns: [words.count]  # measures to write with each record
 
 # media: {max_pixels: 89478485}
-# max_quarantined: 0.01   # share or count of unreadable inputs above which the run fails
-# max_cpu_seconds: 30   # CPU seconds for one record in a reader or a step
+# max_quarantined: 0.01   # share (below 1) or number of quarantined inputs above which a run fails
+# max_cpu_seconds: 30     # CPU seconds after which a record that hangs is quarantined
 """
 
 

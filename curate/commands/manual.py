@@ -11,7 +11,7 @@ from curate.commands.tables import table
 
 
 def first_line(kind: type[BaseModel]) -> str:
-    """The first sentence of a class's docstring, without its full stop."""
+    """The first sentence of a class's docstring, without its full stop; "" if it has none."""
     return (
         " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()).split(". ")[0].rstrip(".")
     )

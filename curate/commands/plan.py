@@ -53,8 +53,8 @@ def main(options: argparse.Namespace) -> int:
 
 def _files(reader: Reader, base: str) -> SourceFiles | str:
     """Return the files that a run would read from a source, and the files that it would skip. If
-    there is no file to read, return the error text instead of raising an error, so that the plan
-    can still be printed."""
+    the source cannot be listed, or has no file to read, return the error text instead of raising an
+    error, so that the plan can still be printed."""
     try:
         return reader.find_files(base)
     except CurateError as error:

@@ -40,13 +40,15 @@ def _summary(probed: Probed) -> str:
             a.step,
             a.rows_in,
             a.rows_dropped,
+            a.rows_quarantined,
             _share(a.removed, a.rows_in),
             _why(a.dropped | a.quarantined),
         )
         for a in probed.accounts
     ]
-    parts.append("how many of all these records each step would drop, if it were the only step:")
-    parts.append(table(("step", "in", "would drop", "share", "why"), rows))
+    parts.append("how many of all these records each step would remove, if it were the only one:")
+    head = ("step", "in", "would drop", "would quarantine", "share removed", "why")
+    parts.append(table(head, rows))
     if probed.skipped:
         parts += ["", "steps that were skipped, because a sample cannot show what they do:"]
         parts.append(table(("step", "why"), list(probed.skipped.items())))

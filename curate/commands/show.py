@@ -76,7 +76,8 @@ def _check_names(options: argparse.Namespace) -> None:
 
 
 def _choose(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the records whose ids the user gave as options, or else the first `-n` records."""
+    """Return the records whose ids or origins the user gave, or, if none was given, the first `-n`
+    records. Raises InputError if a given name matches no record."""
     rows = _candidates(options)
     if not options.records:
         return [row for row, _ in zip(rows, range(options.n), strict=False)]
@@ -103,8 +104,8 @@ def _is_named(row: dict[str, Any], names: list[str]) -> bool:
 
 
 def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
-    """Draw the objects of the records on their images, into files, and add the paths of these files
-    to the rows `shown`, as the column `images`.
+    """Draw the images of the records with their objects, into files, and add the paths of these
+    files to the rows `shown`, as the column `images`.
 
     Returns one sentence for each image that could not be drawn.
     """

@@ -18,7 +18,8 @@ def main(options: argparse.Namespace) -> int:
     if options.name is None:
         return _list(options.json)
     if options.name in load_presets():
-        print(_preset(options.name, load_presets()[options.name]))
+        preset = load_presets()[options.name]
+        print(_preset_json(preset) if options.json else _preset(options.name, preset))
         return 0
     if options.name not in catalog.STEPS and ":" not in options.name:
         known = [*catalog.STEPS, *load_presets()]
@@ -58,7 +59,8 @@ def _page(name: str, kind: type[Step]) -> str:
 
 
 def _measures(name: str, kind: type[Step]) -> list[str]:
-    """List the measures that a step adds as columns, with their types: `words.count: int64`."""
+    """List the measures that a step adds as columns, with their types: `words.count: int64`. If
+    they depend on a setting without a default value, only this setting is named."""
     short = name.rsplit(":", 1)[-1]
     try:
         measures = kind.model_construct().measures()  # every setting has its default value
@@ -67,6 +69,12 @@ def _measures(name: str, kind: type[Step]) -> list[str]:
             raise
         return [f"measures that depend on the settings ('{error.name}')"]
     return [f"{short}.{measure}: {type_}" for measure, type_ in measures.items()]
+
+
+def _preset_json(preset: Preset) -> str:
+    evidence = {name: why.model_dump() for name, why in preset.evidence.items()}
+    found = {"description": preset.description, "steps": preset.steps, "evidence": evidence}
+    return json.dumps({**found, "left_out": preset.left_out}, ensure_ascii=False, indent=1)
 
 
 def _preset(name: str, preset: Preset) -> str:

@@ -10,8 +10,8 @@ from manifests.visible import on_one_line
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Format rows as aligned columns below the titles `head`. Numbers are right-aligned and have
-    thousands separators."""
+    """Format rows as aligned columns below the titles `head`. A column is right-aligned if its
+    first row has a number. Numbers have thousands separators."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     right = [bool(rows) and isinstance(row, int | float) for row in (rows[0] if rows else head)]
@@ -34,7 +34,8 @@ def _cell(value: object) -> str:
 
 
 def number(value: float) -> str:
-    """Format a number to four significant digits: 0.123456 -> "0.1235", 12345.6 -> "12,346"."""
+    """Format a number to four significant digits; from 1000 on, to a whole number:
+    0.123456 -> "0.1235", 12345.6 -> "12,346"."""
     if not math.isfinite(value):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"

@@ -51,13 +51,14 @@ def _verified(run: str) -> Verified:
 
 def not_covered(names: list[str]) -> str:
     """Format a line for each folder that has files which no manifest of the run names, for at most
-    _FOLDERS folders. `names` are the paths of these files."""
+    _FOLDERS folders, and a line with the number of the other folders. `names` are the paths of
+    these files."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(name.rpartition("/")[0], []).append(name)
     lines = [f"not covered by a manifest: {shown(files)}\n" for files in found.values()]
     more = len(lines) - _FOLDERS
-    rest = f"not covered by a manifest: {more} more folders\n" if more > 0 else ""
+    rest = f"not covered by a manifest: {count(more, 'more folder')}\n" if more > 0 else ""
     note = (
         "Results of other settings are no part of this run, and may be deleted.\n" if found else ""
     )

@@ -127,7 +127,7 @@ def test_an_unknown_step_and_a_run_without_duplicates(
     base: Path, capsys: Capture, tmp_path: Path
 ) -> None:
     code, output = answer(capsys, "duplicates", base / "out", "--step", "duplicate")
-    assert code != cli.OK
+    assert code == cli.MISTAKE
     assert "no step named 'duplicate' in this run. Did you mean 'duplicates'?" in output
     write_texts(tmp_path / "data", ["one", "two"])
     run_steps(tmp_path, "out", {"duplicates": {"by": "text"}})

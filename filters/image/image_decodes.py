@@ -13,8 +13,8 @@ from manifests.step import Context, Images, Measured, RowErrors, RowStep
 
 
 class ImageDecodes(RowStep):
-    """Quarantine records with an image that cannot be decoded. The message is the decoder's error
-    text.
+    """Quarantine records with an image that cannot be decoded, that is missing, or that is over a
+    limit of `media`. The message is the error of the first such image.
 
     Every image is decoded, at the smallest scale of its codec that leaves its shorter side at least
     64 pixels. Steps that run together decode each image only once, at a scale large enough for all.

@@ -30,10 +30,11 @@ class ImageHash(RowStep):
 
     `hash` and `mirror` have one value for each of a record's media, in order: null for a video, and
     for an image with almost no detail (a plain colour). Two images look alike if the `hash` of one
-    image differs in few bits (6 to 10 of 64) from the `hash` or the `mirror` of the other image.
+    image differs in few bits (at most 6 to 10 of 64) from the `hash` or the `mirror` of the other.
     `colours` is the image reduced to 8 x 8 pixels of RGB (192 bytes), row by row; `duplicates` and
     `duplicate_images` compare it, if two hashes are near. `colours` is null where the hash is null.
-    A record with an image that cannot be decoded is quarantined.
+    A record with an image that cannot be decoded, that is missing, or that is over a limit of
+    `media` is quarantined.
 
     The hash is pHash: the image is reduced to 32 x 32 pixels of luma and a discrete cosine
     transform (DCT-II) is applied; the bits record which of the 8 x 8 lowest frequencies are above
@@ -103,8 +104,8 @@ def _colours(colours: np.ndarray, hashes: pa.Array) -> pa.Array:
 
 
 def _small_images(images: pa.Array, media: Media) -> tuple[SmallImage, dict[int, MediaError]]:
-    """Returns the small squares of all images: luma, uint8 (images, side, side), and colours, uint8
-    (images, side, side, 3); and a dict from the number of an image to its error.
+    """Returns the small squares of all images: luma, uint8 (images, 32, 32), and colours, uint8
+    (images, 8, 8, 3); and a dict from the number of an image to its error.
 
     An image that cannot be decoded is replaced by a black image, which has no detail and so no
     hash.

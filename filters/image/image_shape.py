@@ -21,8 +21,8 @@ class ImageShape(RowStep):
     A record is dropped if any of its images is out of bounds. The measures are computed over all
     images of a record: the smallest shorter side, the largest longer side, the largest aspect
     (longer side divided by shorter side), and the smallest and largest number of pixels. A record
-    without images is kept, and its measures are null. Sizes come from the files' headers, so
-    nothing is decoded. A record with an image of unknown size is quarantined.
+    without images is kept, and its measures are null. Sizes come from `media`, where the reader
+    wrote them, so nothing is decoded. A record with an image of unknown size is quarantined.
 
     Source: DataComp's basic filter keeps a shorter side of at least 200 and an aspect of at most 3.
     """

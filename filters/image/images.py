@@ -16,7 +16,7 @@ from manifests.step.bounds import check_min_max, outside
 class ImageCount(RowStep):
     """Drop records with fewer than `min` or more than `max` images.
 
-    Videos do not count. An image that occurs twice in the content counts once.
+    The images of `media` count, each once, however often the content shows it. Videos do not count.
     """
 
     min: Annotated[NonNegativeInt | None, Bound()] = Field(

@@ -22,7 +22,7 @@ class MediaDigest(RowStep):
 
     A digest is `xxh128:` and the 32 hex digits of the 128-bit XXH3 hash of the bytes. A run uses
     the same hash for the files that it writes. Media that already have a digest keep it and are not
-    read. A record with a file that is missing, or over a limit, is quarantined.
+    read. A record with a file that is missing, cannot be read, or is over a limit is quarantined.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("media",)

@@ -10,8 +10,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from filters.objects.rules.emptied_records import Empty, emptied_records
 from manifests.geometry.boxes import all_finite, areas
-from manifests.geometry.object_media import object_image_sizes
+from manifests.geometry.object_media import NO_IMAGE, object_image_sizes, object_media
 from manifests.geometry.polygons import Polygons, bounding_boxes, flatten_polygons, replace_points
+from manifests.geometry.shown_sizes import UNKNOWN_SIZE
 from manifests.geometry.space import UNITS
 from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects, to_lists
 from manifests.step import Bound, Columns, Context, Measured, RowErrors, RowStep, reasons
@@ -36,8 +37,8 @@ class Boxes(RowStep):
     - `degenerate`: a side is zero or inverted, or a number is missing or infinite
     - `outside`: the share of its area inside the image is less than `min_inside` or zero, or its
       point is more than half a unit outside the image
-    - `small`: a side of the part in the image is under `min_side` after rounding, or under
-      `min_pixels`
+    - `small`: a side of the part in the image is under `min_side`, when its corners are rounded to
+      whole units; or it is under `min_pixels`
     - `large`: the part in the image covers a share of more than `max_share` of the image
 
     A unit is a thousandth of the image's width or height. `clip` moves sides of boxes and corners
@@ -46,8 +47,9 @@ class Boxes(RowStep):
     polygon nor point (3D boxes, time spans) stay.
 
     The measures count the objects of each record: the `clipped` objects, and the removed objects by
-    reason. Records without objects stay. With `min_pixels` a record is quarantined if it has an
-    object on an image whose width and height are not known.
+    reason. Records without objects stay. With `min_pixels` a record is quarantined if it has a box
+    or polygon that is on no image of the record, or on an image whose width and height are not
+    known.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
@@ -57,7 +59,9 @@ class Boxes(RowStep):
         0.5, description="smallest share of an object's area that is inside the image (our choice)"
     )
     min_side: NonNegativeFloat = Field(
-        1, description="smallest side, in thousandths of the image, rounded (our choice)"
+        1,
+        description="smallest side, in thousandths of the image, between corners rounded to whole "
+        "thousandths (our choice)",
     )
     min_pixels: PositiveFloat | None = Field(
         None, description="smallest side, in pixels of the image as shown; null: no limit"
@@ -87,10 +91,10 @@ class Boxes(RowStep):
         columns["objects"] = edit_objects(batch["objects"], keep, **(fields if self.clip else {}))
         if sizes is None:
             return columns
-        unknown = np.zeros(records, bool)
-        unknown[objects.rows[shape.known & np.isnan(sizes).any(axis=1)]] = True
-        fault = "an object is on an image of unknown size: read the source with its image files"
-        faults = reasons(records, (unknown, fault))
+        unknown = shape.known & np.isnan(sizes).any(axis=1)
+        nowhere = unknown & (object_media(objects, batch["media"]) < 0)
+        masks = (np.bincount(objects.rows[m], minlength=records) > 0 for m in (nowhere, unknown))
+        faults = reasons(records, *zip(masks, (NO_IMAGE, UNKNOWN_SIZE), strict=True))
         return Measured(columns, RowErrors.where(faults.to_pylist()))
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
@@ -181,7 +185,7 @@ def _clipped(
     objects: Objects, shape: _Shape, inside: np.ndarray
 ) -> tuple[dict[str, pa.Array], np.ndarray]:
     """Clips objects to their images. Returns the columns that change, and a mask (n,) of the
-    objects that move by more than `NOISE`. `inside` are the boxes clipped to the image."""
+    objects that are outside by more than `NOISE`. `inside` are the boxes clipped to the image."""
     fields = {}
     outside = np.where(shape.has_box, _distance_outside(objects.boxes), 0)
     if outside.any():
@@ -203,7 +207,7 @@ def _clipped(
 
 def _distance_outside(values: np.ndarray) -> np.ndarray:
     """Returns, for each row, how far its numbers are outside [0,1000] at most, (n,); 0 if all are
-    inside.
+    inside, or if one is nan.
 
     `_distance_outside([[-3, 500], [1, 999]]) -> [3, 0]`
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import reduce
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import orjson
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
-from filters.objects.rules.emptied_records import Empty
+from manifests.errors import RowError
 from manifests.geometry.space import UNITS
 from manifests.geometry.visible_boxes import VisibleBoxes, visible_boxes
 from manifests.record.images import reduce_by_record
@@ -47,6 +47,7 @@ REMOVED = (
 )
 """Reasons to remove a 3D box, in the order in which they are tested."""
 _NOT_NUMBERS = (AttributeError, TypeError, ValueError)
+_FIX = "Correct the object's `attributes` in the source."
 
 
 class Boxes3d(RowStep):
@@ -56,16 +57,17 @@ class Boxes3d(RowStep):
     `valid3D`, `visibility`, `truncation`, `depth_error`, `lidar_pts`, `segmentation_pts`. A
     missing or negative field means unknown, and removes nothing.
 
-    A box without a volume is always removed. If the image has a camera, the box is projected onto
-    the image. `outside` removes boxes that are not on the image, and `min_iou` removes boxes that
-    overlap too little with the 2D box of the same object. Boxes on images without a camera or a
-    size cannot be tested in this way; `unprojected` counts them. Put `cameras` before this step to
-    give images a camera.
+    A box without a volume, or with a number that is missing or infinite, is always removed. If the
+    image has a camera, the box is projected onto the image. `outside` removes boxes that are not on
+    the image, and `min_iou` removes boxes that overlap too little with the 2D box of the same
+    object. Boxes without an image, or on an image without a camera or a size, cannot be tested in
+    this way; `unprojected` counts them. Put `cameras` before this step to give images a camera.
 
     The whole object is removed. With `keep_objects` an object that also has a box, a point or a
     polygon loses only its 3D box. The measures count removed 3D boxes by reason, each under the
     first reason that applies; `count` is the number of 3D boxes that stay. A record that loses all
-    its 3D boxes is dropped, or kept with `empty: keep`.
+    its 3D boxes is dropped, or kept with `empty: keep`, whatever other objects it has. A record
+    with a 3D box whose `attributes` cannot be read is quarantined.
 
     Source: Cube R-CNN trains with these thresholds (Base.yaml, datasets.py). It also removes a box
     that is exactly at a threshold; this step keeps it, as all steps do. The report on Qwen3-VL
@@ -104,7 +106,9 @@ class Boxes3d(RowStep):
     keep_objects: bool = Field(
         False, description="remove only the 3D box from an object that has a box, point or polygon"
     )
-    empty: Annotated[Empty, Bound()] = "drop"
+    empty: Annotated[Literal["drop", "keep"], Bound()] = Field(
+        "drop", description="drop or keep a record when this step removes all its 3D boxes"
+    )
 
     def reads(self) -> tuple[str, ...]:
         return ("objects", "media")
@@ -117,7 +121,7 @@ class Boxes3d(RowStep):
         objects = flat_objects(batch["objects"])
         has = np.asarray(objects.field("box3d").is_valid())
         boxes = to_matrix(objects.field("box3d"), 9)
-        annotated, broken = read_annotations(objects.field("attributes"), has)
+        annotated, faults = read_annotations(objects.field("attributes"), has)
         visible = visible_boxes(batch["media"], objects, boxes)
         failed = has & np.stack([mask for _, mask in self._tests(boxes, annotated, visible)])
         first = np.where(failed.any(axis=0), failed.argmax(axis=0), -1)
@@ -127,12 +131,13 @@ class Boxes3d(RowStep):
         rows = batch.num_rows
         columns = {name: count_objects(objects, mask, rows) for name, mask in masks.items()}
         columns["min_iou"] = _minimum(visible.iou, objects, rows)
-        error = np.bincount(objects.rows[broken], minlength=rows) > 0
-        columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
+        errors, failed_rows = RowErrors(rows), np.zeros(rows, bool)
+        for index, fault in faults.items():
+            errors.add(int(objects.rows[index]), RowError(fault, fix=_FIX))
+            failed_rows[objects.rows[index]] = True
+        columns = {n: pc.if_else(pa.array(failed_rows), None, c) for n, c in columns.items()}
         columns["objects"] = self._without(batch["objects"], objects, first >= 0)
-        fault = "an attribute of a 3D box, such as `visibility`, is not a number"
-        faults = reasons(rows, (error, fault))
-        return Measured(columns, RowErrors.where(faults.to_pylist()))
+        return Measured(columns, errors)
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
         if self.empty == "keep":
@@ -178,14 +183,15 @@ class Boxes3d(RowStep):
 
 def read_annotations(
     attributes: pa.Array, has: np.ndarray
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Returns each field of `ANNOTATED` as (n,) float64, nan if unknown; and a mask (n,) of the
-    objects whose attributes are not JSON, or have a field of `ANNOTATED` that is not a number.
+) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+    """Returns each field of `ANNOTATED` as (n,) float64, nan if unknown; and a dict from the number
+    of an object to the error text, for the objects whose attributes are not a JSON object, or have
+    a field of `ANNOTATED` that is not a number.
 
     `has` (n,) bool: only the attributes of these objects are parsed.
     """
     values = np.full((len(attributes), len(ANNOTATED)), np.nan)
-    broken = np.zeros(len(attributes), bool)
+    faults: dict[int, str] = {}
     indices = np.flatnonzero(has & np.asarray(attributes.is_valid()))
     texts = attributes.take(pa.array(indices)).to_pylist()
     try:
@@ -195,9 +201,9 @@ def read_annotations(
             try:
                 values[index] = _numbers([text])
             except _NOT_NUMBERS:
-                broken[index] = True
+                faults[index] = _fault(text)
     values[values < 0] = np.nan
-    return {name: values[:, at] for at, name in enumerate(ANNOTATED)}, broken
+    return {name: values[:, at] for at, name in enumerate(ANNOTATED)}, faults
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
@@ -206,6 +212,22 @@ def _numbers(texts: list[str]) -> np.ndarray:
     parsed = [orjson.loads(text) for text in texts]
     values = [one.get(name) for one in parsed for name in ANNOTATED]
     return np.array(values, np.float64).reshape(-1, len(ANNOTATED))
+
+
+def _fault(text: str) -> str:
+    """Returns the error text for attributes that `_numbers` cannot read."""
+    try:
+        parsed = orjson.loads(text)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        return f"the attributes of a 3D box are {text!r:.80}, which is not a JSON object"
+    for name in ANNOTATED:
+        try:
+            _numbers([orjson.dumps({name: parsed.get(name)}).decode()])
+        except _NOT_NUMBERS:
+            return f"the attribute `{name}` of a 3D box is {parsed[name]!r:.80}, not a number"
+    raise AssertionError(text)
 
 
 def _under(values: np.ndarray, bound: float | None) -> np.ndarray:

@@ -54,7 +54,7 @@ class Cameras(RowStep):
     rewrites: ClassVar[tuple[str, ...]] = ("media",)
 
     path: Annotated[str | None, Location()] = Field(
-        None, description="JSON file with the camera of each image; null: every camera is assumed"
+        None, description="JSON file with the cameras of images; null: no cameras from a file"
     )
     field_of_view: float | None = Field(
         FIELD_OF_VIEW, gt=0, lt=180, description="degrees of an assumed camera; null: assume none"
@@ -127,10 +127,10 @@ class Cameras(RowStep):
         off_centre = np.abs(cameras[:, 2:] / sizes - 0.5).max(axis=1, initial=0.0)
         limit = np.inf if self.max_off_centre is None else self.max_off_centre
         return {
-            "the camera's `width` and `height` have another aspect ratio than the image": given
-            & (abs(aspect - 1) > ASPECT_TOLERANCE),
-            "the camera's centre is too far from the image's centre: add the `width` and `height` "
-            "of the camera's image to the file, or raise max_off_centre": given
+            "the camera's `width` and `height` have another aspect ratio than the image: correct "
+            "them in the file": given & (abs(aspect - 1) > ASPECT_TOLERANCE),
+            "the camera's centre is too far from the image's centre: add or correct the `width` "
+            "and `height` of the camera's image in the file, or raise max_off_centre": given
             & (off_centre > limit),
         }
 

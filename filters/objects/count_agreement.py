@@ -24,12 +24,12 @@ class CountAgreement(RowStep):
     and `agrees` is true if both are the same. A record that states no number has null in `stated`
     and `agrees`, and stays unless `missing: drop` is set. With `mismatch: keep`, no record is
     dropped because of a different number. A record is quarantined if the value of `field` is not a
-    whole number.
+    whole number from 0 to 2^31 - 1; a text of digits, such as "3", is one.
 
-    A record that lost an annotation when it was read (`curate.lost` in `meta`), or of which the
-    source annotates only some labels (`curate.absent`), has null in `agrees` and true in
-    `incomplete`, because the number of objects on its image is not known. If such a record states a
-    number, the two numbers count as different.
+    A record that lost a part, such as an annotation, when it was read (`curate.lost` in `meta`), or
+    of which the source annotates only some labels (`curate.absent`), has null in `agrees` and true
+    in `incomplete`, because the number of objects on its image is not known. If such a record
+    states a number, the two numbers count as different.
     """
 
     version: ClassVar[int] = 2
@@ -69,7 +69,8 @@ class CountAgreement(RowStep):
         incomplete = pa.array(lost_parts(batch["meta"]) | np.array(some_labels, bool))
         agrees = pc.if_else(incomplete, None, pc.equal(stated, found.cast(pa.int64())))
         faults = [
-            f"field '{self.field}' of meta is {value!r:.80}, which is not a number of objects"
+            f"field '{self.field}' of meta is {value!r:.80}, which is not a number of objects. "
+            "Correct it, or set `field` to another field"
             if number is None and value is not None
             else None
             for value, number in zip(values, numbers, strict=True)

@@ -30,10 +30,11 @@ class LabelFrequency(CorpusStep):
 
     The frequency of a label is the number of records in the whole corpus that have it; with `of:
     objects`, it is the number of objects that have it. `rarest` is the lowest frequency among the
-    labels of a record, before anything is removed; `removed` counts the removed objects.
+    labels of a record, before anything is removed (null without labels); `removed` counts the
+    removed objects.
 
-    With `remove: records` single objects are never removed: a record is dropped if the labels of
-    all its objects are out of bounds. Objects without a label are neither counted nor removed.
+    With `remove: records` single objects are never removed: a record is dropped if it has labels
+    and all of them are out of bounds. Objects without a label are neither counted nor removed.
     Labels are compared exactly, so put `labels` before this step.
     """
 
@@ -43,10 +44,10 @@ class LabelFrequency(CorpusStep):
         "records", description="count the records, or the objects, that have a label"
     )
     min: PositiveInt | None = Field(
-        None, description="labels with a lower frequency are removed; null: no bound"
+        None, description="lowest frequency of a label in bounds; null: no bound"
     )
     max: PositiveInt | None = Field(
-        None, description="labels with a higher frequency are removed; null: no bound"
+        None, description="highest frequency of a label in bounds; null: no bound"
     )
     remove: Literal["objects", "records"] = Field(
         "objects", description="remove single objects, or drop records with no label in bounds"

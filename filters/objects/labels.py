@@ -35,7 +35,7 @@ class Labels(RowStep):
     JSON of `old: new`, or CSV or TSV with two columns and no header.
 
     The measures count the objects of each record: `changed` (the label was changed), `unlabelled`
-    (removed because of no label) and `unwanted` (removed because of the label).
+    (removed by `unlabelled: drop`) and `unwanted` (removed by `keep` or `drop`).
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)

@@ -44,15 +44,16 @@ class Masks(RowStep):
 
     The point is always inside the polygon or mask. It is the centroid (of the largest ring) if the
     centroid is inside. Otherwise, for a polygon, it is the middle of the widest horizontal segment
-    that is inside at the height of the centroid; for RLE, it is the middle of the longest vertical
-    span in the column of the centroid.
+    that is inside at the height of the centroid, or at another height if there is none; for RLE, it
+    is the middle of the longest vertical span in the column of the centroid, or in the whole mask
+    if this column is empty.
 
     Existing boxes and points stay, unless `overwrite` is set. `agreement` is the smallest
     intersection over union (IoU), among the objects of a record, of the existing box and the box
     around the mask; `min_agreement` removes objects with a lower IoU. The measures count the new
-    `boxes` and `points`, the `removed` objects, and the `unreadable` objects, whose polygon or mask
-    is empty, or whose mask is broken or has another aspect ratio than the image. Unreadable objects
-    stay unchanged.
+    `boxes` and `points`, the `removed` objects, and the `unreadable` objects: their polygon has no
+    area, or their mask is empty, broken, or of another aspect ratio than the image. Unreadable
+    objects stay unchanged.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
@@ -130,8 +131,8 @@ class _Shapes(NamedTuple):
     points: np.ndarray
     """(n, 2): a point inside the polygon or mask of each object; nan for an object without one."""
     unreadable: np.ndarray
-    """(n,) bool: the polygon or mask is empty, or the mask is broken or belongs to another
-    image."""
+    """(n,) bool: the polygon has no area, or the mask is empty, or the mask is broken or belongs to
+    another image."""
 
 
 def _shapes(objects: Objects, sizes: np.ndarray) -> _Shapes:

@@ -19,7 +19,8 @@ from manifests.geometry.camera import (
     virtual_depth_scale,
     with_cameras,
 )
-from manifests.geometry.object_media import object_media
+from manifests.geometry.object_media import NO_IMAGE, object_media
+from manifests.geometry.shown_sizes import UNKNOWN_SIZE
 from manifests.record import one_chunk
 from manifests.record.images import reduce_by_record
 from manifests.record.objects import (
@@ -31,6 +32,8 @@ from manifests.record.objects import (
     to_matrix,
 )
 from manifests.step import Context, Measured, RowErrors, RowStep, reasons
+
+_NO_CAMERA = "a 3D box is on an image without a camera; run the step cameras before"
 
 
 class VirtualCamera(RowStep):
@@ -45,9 +48,10 @@ class VirtualCamera(RowStep):
     step. Measures: `boxes` is the number of 3D boxes of a record; `min_scale` and `max_scale` are
     the smallest and largest factor, null for a record without 3D boxes.
 
-    With `rewrite: false` the step only measures. Records without 3D boxes are not changed. A record
-    with a 3D box on an image without a known camera or size is quarantined: put `cameras` before
-    this step; it gives images a camera, and counts assumed cameras in `cameras.assumed`.
+    With `rewrite: false` the step only measures. A known camera is changed even if its record has
+    no 3D box. A record is quarantined if it has a 3D box that is on no image of the record, or on
+    an image without a known camera or size. Put `cameras` before this step; it gives images of
+    known size a camera, and counts assumed cameras in `cameras.assumed`.
 
     Source: Omni3D, section on virtual depth. The report on Qwen3-VL (section 3.2.5) unifies its 3D
     data this way.
@@ -73,22 +77,24 @@ class VirtualCamera(RowStep):
         objects, images = flat_objects(batch["objects"]), image_cameras(batch["media"])
         has = np.asarray(objects.field("box3d").is_valid())
         scales = virtual_depth_scale(images.cameras, images.sizes[:, 1], self.focal, self.height)
-        scale = values_per_object(scales, object_media(objects, batch["media"]))
+        medium = object_media(objects, batch["media"])
+        scale = values_per_object(scales, medium)
         unknown, rows = has & ~(scale > 0), batch.num_rows
-        error = np.bincount(objects.rows[unknown], minlength=rows) > 0
+        no_size = unknown & np.isnan(values_per_object(images.sizes[:, 1], medium))
+        causes = (unknown & (medium < 0), no_size, unknown)
+        masks = [np.bincount(objects.rows[cause], minlength=rows) > 0 for cause in causes]
         columns = {
             "boxes": count_objects(objects, has, rows),
             "min_scale": reduce_by_record(np.minimum, objects.rows[has], scale[has], rows),
             "max_scale": reduce_by_record(np.maximum, objects.rows[has], scale[has], rows),
         }
-        columns = {n: pc.if_else(pa.array(error), None, c) for n, c in columns.items()}
+        columns = {n: pc.if_else(pa.array(masks[-1]), None, c) for n, c in columns.items()}
         columns["objects"], columns["media"] = (one_chunk(batch[n]) for n in self.rewrites)
         if self.rewrite:
             moved = scale_focal_lengths(images.cameras, scales)
             columns["objects"] = _moved(batch["objects"], objects, scale)
             columns["media"] = with_cameras(batch["media"], moved)
-        fault = "a 3D box is on an image without a camera; run the step cameras before"
-        faults = reasons(rows, (error, fault))
+        faults = reasons(rows, *zip(masks, (NO_IMAGE, UNKNOWN_SIZE, _NO_CAMERA), strict=True))
         return Measured(columns, RowErrors.where(faults.to_pylist()))
 
 

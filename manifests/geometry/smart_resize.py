@@ -1,7 +1,8 @@
 """The size at which Qwen's vision encoder sees an image, and the number of its visual tokens.
 
 `smart_resize` of Qwen's qwen-vl-utils (vision_process.py) makes both sides multiples of `factor`,
-with a number of pixels between `min_pixels` and `max_pixels`.
+with a number of pixels between `min_pixels` and `max_pixels`. No side is under `factor`, so a very
+elongated image may have more than `max_pixels`.
 """
 
 from __future__ import annotations

@@ -113,13 +113,16 @@ def _parse_space(value: Any) -> Any:
     parsed: dict[str, str] = {}
     for word in value.split():
         name = next((name for name, words in words_of.items() if word in words), None)
-        if name is None or name in parsed:
+        fault = f"{value!r} is not a coordinate space:"
+        if name is None and word in SPACES:
+            raise ValueError(f"{fault} {word!r} is the name of a whole space. Write it alone")
+        if name is None:
             known = [*SPACES, *chain.from_iterable(words_of.values())]
-            fault = (
-                f"{value!r} is not a coordinate space: the word {word!r} is unknown, or follows "
-                "another word of its kind."
+            raise ValueError(f"{fault} the word {word!r} is unknown. {nearest(word, known)}")
+        if name in parsed:
+            raise ValueError(
+                f"{fault} {parsed[name]!r} and {word!r} are both its {name}. Remove one of them"
             )
-            raise ValueError(f"{fault} {nearest(word, known)}")
         parsed[name] = word
     return parsed
 

@@ -26,11 +26,12 @@ class VisibleBoxes(NamedTuple):
     on the image."""
     iou: np.ndarray
     """(n,) intersection over union with the object's own 2D box, which is also clipped; nan if the
-    object has no 2D box."""
+    object has no 2D box, or if nothing of the projection is on the image."""
     outside: np.ndarray
     """(n,) bool: whether the 3D box can be projected, but no part of it is on the image."""
     unknown: np.ndarray
-    """(n,) bool: whether the image has no camera or no size, so that nothing can be projected."""
+    """(n,) bool: whether the object has no image, or the image no camera or no size, so that
+    nothing can be projected."""
 
 
 def visible_boxes(

@@ -21,7 +21,8 @@ _MIN_CHANGED = 0.5
 share of its pixels (our choice). So the sky above a hill is no border, and neither is the paper
 around a text."""
 _MAX_RATIO = 2
-"""A border is at most this many times as wide as the border at the opposite side (our choice)."""
+"""A border is at most this many times as wide as the border at the opposite side, plus one line of
+pixels (our choice)."""
 _ROUNDS = 3
 """How many borders inside each other are found, such as a black bar inside a white frame (our
 choice)."""

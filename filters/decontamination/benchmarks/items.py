@@ -64,8 +64,8 @@ def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
 
 
 def _in_table(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
-    """Yields the items of a table, one per row. A dotted field may be missing in some rows, but not
-    in all rows."""
+    """Yields the items of a table, one per row. A field may be missing in some rows, but not in all
+    rows."""
     named = (*benchmark.text, *benchmark.image, benchmark.embedding, benchmark.id)
     fields = tuple(dict.fromkeys(field for field in named if field))
     missing = set(fields)
@@ -110,8 +110,8 @@ def _id(row: Row, field: str, place: str) -> str:
 
 
 def _texts(cell: Any, field: str, place: str) -> Iterator[str]:
-    """Yields the texts in a value, which may be a nested list: ["a", ["b"], None, " ", 7] -> "a",
-    "b".
+    """Yields the texts in a value, which may be a nested list. Numbers and blank texts are left
+    out: ["a", ["b"], None, " ", 7] -> "a", "b".
 
     Raises InputError for an object or bytes.
     """
@@ -150,7 +150,8 @@ def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | s
 
 
 def _decoded(text: str) -> bytes | None:
-    """Returns the bytes of an image from base64 or a data URL; None if the text is a path."""
+    """Returns the bytes of an image from base64 or a data URL; None if it is neither, so that it is
+    a path."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     elif not text.startswith(_BASE64_STARTS):

@@ -60,11 +60,11 @@ def lines(file: File) -> Iterator[tuple[int, str]]:
 
 def value(row: Row, field: str) -> Any:
     """Returns the value of a field in a row. A dotted path gives a field inside another field. If
-    the path leads through a list of objects, the result is the list of the values of these objects:
-    value({"a": [{"b": 1}, {"b": 2}]}, "a.b") -> [1, 2].
+    the path leads through a list of objects, the result is the list of the values of the objects
+    that have the field: value({"a": [{"b": 1}, {"b": 2}, {}]}, "a.b") -> [1, 2].
 
     A name may itself have dots: of the names in the row with which the path begins, the longest is
-    taken. Raises KeyError if the field is missing.
+    taken. Raises KeyError if the field is missing; in a list, if no element has it.
     """
     name = _first_name(field, row)
     if name is None:
@@ -73,12 +73,23 @@ def value(row: Row, field: str) -> Any:
     if not rest:
         return inner
     if isinstance(inner, list):
-        return [value(one, rest) for one in inner if isinstance(one, dict)]
+        return _values(inner, rest)
     if inner is None:
         return None
     if not isinstance(inner, dict):
         raise KeyError(field)
     return value(inner, rest)
+
+
+def _values(elements: list[Any], field: str) -> list[Any]:
+    found = []
+    for one in elements:
+        with contextlib.suppress(KeyError):
+            if isinstance(one, dict):
+                found.append(value(one, field))
+    if elements and not found:
+        raise KeyError(field)
+    return found
 
 
 def _first_name(path: str, known: Collection[str]) -> str | None:

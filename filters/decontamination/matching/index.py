@@ -114,6 +114,7 @@ class _IndexBuilder:
         self.texts: list[str] = []
         self.owners: list[int] = []
         self.images: list[ItemImage] = []
+        self.with_images: set[int] = set()
         self.hashes = [ItemHashes(np.empty(0, np.uint64), np.empty(0, np.int32))]
         self.embeddings: list[list[float]] = []
         self.embedded: list[int] = []
@@ -126,6 +127,8 @@ class _IndexBuilder:
         self.texts += item.texts
         self.owners += [own] * len(item.texts)
         self.images += [ItemImage(own, source, item.place) for source in item.images]
+        if item.images:
+            self.with_images.add(benchmark)
         if item.embedding is not None:
             self.embeddings.append(item.embedding)
             self.embedded.append(own)
@@ -168,11 +171,17 @@ class _IndexBuilder:
         comparable[index.images.items] = True
         comparable[index.embeddings.items] = True
         counts = np.bincount(np.array(self.numbers)[comparable], minlength=len(self.placed))
-        for (benchmark, place), count in zip(self.placed, counts, strict=True):
-            if count == 0:
-                raise InputError(
-                    f"benchmark '{benchmark.name}': no item can be compared. All texts have fewer "
-                    f"than {self.settings.min_words} words, or all images have almost no detail.",
-                    place,
-                    "Lower min_words, name fields with longer texts, or remove the benchmark.",
-                )
+        texts = np.bincount(np.array(self.numbers)[self.owners], minlength=len(self.placed))
+        for number, (benchmark, place) in enumerate(self.placed):
+            if counts[number]:
+                continue
+            faults, fix = [], "Remove the benchmark."
+            if texts[number]:
+                faults.append(f"all texts have fewer than {self.settings.min_words} words")
+                fix = "Lower min_words, name fields with longer texts, or remove the benchmark."
+            if number in self.with_images:
+                faults.append("all images have almost no detail")
+            fault = (
+                f"benchmark '{benchmark.name}': no item can be compared: {', and '.join(faults)}"
+            )
+            raise InputError(fault, place, fix)

@@ -18,8 +18,8 @@ from manifests.record import media_lists
 from manifests.step import Workspace
 
 IMAGE_FAMILIES = "image_families"
-"""The name of a list<uint64> column with a value for each image: the lowest unit id among the
-duplicates of the image; null for an image without a hash."""
+"""The name of a list<uint64> column with a value for each image and video: the lowest unit id among
+the duplicates of the image; null for a video, and for an image without a hash."""
 _SCHEMA = pa.schema([("unit", pa.uint32()), ("family", pa.uint64())])
 
 

@@ -18,7 +18,7 @@ from manifests.storage.digest import fault_of
 from manifests.storage.file_entry import FileEntry
 
 ENDING = ".index.arrow"
-_FIX_DAMAGED = "Repeat the earlier run in its folder: it makes a damaged index again."
+_FIX_DAMAGED = "Repeat the earlier run in its folder: it replaces a damaged index."
 
 
 def write_index(

@@ -28,7 +28,8 @@ class Bands(NamedTuple):
 
 
 USUAL = Bands(20, 6)
-"""The bands that are used for a threshold of 0.77 or more (our choice)."""
+"""The bands that are used for a threshold of 0.77 or more, if signatures have at least 120 values
+and the recipe sets neither bands nor rows (our choice)."""
 
 
 def choose_bands(
@@ -36,7 +37,7 @@ def choose_bands(
 ) -> Bands:
     """Returns the bands that find enough of the pairs with a similarity of `threshold`: the number
     of pairs that are found, divided by the number of all such pairs, is at least MIN_RECALL. If no
-    bands find so many, returns the bands that find most of these pairs.
+    bands find so many, returns the bands that find the largest share of these pairs.
 
     `permutations` is the number of values in a signature. If `bands` or `rows` is given, this
     number is used. Otherwise USUAL (20 bands of 6 rows) is taken if it finds enough pairs.
@@ -76,7 +77,10 @@ def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool)
     if found < MIN_RECALL:
         better = choose_bands(threshold, permutations)
         if better.recall(threshold) <= found:
-            return f"{note}. To find more of them, set permutations: {2 * permutations}"
+            return (
+                f"{note}. To find more of them, set permutations: {2 * permutations}, "
+                "without bands and rows"
+            )
         return (
             f"{note}. Remove the settings bands and rows: then {better.bands} bands of "
             f"{better.rows} rows find {_percent(better.recall(threshold))} of them"

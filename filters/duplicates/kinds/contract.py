@@ -48,8 +48,8 @@ class Entries(NamedTuple):
 
 class CandidatePairs(NamedTuple):
     """Pairs of units (records or images) that may be duplicates. `pairs` (k, 2) int64: the
-    positions of the two units in `Entries`. `similarity` (k,) float32: the similarity of each
-    pair."""
+    positions of the two units in `Entries`. `similarity` (k,) float32: the similarity of each pair;
+    only an estimate, or 0, if the kind has a verifier, which computes it."""
 
     pairs: np.ndarray
     similarity: np.ndarray

@@ -34,8 +34,8 @@ NEAREST = 8
 """Of the texts that share a band with a text, at most this many become candidate pairs with it: the
 most similar ones (our choice)."""
 DEVIATIONS = 4.0
-"""A candidate pair is rejected if its similarity, estimated from 128 bits of each signature, is
-more than this many standard deviations below the threshold (our choice).
+"""A candidate pair is rejected if its similarity, estimated from up to 128 bits of each signature,
+is more than this many standard deviations below the threshold (our choice).
 
 A pair whose similarity is exactly the threshold is rejected with a probability of one in thirty
 thousand.
@@ -50,7 +50,7 @@ class MinHash:
     scheme `affine32`.
 
     The keys of a text are hashes of its bands. The payload, the data stored with each key, is one
-    bit of each of 128 values of the text's signature.
+    bit of each of the first 128 values of the text's signature, or of all if it has fewer.
     """
 
     threshold: float

@@ -126,7 +126,7 @@ def small_colours(table: pa.Table) -> np.ndarray:
 def certain_identities(table: pa.Table) -> np.ndarray:
     """Returns a 128-bit hash of what each image looks like, (n, 2) uint64, computed from its hash,
     the hash of its mirror image and its small colour image (8 x 8 pixels). Images with equal
-    results look the same for certain."""
+    results look the same for certain; but all images without a hash have the same result."""
     identities = image_identities(both_hashes(table))
     for word in small_colours(table).view(np.uint64).T:
         identities = combine_hashes(identities, np.stack([word, ~word], axis=1))
@@ -147,8 +147,8 @@ class SameImages:
 
     Two images may look the same if `Images` has assigned them to one family: a chain of images in
     which neighbours have near hashes. The ends of a chain may look different, so the images of the
-    two records are then compared one by one (`Looks`). A record with an image that has no hash is
-    never equal to another record.
+    two records are then compared one by one (`Looks`). A record with a video, or with an image that
+    has no hash, is never equal to another record.
     """
 
     columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, *LOOKS)

@@ -106,10 +106,10 @@ class ShareInCommon:
     """Computes the similarity of two records: the number of images in both, divided by the number
     of images of the record with fewer images.
 
-    Records with images [p, q] and [q, r, s, t] have a similarity of 1/2. Repeated images count
-    once. An image of one record is in the other record too if an image there is in the same family
-    and is also within the tolerance: a family can connect images that do not look the same by a
-    chain of other images.
+    Records with images [p, q] and [q, r, s, t] have a similarity of 1/2. Images of one record in
+    one family count once. An image of one record is in the other record too if an image there is in
+    the same family and is also within the tolerance: a family can connect images that do not look
+    the same by a chain of other images.
     """
 
     min_similarity: float
@@ -117,9 +117,9 @@ class ShareInCommon:
     columns: ClassVar[tuple[str, ...]] = (IMAGE_FAMILIES, *LOOKS)
 
     def features(self, table: pa.Table) -> pa.Array:
-        """Returns _WORDS numbers for each image of a record: a hash of its family (group of similar
-        images), the hash of the image, the hash of its mirror image, and its small colour image (8
-        x 8 pixels)."""
+        """Returns _WORDS numbers for each image of a record that has a hash: a hash of its family
+        (group of similar images), the hash of the image, the hash of its mirror image, and its
+        small colour image (8 x 8 pixels)."""
         rows, known = _known(table)
         _, families = media_lists(table[IMAGE_FAMILIES])
         values = np.asarray(families.fill_null(0)).astype(np.uint64)

@@ -68,7 +68,12 @@ def _mapping(text: str, path: str) -> dict[str, str]:
 
 def _columns(text: str, separator: str, path: str) -> dict[str, str]:
     names: dict[str, str] = {}
-    for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator), 1):
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"line {reader.line_num}: {error}", path, _FORM) from None
+    for number, row in rows:
         if row and len(row) != 2:
             raise InputError(f"line {number} has {len(row)} columns, not 2: {row}", path, _FORM)
         if row and names.setdefault(row[0], row[1]) != row[1]:

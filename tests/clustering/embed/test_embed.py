@@ -62,14 +62,14 @@ def test_an_image_is_embedded_as_it_is_shown(folder: Path) -> None:
     assert turned == upright
 
 
-def own_model(folder: Path) -> dict[str, Any]:
+def own_model(folder: Path, outputs: tuple[str, ...] = ("colour",)) -> dict[str, Any]:
     """A model of one's own: the mean colour of an image of 4 x 4 pixels."""
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [helper.make_node("GlobalAveragePool", ["pixels"], ["colour"])],
+        [helper.make_node("GlobalAveragePool", ["pixels"], [name]) for name in outputs],
         "mean",
         [value("pixels", TensorProto.FLOAT, ["n", 3, 4, 4])],
-        [value("colour", TensorProto.FLOAT, ["n", 3, 1, 1])],
+        [value(name, TensorProto.FLOAT, ["n", 3, 1, 1]) for name in outputs],
     )
     opset = [helper.make_opsetid("", 17)]
     (folder / "own.onnx").write_bytes(
@@ -92,6 +92,9 @@ def test_settings_that_do_not_belong_together_are_refused(folder: Path) -> None:
         Embed(model="own.onnx")
     step = Embed(**{**own_model(folder), "output": "flavour"})
     with pytest.raises(InputError, match=r"no output 'flavour'. Set output to one of \['colour'\]"):
+        step.load(Worker(str(folder)))
+    step = Embed(**own_model(folder, ("colour", "grey")))
+    with pytest.raises(InputError, match=r"has 2 outputs, and the recipe names none. Set output"):
         step.load(Worker(str(folder)))
 
 

@@ -60,7 +60,9 @@ def test_a_note_names_what_given_bands_miss_and_what_would_find_it() -> None:
         "20 bands of 6 rows find 27.01 % of the pairs whose similarity is 0.5. Remove the settings "
         "bands and rows: then 42 bands of 3 rows find 99.63 % of them"
     )
-    assert note(threshold=0.02).endswith("To find more of them, set permutations: 256")
+    assert note(threshold=0.02).endswith(
+        "find more of them, set permutations: 256, without bands and rows"
+    )
     assert note(bands=16, rows=6) == "16 bands of 6 rows find 99.22 % of the pairs whose " \
         "similarity is 0.8"  # fmt: skip
 

@@ -12,6 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filters.objects.boxes import Boxes
+from manifests.geometry.object_media import NO_IMAGE
+from manifests.geometry.shown_sizes import UNKNOWN_SIZE
 from tests.filters.objects.records import (
     IMAGE,
     MIXED,
@@ -162,20 +164,19 @@ def test_each_object_is_measured_on_its_own_medium() -> None:
 
 
 @pytest.mark.parametrize(
-    ("media", "number"),
+    ("media", "number", "fault"),
     [
-        ([], 0),
-        ([IMAGE], 1),
-        ([IMAGE], -1),
-        ([IMAGE, IMAGE], None),
-        ([IMAGE | {"width": None}], 0),
-        ([IMAGE | {"height": 0}], 0),
+        ([], 0, NO_IMAGE),
+        ([IMAGE], 1, NO_IMAGE),
+        ([IMAGE], -1, NO_IMAGE),
+        ([IMAGE, IMAGE], None, NO_IMAGE),
+        ([IMAGE | {"width": None}], 0, UNKNOWN_SIZE),
+        ([IMAGE | {"height": 0}], 0, UNKNOWN_SIZE),
     ],
 )
 def test_min_pixels_on_an_image_of_unknown_size_is_an_error(
-    media: list[Any], number: int | None
+    media: list[Any], number: int | None, fault: str
 ) -> None:
-    fault = "an object is on an image of unknown size: read the source with its image files"
     batch = records_of([], [with_box(0, 0, 9, 9, media=number)], [{"media": 7}], media=media)
     known = records_of([with_box(0, 0, 9, 9)])
     batch = pa.concat_tables([known, batch, known])

@@ -148,12 +148,23 @@ def test_small_and_far_boxes_are_removed_if_a_bound_is_set() -> None:
     assert removed(answers(Boxes3d(max_depth=49), batch)) == [{"far": 1}]
 
 
-@pytest.mark.parametrize("broken", ['{"visibility": "much"}', "[1]", "{", '{"valid3D": []}'])
-def test_attributes_that_are_not_numbers_are_an_error(broken: str) -> None:
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        (
+            '{"visibility": "much"}',
+            "the attribute `visibility` of a 3D box is 'much', not a number",
+        ),
+        ("[1]", "the attributes of a 3D box are '[1]', which is not a JSON object"),
+        ("{", "the attributes of a 3D box are '{', which is not a JSON object"),
+        ('{"valid3D": []}', "the attribute `valid3D` of a 3D box is [], not a number"),
+    ],
+)
+def test_attributes_that_are_not_numbers_are_an_error(broken: str, fault: str) -> None:
     batch = records_of([box(attributes=broken)], [box()], [{"label": "a", "attributes": broken}])
     result = answers(Boxes3d(), batch)
     assert result["error"] == [
-        "an attribute of a 3D box, such as `visibility`, is not a number",
+        f"{fault}. Correct the object's `attributes` in the source.",
         None,
         None,
     ]

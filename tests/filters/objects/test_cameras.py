@@ -19,7 +19,9 @@ from filters.objects.virtual_camera import VirtualCamera
 from manifests.errors import InputError
 from manifests.geometry.camera import assumed_cameras, rescale_cameras
 from manifests.geometry.cuboid import corners
+from manifests.geometry.object_media import NO_IMAGE
 from manifests.geometry.projection import project_points
+from manifests.geometry.shown_sizes import UNKNOWN_SIZE
 from manifests.media import Media
 from tests.filters.objects.test_boxes_3d import AHEAD, box, records_of
 from tests.filters.rows import answers, media_records
@@ -212,6 +214,19 @@ def test_a_3d_box_without_a_camera_quarantines_only_its_record() -> None:
     ]
     assert result["boxes"] == [None, 0]
     assert result["objects"][1] == batch["objects"][1].as_py()
+
+
+def test_a_3d_box_without_an_image_or_a_size_has_its_own_error() -> None:
+    batch = records_of([box(media=7)], [box()], camera=[256.0, 256.0, 100, 50])
+    media = batch["media"].to_pylist()
+    media[1][0]["height"] = None
+    result = answers(VirtualCamera(), _with(batch, media=media))
+    assert result["error"] == [NO_IMAGE, UNKNOWN_SIZE]
+
+
+def test_a_camera_changes_without_a_3d_box_too() -> None:
+    batch = records_of([{"label": "a"}], camera=[256.0, 256.0, 100, 50])
+    assert cameras(answers(VirtualCamera(), batch)) == [[[100.0, 100.0, 100, 50]]]
 
 
 def test_corners_at_the_virtual_depth_keep_their_size() -> None:

@@ -81,6 +81,7 @@ NAMES = {
     "names.yaml": 'Old One: new\n"no": norway\n',
     "names.json": '{"Old One": "new", "no": "norway"}',
     "names.csv": '\ufeffOld One,new\r\n"no",norway\r\n\r\n',
+    "old mac.csv": "Old One,new\rno,norway\r",
     "names.tsv": "Old One\tnew\nno\tnorway\n",
 }
 
@@ -110,6 +111,8 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
             ("line 3: the key 'a' is in line 1 too. Keep only one of the two keys."),
         ),
         ("n.csv", "a,b\na,b,c\n", "line 2 has 3 columns, not 2"),
+        ("n.csv", '"a\nz",b\na,b,c\n', "line 3 has 3 columns, not 2"),
+        ("n.csv", "a," + "b" * 200_000, "line 1: field larger than field limit"),
         ("n.csv", "a,b\na,c\n", "line 2 gives the label 'a' another new name than an earlier line"),
         (
             "n.yaml",

@@ -87,7 +87,8 @@ def test_a_stated_number_can_be_text_or_a_whole_float(value: Any) -> None:
 def test_a_stated_value_that_is_not_a_count_is_an_error(value: Any) -> None:
     result = answers(CountAgreement(), stating({"count": value}))
     assert result["error"] == [
-        f"field 'count' of meta is {value!r}, which is not a number of objects"
+        f"field 'count' of meta is {value!r}, which is not a number of objects. Correct it, or set "
+        "`field` to another field"
     ]
     assert (result["stated"], result["agrees"], result["drop"]) == ([None], [None], [None])
 

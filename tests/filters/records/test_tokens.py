@@ -150,7 +150,7 @@ def test_bounds_are_on_the_total_and_inclusive() -> None:
 @pytest.mark.parametrize(("settings", "message"), [
     ({"min": 3, "max": 2}, "min 3 is over max 2"),
     ({"max_pixels": 100}, "min_pixels is 4096, but max_pixels is only 100"),
-    ({"vision": None, "max_pixels": 100}, "have no effect without `vision`"),
+    ({"vision": None, "max_pixels": 100}, "have no effect with `vision: null`: remove them"),
     ({"vision": "qwen4"}, "qwen3_vl"),
     ({"tokenizer": "qwen3"}, "'qwen3' is neither qwen nor the path of a tokenizer.json"),
 ])  # fmt: skip

@@ -169,7 +169,7 @@ BOMBS = {
             b"\x8a\x0d" + (n * MERSENNE).to_bytes(13, "little") + b"N" for n in range(60_000)
         )
         + b"u.",
-        "a dict key of type int",
+        "a dict key of type int and 61 bits",
     ),
     "lists that unfold": (
         _doubled(b"\x86", b"]") + b".",

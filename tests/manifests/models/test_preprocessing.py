@@ -55,10 +55,16 @@ def test_sizes_as_plain_numbers_and_steps_that_are_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"[1]", b'{"size": {}}', b'{"size": 4, "image_mean": [1], "image_std": [1]}']
+    "data", [b"[1]", b'{"size": {}}', b'{"size": 4, "image_mean": [1], "image_std": [1]}']
 )
 def test_a_file_that_is_no_configuration_is_refused(data: bytes) -> None:
     with pytest.raises(
         InputError, match=r"^p.json: a setting of the preprocessor is missing or not supported"
     ):
+        from_config(data, "p.json")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff"])
+def test_a_configuration_that_is_not_json_is_refused(data: bytes) -> None:
+    with pytest.raises(InputError, match=r"^p.json: the file is not JSON: .*published with"):
         from_config(data, "p.json")

@@ -45,7 +45,7 @@ class CocoCaptions(Reader):
     image entries of its own split in memory, even if the file has many more.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)

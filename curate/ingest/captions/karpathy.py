@@ -48,7 +48,7 @@ class Karpathy(Reader):
     `12.3`.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)

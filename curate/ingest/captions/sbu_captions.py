@@ -44,7 +44,7 @@ class SbuCaptions(Reader):
     name and the number of the row, from 0.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str = Field(description="folder of the images")
@@ -68,7 +68,7 @@ class SbuCaptions(Reader):
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, place = split.files[0], context.media.resolve(split.files[0].uri)
         folder = MediaFolder(self.media_root, context.base)
-        ranges, faults = find_arrays(place, ("image_urls", "captions"))
+        ranges, faults = find_arrays(place, ("image_urls", "captions"), ("user_ids",))
         if not {"image_urls", "captions"} <= ranges.keys():
             hidden = self.count(split, context).units
             yield batch_of_failures(self, file, faults[:1], units=hidden)

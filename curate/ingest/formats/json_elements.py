@@ -8,7 +8,7 @@ broken element balance, or if no other element is on the same lines.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -39,10 +39,11 @@ WHOLE_FILE = ByteRange()
 
 class Members(NamedTuple):
     """`ranges` has the byte range of each value of a JSON object, by key. `fault` is the error in
-    the object, or empty."""
+    the object, or empty. `broken` has the errors of values that are not JSON, by key."""
 
     ranges: dict[str, ByteRange]
-    fault: str = ""
+    fault: str
+    broken: dict[str, RowError]
 
 
 def elements(
@@ -122,26 +123,67 @@ def batches(groups: Iterable[list[Element]]) -> Iterator[list[Element]]:
     return in_batches(groups, lambda group: sum(len(element.data) for element in group))
 
 
-def members(place: str) -> Members:
+def members(place: str, read: Collection[str] | None = None) -> Members:
     """Finds the byte range of each value of the JSON object in a file. If a key occurs twice, the
     result has the range of its first value, and a fault.
 
     `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 14 to 17. If the file ends inside a value, the
     value's range ends at the end of the file, and the result has a fault.
+
+    `read` has the keys of the arrays that the caller parses. If `read` is not None, the values of
+    all other keys are parsed here, to find the broken ones; of a value over MAX_ELEMENT_BYTES, only
+    the strings and brackets are checked.
     """
     ranges: dict[str, ByteRange] = {}
+    broken: dict[str, RowError] = {}
     key, fault = "", ""
     try:
-        for piece in _object_pieces(read_chunks(place)):
+        for piece, border in _bordered_pieces(place):
             if piece.number % 2 == 0:
-                key = str(piece.value())
+                found = piece.value()
+                if not isinstance(found, str):
+                    fault = fault or f"the key at byte {piece.start} is {found!r:.80}, not text."
+                key = str(found)
                 fault = f"the key {key!r} occurs twice." if key in ranges else fault
             else:
                 ranges.setdefault(key, ByteRange(piece.start, -1 if piece.fault else piece.stop))
                 fault = fault or piece.fault
+                if read is not None and key not in read and piece.data and not piece.fault:
+                    broken |= _broken(key, piece)
+            if border not in (b"", b":" if piece.number % 2 == 0 else b",", b"}"):
+                text = border.decode()
+                fault = fault or f"a {text!r} is in the wrong place, at byte {piece.stop}."
     except (RowError, InputError) as error:
         fault = fault or error.fault
-    return Members(ranges, fault)
+    return Members(ranges, fault, broken)
+
+
+def _broken(key: str, value: Element) -> dict[str, RowError]:
+    """Returns the error in the value of a key, by key; an empty dict if the value is JSON."""
+    try:
+        value.value()
+    except RowError as error:
+        return {key: error}
+    return {}
+
+
+def _bordered_pieces(place: str) -> Iterator[tuple[Element, bytes]]:
+    """Yields the keys and values of the JSON object in a file, each with the byte that follows it:
+    `:`, `,` or `}`; empty if the object does not end properly."""
+    start, chunks = after_bracket(read_chunks(place), 0, b"{")
+    chunk, begin = b"", start
+
+    def watched() -> Iterator[bytes]:
+        nonlocal chunk, begin
+        for following in chunks:
+            begin += len(chunk)
+            chunk = following
+            yield chunk
+
+    for found in pieces(watched(), start, 0, is_array=False):
+        for piece in found:
+            at = piece.stop - begin
+            yield piece, b"" if piece.fault or at < 0 else chunk[at : at + 1]
 
 
 def value_start(place: str, key: str) -> int | None:

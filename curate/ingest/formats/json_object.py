@@ -29,15 +29,17 @@ start."""
 
 
 def find_arrays(
-    place: str, names: Collection[str]
+    place: str, names: Collection[str], optional: Collection[str] = ()
 ) -> tuple[dict[str, ByteRange], list[tuple[str, RowError]]]:
     """Returns the byte range of each value of the JSON object in a file, by key, and a list of
     errors.
 
     An error is a pair (where, error). If the JSON is broken, `where` is the word `object`. If the
-    object does not have a key that is in `names`, `where` is this key.
+    object does not have a key that is in `names`, `where` is this key. The caller parses the arrays
+    `names`, and `optional` if they are there. All other values are parsed here, and dropped: if one
+    of them is not JSON, `where` is its key.
     """
-    ranges, fault = members(place)
+    ranges, fault, broken = members(place, {*names, *optional})
     faults = [("object", RowError(fault, fix=REPAIR))] if fault else []
     present = ", ".join(ranges) or "none"
     for name in names:
@@ -45,7 +47,7 @@ def find_arrays(
             faults.append(
                 (name, RowError(f"the JSON object has no key {name!r}; its keys are: {present}."))
             )
-    return ranges, faults
+    return ranges, faults + list(broken.items())
 
 
 def splits_of_array(file: File, place: str, name: str) -> Iterator[Split]:

@@ -74,7 +74,7 @@ class Coco(CocoLayout):
     annotations, but holds only the annotations of the split's images in memory.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     own_space: ClassVar[Space] = SPACES["coco"]
 
     @classmethod

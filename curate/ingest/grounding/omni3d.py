@@ -68,7 +68,7 @@ class Omni3d(CocoLayout):
     them fail. A task holds only the annotations of its own split in memory.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
 
     @classmethod

@@ -58,7 +58,7 @@ class RefCoco(GroundingReader):
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".p", ".pkl", ".pickle")
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     counts_while_reading: ClassVar[bool] = True
     own_space: ClassVar[Space] = SPACES["coco"]
 
@@ -190,7 +190,7 @@ def _read_targets(
     place: str, annotation_ids: set[str], image_ids: set[str]
 ) -> tuple[_Targets, list[PlacedError]]:
     """Reads each array of the file `place` (`instances.json`) once. Returns the annotations and
-    images with the given ids, and the errors of categories."""
+    images with the given ids, and the errors of categories and of the JSON object."""
     arrays, faults = find_arrays(place, ARRAYS)
     if not set(ARRAYS) <= arrays.keys():
         raise FileError("; ".join(str(error) for _, error in faults), place)
@@ -207,7 +207,7 @@ def _read_targets(
     for key, entry in _entries(place, arrays["images"], image_ids):
         repeated = RowError(f"two entries of `images` have the id {key} in instances.json")
         targets.images[key] = repeated if key in targets.images else entry
-    return targets, errors
+    return targets, faults + errors
 
 
 def _entries(place: str, array: ByteRange, ids: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:

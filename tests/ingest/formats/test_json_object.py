@@ -39,7 +39,7 @@ def test_the_value_of_a_key_may_be_of_any_length(
     chunks.CHUNK_BYTES = 64
     numbers = list(range(1000))
     place = write(tmp_path, json.dumps({"a": numbers, "b": [1]}).encode())
-    ranges, fault = members(place)
+    ranges, fault, _ = members(place)
     assert (list(ranges), fault) == (["a", "b"], "")
     assert [e.value() for e in elements(place, *ranges["a"])] == numbers
     assert [e.value() for e in elements(place, *ranges["b"])] == [1]
@@ -48,7 +48,7 @@ def test_the_value_of_a_key_may_be_of_any_length(
 def test_members_have_the_byte_ranges_of_their_values(tmp_path: Path) -> None:
     data = b'\xef\xbb\xbf{"a": [1, 2], "b\\n": {"c": [3]}\n}'
     found = members(write(tmp_path, data))
-    assert found == Members({"a": ByteRange(8, 15), "b\n": ByteRange(23, 35)})
+    assert found == Members({"a": ByteRange(8, 15), "b\n": ByteRange(23, 35)}, "", {})
     spans = [data[s.start : s.stop] for s in found.ranges.values()]
     assert spans == [b" [1, 2]", b' {"c": [3]}\n']
 
@@ -91,7 +91,7 @@ def test_the_first_value_of_a_repeated_key_is_given_and_the_second_is_a_fault(
     tmp_path: Path,
 ) -> None:
     found = members(write(tmp_path, b'{"a": [1], "a": [2]}'))
-    assert found == Members({"a": ByteRange(5, 9)}, "the key 'a' occurs twice.")
+    assert found == Members({"a": ByteRange(5, 9)}, "the key 'a' occurs twice.", {})
 
 
 def test_an_array_closed_by_the_wrong_bracket_is_broken(tmp_path: Path) -> None:
@@ -109,3 +109,28 @@ def test_a_key_is_found_without_reading_past_it(tmp_path: Path) -> None:
 def test_keys_of_a_cut_object_are_those_before_the_cut() -> None:
     assert object_keys(b'{"a": 1, "b": {"c": "x, y"}, "d": [1,') == ["a", "b", "d"]
     assert object_keys(b"[1, 2]") == object_keys(b"") == object_keys(b"{") == []
+
+
+@pytest.mark.parametrize(
+    ("data", "fault", "broken"),
+    [
+        (b'{"info": {"year": 20x4}, "a": [1]}', "", ["info"]),
+        (b'{"info": {"year" 2014}, "a": [1]}', "", ["info"]),
+        (b'{"info": {"a": 1}, "a": [1], "licenses": [1,, 2]}', "", ["licenses"]),
+        (b'{"info": tru, "a": [1]}', "", ["info"]),
+        (b'{"info": , "a": [1]}', "", ["info"]),
+        (b'{"info": "\xff", "a": [1]}', "", ["info"]),
+        (b'{"info", {}, "a": [1]}', "a ',' is in the wrong place, at byte 7.", []),
+        (b'{"info": {}: "a": [1]}', "a ':' is in the wrong place, at byte 11.", []),
+        (b'{7: {}, "a": [1]}', "the key at byte 1 is 7, not text.", []),
+        (b'{"info": {"n": NaN}, "a": [1x]}', "", []),
+    ],
+)
+def test_values_that_no_reader_parses_are_checked(
+    tmp_path: Path, data: bytes, fault: str, broken: list[str]
+) -> None:
+    for size in (1, 3, 1000):
+        chunks.CHUNK_BYTES = size
+        found = members(write(tmp_path, data), ["a"])
+        assert (found.fault, list(found.broken)) == (fault, broken)
+    assert members(write(tmp_path, data)).broken == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,11 @@ def test_only_pickled_refs_are_recognised(tmp_path: Path) -> None:
         if RefCoco.sniff(sniff.head(storage.list_files(str(tmp_path / name))[0], "")):
             taken.add(name)
     assert taken == {f"{n}.p" for n in range(6)}
+
+
+def test_a_broken_value_of_instances_is_named(tmp_path: Path) -> None:
+    write_file(tmp_path / "refs(unc).p", pickle.dumps(REFS))
+    whole = json.dumps(INSTANCES).encode()
+    write_file(tmp_path / "instances.json", b'{"info": tru, ' + whole[1:])
+    _, failures = read_rows(RefCoco(name="own", path="refs(unc).p"), tmp_path)
+    assert "refs(unc).p#info" in [failure.origin for failure in failures]

@@ -120,7 +120,8 @@ class CocoLayout(GroundingReader):
         categories, unnamed = read_categories(place, arrays["categories"])
         ids = read_image_ids(place, arrays["images"], split)
         joined = join(place, arrays["annotations"], split, ids)
-        joined.broken[None] += len(errors)  # annotations after the error of a file are not read
+        is_cut = any(where == "object" for where, _ in errors)
+        joined.broken[None] += is_cut  # annotations after the error of a file are not read
         of_file = errors + unnamed if split.first == 0 else []
         yield self.failures(file, of_file, context, units=0)
         failed = self.failures(file, joined.errors, context)

@@ -72,6 +72,7 @@ class Cvat(GroundingReader):
     from 0.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".xml")
     own_space: ClassVar[Space] = Space(form="xyxy", unit="pixel")
 
@@ -104,8 +105,8 @@ class Cvat(GroundingReader):
         fault: FileError | None = None
         batch: list[AnnotatedImage] = []
         try:
-            for number, element in enumerate(self._elements(split, context)):
-                batch += self._images(number, element, folder)
+            for found in self._found(split, context, folder):
+                batch += found
                 if len(batch) >= BATCH_IMAGES:
                     yield self.records(file, batch, context)
                     batch = []
@@ -115,12 +116,23 @@ class Cvat(GroundingReader):
         if fault is not None:
             raise fault
 
-    def _elements(self, split: Split, context: Context) -> Iterator[Element]:
+    def _found(
+        self, split: Split, context: Context, folder: _Folder
+    ) -> Iterator[list[AnnotatedImage]]:
+        """Yields what each child of `<annotations>` has: an image and its failures, and a failure
+        for each `<image>` or `<track>` inside the child, because none belongs there."""
         file, limit = split.files[0], context.limits.max_row_bytes
         chunks = read_chunks(context.media.resolve(file.uri))
+        number = nested = 0
         for element in children(chunks, file.uri, "annotations", limit):
             if element.tag in UNITS:
-                yield element
+                yield self._images(number, element, folder)
+                number += 1
+            for tag in UNITS:
+                for inner in element.iter(tag):
+                    if inner is not element:
+                        yield [_misplaced(nested, inner, element)]
+                        nested += 1
 
     def _images(self, number: int, element: Element, folder: _Folder) -> list[AnnotatedImage]:
         """Returns the annotated image of an `<image>` element, then a failure for each shape of the
@@ -134,7 +146,7 @@ class Cvat(GroundingReader):
 
     def _image(self, number: int, element: Element, folder: _Folder) -> list[AnnotatedImage]:
         image = folder.open(element)
-        shapes = [child for child in element if child.tag != "tag"]
+        shapes = [child for child in element if child.tag not in ("tag", *UNITS)]
         width, height = size = _size(element, folder.context)
         parsed: list[list[Annotation]] = []
         failed: list[AnnotatedImage] = []
@@ -198,6 +210,16 @@ class Cvat(GroundingReader):
                 fix="Set `group_id` to parts or objects.",
             )
         return [one for shape in shapes for one in shape]
+
+
+def _misplaced(number: int, inner: Element, outer: Element) -> AnnotatedImage:
+    """Makes the failure of an `<image>` or `<track>` inside another element of the file."""
+    fault = (
+        f"the <{inner.tag}> with the name {inner.get('name', '')!r:.80} is inside a <{outer.tag}>, "
+        "so it is not read."
+    )
+    fix = "Move it to the children of <annotations>."
+    return AnnotatedImage(f"nested[{number}]", RowError(fault, fix=fix))
 
 
 class _TwoReadings(RowError):

@@ -247,3 +247,23 @@ def test_an_export_is_no_file_of_voc_and_is_read_by_the_command_line(tmp_path: P
     write_files(tmp_path, {"a.xml": data, "images/a.jpg": PHOTO})
     made = run_recipe(tmp_path, {"name": "a", "reader": "cvat", "path": "a.xml"})
     assert made.accounts["read a"] == (1, 1, {}, {})
+
+
+def test_an_image_in_another_element_is_one_failure_by_name(tmp_path: Path) -> None:
+    inner = image(SHAPES["box"][0], name="b.jpg")
+    text = export(
+        "<!-- <image name='no'/> -->", "<other>" + inner + "</other>",
+        image(SHAPES["box"][0], "<!-- <image/> -->", inner), image("<track id='1'/>", name="gone"),
+    ).replace("<name>image</name>", "<name><![CDATA[<image name='no'/>]]></name>")  # fmt: skip
+    write_files(tmp_path, {"a.xml": text, "images/a.jpg": PHOTO, "images/b.jpg": PHOTO})
+    total, _ = counted(cvat(), tmp_path)
+    assert str(total) == "elements 5 = 1 in 1 record + 4 failed"
+    found = read_annotated(cvat(), tmp_path)
+    assert [*found.records] == ["a.xml#0"]
+    assert len(found.records["a.xml#0"]["objects"]) == 1
+    faults = {key: message for key, (_, message) in found.failures.items()}
+    assert faults["a.xml#nested[0]"] == (
+        "the <image> with the name 'b.jpg' is inside a <other>, so it is not read. Move it to the "
+        "children of <annotations>."
+    )
+    assert {*faults} == {"a.xml#nested[0]", "a.xml#nested[1]", "a.xml#1", "a.xml#nested[2]"}

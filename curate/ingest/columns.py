@@ -100,13 +100,24 @@ def _is_list(kind: pa.DataType) -> bool:
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
     """Converts a column of any Arrow type to strings. If a cell is a list, the text is the first
     element that is neither null nor blank. `setting` is the setting of the recipe that names the
-    column. Raises InputError, which names this setting, if the column cannot be converted."""
+    column. Raises InputError, which names this setting, if the column cannot be converted.
+
+    A column that is still binary (`columnar.batches`) has bytes that are no text.
+    """
     values = column(batch, name)
+    if _has_bytes(values.type):
+        fault = f"column {name!r} has bytes whose Arrow type says that they are not text."
+        fix = f"Convert the column to text, or check the setting '{setting}'."
+        raise InputError(fault, place, fix)
     try:
         return _first_items(values) if _is_list(values.type) else values.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         fault = f"column {name!r} is {values.type}, which cannot be read as text: {error}."
         raise InputError(fault, place, f"Check the setting '{setting}'.") from error
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind.value_type if _is_list(kind) else kind))
 
 
 def _first_items(lists: pa.Array) -> pa.Array:

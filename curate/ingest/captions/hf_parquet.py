@@ -55,7 +55,7 @@ class HfParquet(Reader):
     from 0.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     text: Names | None = Field(

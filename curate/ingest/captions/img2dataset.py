@@ -40,7 +40,7 @@ class Img2DatasetParquet(Reader):
     record's key is the file's name and the number of the row, from 0.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     @classmethod

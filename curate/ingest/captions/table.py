@@ -76,7 +76,7 @@ class Table(Reader):
     quarantined; the rows after it are read.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     suffixes: ClassVar[tuple[str, ...]] = (*columnar.SUFFIXES, *_TEXT_SUFFIXES)
 

@@ -56,7 +56,7 @@ class UrlTable(Reader):
     the file's name and the number of the row, from 0.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     media_root: str = Field(description="folder of the images")
@@ -105,7 +105,9 @@ class UrlTable(Reader):
         check_last_parts(evidence, self.path)
 
     def _texts(self) -> tuple[str, ...]:
-        return (*URLS, *TEXTS, *(self.text or ()), *filter(None, [self.url]))
+        files = [Template(name).columns for name in self.file or USUAL_FILES]
+        used = (*(self.text or ()), *filter(None, [self.url]))
+        return (*URLS, *TEXTS, *used, *(name for columns in files for name in columns))
 
     def _urls(self, split: Split, context: Context) -> Iterator[pa.Array]:
         """Yields the urls of all rows of the file, not only those of the split."""

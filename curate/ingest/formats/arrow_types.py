@@ -21,9 +21,15 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
         large_binary, binary_view, fixed_size_binary                     -> binary
         large_list, fixed_size_list, list_view, large_list_view          -> list
         dictionary, run_end_encoded, extension                           -> the type of the values
+        arrow.uuid (as text, 8-4-4-4-12 digits)                          -> string
+        arrow.bool8                                                      -> bool
 
     The types inside lists, structs and maps are converted too.
     """
+    if isinstance(kind, pa.UuidType):
+        return pa.string()
+    if isinstance(kind, pa.Bool8Type):
+        return pa.bool_()
     if isinstance(kind, pa.BaseExtensionType):
         return plain_type(kind.storage_type)
     if isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType):
@@ -112,6 +118,10 @@ def plain_array(values: pa.Array) -> pa.Array:
     """Returns the array converted to `plain_type`. If the array is a slice of a longer list column,
     the result has only the values of the lists in the slice."""
     kind = values.type
+    if isinstance(kind, pa.UuidType):
+        return _uuid_texts(values.storage)
+    if isinstance(kind, pa.Bool8Type):
+        return values.storage.cast(pa.bool_())
     if isinstance(kind, pa.BaseExtensionType):
         return plain_array(values.storage)
     if isinstance(kind, pa.RunEndEncodedType):
@@ -122,6 +132,8 @@ def plain_array(values: pa.Array) -> pa.Array:
         return _list(values)
     if pa.types.is_struct(kind):
         return _struct(values)
+    if pa.types.is_map(kind):
+        return _map(values)
     plain = plain_type(kind)
     return values if plain == kind else _cast(values, plain)
 
@@ -146,6 +158,16 @@ def is_any_list(kind: pa.DataType) -> bool:
         pa.ListType | pa.LargeListType | pa.FixedSizeListType | pa.ListViewType
         | pa.LargeListViewType,
     )  # fmt: skip
+
+
+def is_marked_bytes(kind: pa.DataType) -> bool:
+    """Whether the values of a type are bytes of which the type says that they are no text: bytes of
+    a fixed size, or of an extension type other than arrow.uuid."""
+    if isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType) or is_any_list(kind):
+        return is_marked_bytes(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return is_any_binary(kind.storage_type) and not isinstance(kind, pa.UuidType)
+    return bool(pa.types.is_fixed_size_binary(kind))
 
 
 def is_any_binary(kind: pa.DataType) -> bool:
@@ -179,11 +201,34 @@ def _struct(values: pa.Array) -> pa.Array:
     return pa.StructArray.from_arrays(fields, fields=list(kind), mask=mask)
 
 
+def _map(values: pa.Array) -> pa.Array:
+    offsets = np.asarray(values.offsets)
+    is_null = np.append(np.asarray(values.is_null()), False)
+    begin, size = int(offsets[0]), int(offsets[-1] - offsets[0])
+    keys, items = (plain_array(one.slice(begin, size)) for one in (values.keys, values.items))
+    starts = pa.array(offsets - begin, pa.int32(), mask=is_null if is_null.any() else None)
+    return pa.MapArray.from_arrays(starts, keys, items, plain_type(values.type))
+
+
+def _uuid_texts(values: pa.Array) -> pa.Array:
+    """Returns the usual text of each uuid, of which `values` has the 16 bytes."""
+    raw = np.zeros((len(values), 16), np.uint8)
+    if len(values):
+        data = np.frombuffer(values.buffers()[1], np.uint8)
+        raw[:] = data[16 * values.offset :][: raw.size].reshape(raw.shape)
+    texts = np.full((len(values), 36), ord("-"), np.uint8)
+    texts[:, _DIGITS] = _HEX[np.stack([raw >> 4, raw & 15], axis=-1)].reshape(-1, 32)
+    fixed = pa.Array.from_buffers(pa.binary(36), len(values), [None, pa.py_buffer(texts)])
+    return pc.if_else(values.is_valid(), fixed.cast(pa.binary()).view(pa.string()), None)
+
+
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+_DIGITS = [place for place in range(36) if place not in (8, 13, 18, 23)]
+
+
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Converts strings and bytes to the type `kind`. Text that is not UTF-8 is converted without an
     error, because later checks of the table report each row with such a text."""
-    if pa.types.is_map(kind):
-        return values.cast(kind)
     return pc.cast(values, options=pc.CastOptions(kind, allow_invalid_utf8=True))
 
 

@@ -9,7 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from curate.ingest.formats import arrow_ipc, parquet
-from curate.ingest.formats.arrow_types import pieces, plain_batch, plain_schema
+from curate.ingest.formats.arrow_types import (
+    is_marked_bytes,
+    pieces,
+    plain_batch,
+    plain_schema,
+)
 from curate.ingest.formats.column_names import check_schema
 from curate.ingest.reader import BATCH_ROWS, Context, Count, Head, Split
 from manifests.errors import RowError
@@ -68,15 +73,17 @@ def batches(split: Split, context: Context, texts: Collection[str] = ()) -> Iter
     """Yields the rows of a split in batches of at most BATCH_ROWS rows and about PIECE_BYTES.
 
     `texts` has the names, in upper or lower case, of the text columns. A text column is read as
-    text even if its type is binary. A row with a text that is not valid UTF-8 is a broken row.
+    text even if its type is binary, unless its bytes have a fixed size or an extension type: such a
+    column stays binary. A row with a text that is not valid UTF-8 is a broken row.
     Raises FileError if two columns have the same name.
     """
     names = {name.lower() for name in texts}
     read = arrow_ipc.record_batches if _is_arrow(split.files[0]) else parquet.record_batches
     for first, found in read(split, context):
         check_schema(found.schema, split.files[0].uri)
+        marked = {field.name.lower() for field in found.schema if is_marked_bytes(field.type)}
         for piece in pieces(found, BATCH_ROWS, PIECE_BYTES):
-            yield _checked(first, _as_text(plain_batch(piece), names))
+            yield _checked(first, _as_text(plain_batch(piece), names - marked))
             first += piece.num_rows
 
 
@@ -86,9 +93,9 @@ def _is_arrow(file: File) -> bool:
 
 def _as_text(rows: pa.RecordBatch, texts: set[str]) -> pa.RecordBatch:
     for place, field in enumerate(rows.schema):
-        if field.name.lower() in texts and field.type == pa.binary():
-            text = rows.column(place).view(pa.string())
-            rows = rows.set_column(place, field.name, text)
+        if field.name.lower() in texts and field.type in (pa.binary(), pa.list_(pa.binary())):
+            text = pa.string() if field.type == pa.binary() else pa.list_(pa.string())
+            rows = rows.set_column(place, field.name, rows.column(place).view(text))
     return rows
 
 

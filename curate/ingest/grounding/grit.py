@@ -41,7 +41,7 @@ class Grit(AnnotatedTable):
     file's name and the number of the row, from 0, or of the line, from 1.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     own_space: ClassVar[Space] = SPACES["fraction"]
 
     media_root: str = Field(description="folder of the images")

@@ -84,6 +84,7 @@ class LabelStudio(AnnotatedTable):
     the line, from 1.
     """
 
+    version: ClassVar[int] = 2
     suffixes: ClassVar[tuple[str, ...]] = JSON_SUFFIXES
     own_space: ClassVar[Space] = SPACES["percent"]
 

@@ -51,7 +51,7 @@ class Pixmo(AnnotatedTable):
     the number of the row, from 0.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     own_space: ClassVar[Space] = POINTS
 
     media_root: str = Field(description="folder of the images")

@@ -47,7 +47,7 @@ class ScreenSpot(AnnotatedTable):
     is the file's name and the number of the row, from 0.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     own_space: ClassVar[Space] = SPACES["coco"]
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)

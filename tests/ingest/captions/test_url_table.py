@@ -398,3 +398,20 @@ def test_urls_of_other_files_with_the_same_last_part_stop_the_run(
     )
     pq.write_table(pa.table({"url": urls[:1], "text": ["x"]}), tmp_path / "in" / "a.parquet")
     assert len(run_recipe(tmp_path, source).rows) == rows + 1
+
+
+def test_a_uuid_is_its_text_and_marked_bytes_are_no_text(tmp_path: Path) -> None:
+    name = "01234567-89ab-cdef-0123-456789abcdef"
+    raw = pa.array([bytes.fromhex(name.replace("-", ""))], pa.binary(16))
+    uuids = pa.ExtensionArray.from_storage(pa.uuid(), raw)
+    media(tmp_path, f"{name}.jpg")
+    for text in ("A cat.", b"A cat.", [b"A cat."]):
+        rows, failures = read(tmp_path, {"uid": uuids, "t": [text], "m": uuids}, text="t")
+        assert (rows[0]["content"][1]["text"], failures) == ("A cat.", [])
+        assert orjson.loads(rows[0]["meta"])["m"] == name
+    opaque = pa.opaque(pa.binary(), "kind", "vendor")
+    marked = pa.ExtensionArray.from_storage(opaque, pa.array([b"some text"]))
+    for values in (raw, pa.array([b"text"], pa.binary(4)), marked):
+        for columns in ({"uid": uuids, "t": values}, {"uid": values, "t": ["A cat."]}):
+            with pytest.raises(InputError, match="bytes whose Arrow type says that they are not"):
+                read(tmp_path, columns, text="t")

@@ -293,3 +293,34 @@ def test_a_table_with_a_name_twice_is_refused_with_the_name_and_the_columns(
         with pytest.raises(FileError) as error:
             list(batches(split, context))
         assert fault in str(error.value)
+
+
+UUID = b"\x01#Eg\x89\xab\xcd\xef\x01#Eg\x89\xab\xcd\xef"
+UUID_TEXT = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+def extended(kind: pa.DataType, values: list[Any]) -> pa.Array:
+    return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
+
+
+def test_extension_types_have_one_plain_form() -> None:
+    uuids = extended(pa.uuid(), [None, UUID, UUID])
+    texts = [None, UUID_TEXT, UUID_TEXT]
+    opaque = pa.opaque(pa.binary(), "kind", "vendor")
+    for values, plain in (
+        (uuids, texts),
+        (uuids.slice(1), texts[1:]),
+        (uuids.slice(3), []),
+        (pa.ListArray.from_arrays([0, 2, 3], uuids), [texts[:2], texts[2:]]),
+        (pa.StructArray.from_arrays([uuids], ["u"]), [{"u": text} for text in texts]),
+        (
+            pa.MapArray.from_arrays([0, 1, 3], pa.array(["a", "b", "c"]), uuids).slice(1),
+            [[("b", UUID_TEXT), ("c", UUID_TEXT)]],
+        ),
+        (extended(pa.json_(), ['{"a": 1}', None]), ['{"a": 1}', None]),
+        (extended(pa.bool8(), [1, 0, None]), [True, False, None]),
+        (extended(opaque, [b"a"]), [b"a"]),
+    ):
+        found = plain_array(values)
+        found.validate(full=True)
+        assert (found.type, found.to_pylist()) == (plain_type(values.type), plain)

@@ -21,7 +21,7 @@ if the row is malformed."""
 class AnnotatedTable(GroundingReader):
     """A reader of parquet, JSON lines or JSON arrays that makes one record from each row."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from curate.ingest.file_template import URL_FIELDS, Template, lower_suffix
 from curate.ingest.images import OpenedImage, open_image
@@ -63,8 +62,7 @@ def _list_folder(place: str) -> Listed:
     if storage.is_remote(place):
         system, path = storage.filesystem(place)
         with storage.storage_errors(place):
-            selector = pafs.FileSelector(path, allow_not_found=True)
-            return _by_stem([info.base_name for info in system.get_file_info(selector)])
+            return _by_stem([info.base_name for info in storage.list_objects(system, path)])
     if not os.path.isdir(place):  # the row names a folder that does not exist
         return {}
     with storage.storage_errors(place):

@@ -9,7 +9,10 @@ import re
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +24,9 @@ from manifests.storage.file_entry import FileEntry
 from manifests.storage.paths import UNREACHABLE_FIX, filesystem, is_remote, split_query
 
 TEMPORARY = ".tmp"
+LIST_SECONDS = 900.0
+"""The seconds that one list of a folder on object storage may take (our choice): a server needs
+some 0.1 seconds for a thousand objects, so this is enough for nine million."""
 _UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 """Matches the names of temporary files, which `writing` uses until a file is complete."""
 _OF_ONE_FILE = re.compile("AWS Error (ACCESS_DENIED|NO_SUCH_KEY|RESOURCE_NOT_FOUND) ")
@@ -126,8 +132,7 @@ def names(folder: str) -> list[str]:
             return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     with storage_errors(folder):
         system, path = filesystem(folder)
-        selector = pafs.FileSelector(path, allow_not_found=True)
-        return sorted(info.base_name for info in system.get_file_info(selector))
+        return sorted(info.base_name for info in list_objects(system, path))
 
 
 def files_below(folder: str) -> list[str]:
@@ -138,9 +143,39 @@ def files_below(folder: str) -> list[str]:
         return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
     with storage_errors(folder):
         system, path = filesystem(folder)
-        selector = pafs.FileSelector(path, recursive=True, allow_not_found=True)
-        infos = [i for i in system.get_file_info(selector) if i.type == pafs.FileType.File]
+        listed = list_objects(system, path, recursive=True)
+        infos = [i for i in listed if i.type == pafs.FileType.File]
     return sorted(info.path[len(path) + 1 :] for info in infos)
+
+
+def list_objects(
+    system: pafs.FileSystem, path: str, recursive: bool = False
+) -> list[pafs.FileInfo]:
+    """Returns what is in a folder of object storage; an empty list if there is no such folder.
+
+    Raises StorageError if the list is not complete after LIST_SECONDS: a server may state for ever
+    that more objects follow, and pyarrow shows neither the pages of a list nor their tokens.
+    """
+    selector = pafs.FileSelector(path, recursive=recursive, allow_not_found=True)
+    listed: Future[list[pafs.FileInfo]] = Future()
+
+    def ask() -> None:
+        try:
+            listed.set_result(system.get_file_info(selector))
+        except BaseException as error:  # it is raised in the thread that waits
+            listed.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return listed.result(LIST_SECONDS)
+    except FutureTimeout:
+        raise StorageError(
+            f"the list of its objects is not complete after {LIST_SECONDS:g} seconds: the server "
+            "states again and again that more follow.",
+            path,
+            "If the folder has so many objects, name several smaller folders. If not, the server "
+            "is faulty.",
+        ) from None
 
 
 def is_inside(folder: str, uri: str) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pyarrow.fs as pafs
 
-from manifests.storage.files import storage_errors
+from manifests.storage.files import list_objects, storage_errors
 from manifests.storage.paths import filesystem, is_remote
 
 
@@ -178,8 +178,7 @@ def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]
         return path.rsplit("/", 1)[0], [info]
     is_glob = info.type != pafs.FileType.Directory and re.search(r"[*?\[]", path)
     root = _root(path) if is_glob else path
-    selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
-    listed = system.get_file_info(selector)
+    listed = list_objects(system, root, recursive=True)
     found = {i.path: i for i in listed if i.type == pafs.FileType.File}
     infos = [*found.values()]  # pages of a list may overlap if objects are added meanwhile
     if root != path:

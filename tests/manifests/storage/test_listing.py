@@ -1,14 +1,17 @@
 """Entries that are not readable files are listed by name; nothing that a run wrote is listed."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
 
 from manifests import storage
-from manifests.storage import listing
+from manifests.errors import StorageError
+from manifests.storage import files, listing
 from manifests.storage.listing import DENIED, LOOP, MISSING, NOT_REGULAR, NOT_UTF8
+from tests.servers import server
 
 
 def test_odd_entries_are_listed_with_their_fault(tmp_path: Path) -> None:
@@ -68,3 +71,22 @@ class Overlapping(pafs.FSSpecHandler):  # type: ignore[misc]
 def test_an_object_that_is_listed_twice_is_one_file() -> None:
     root, found = listing._infos(pafs.PyFileSystem(Overlapping()), "b/d")
     assert (root, [info.path for info in found]) == ("b/d", ["b/d/a.jsonl"])
+
+
+PAGE = b"""<ListBucketResult><IsTruncated>true</IsTruncated>
+<NextContinuationToken>again</NextContinuationToken><Contents><Key>d/a.jsonl</Key><Size>3</Size>
+<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents></ListBucketResult>"""
+
+
+@pytest.mark.parametrize("ask", [storage.names, storage.files_below])
+def test_a_list_that_never_ends_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[str], object]
+) -> None:
+    monkeypatch.setattr(files, "LIST_SECONDS", 1.0)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {len(PAGE)}\r\n"
+    with server(f"{head}Connection: close\r\n\r\n".encode() + PAGE) as port:
+        query = f"?region=r&scheme=http&endpoint_override=127.0.0.1:{port}"
+        with pytest.raises(StorageError, match=r"b/d.*: the list .* after 1 seconds"):
+            ask(f"s3://b/d{query}")

@@ -157,8 +157,7 @@ def _acquire(place: str, holder: Holder) -> None:
                 f"another run holds this folder: process {known.pid} of {known.user} on "
                 f"{known.host}, since {known.since}.",
                 os.path.dirname(place),
-                "Wait until it ends, or name another folder with -o. The commands show, explain "
-                "and verify need no lock.",
+                "Wait until it ends, or name another folder with -o.",
             )
         file.seek(0)
         file.truncate()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from manifests import storage
 from manifests.errors import ManifestError
 from manifests.run.counted import Counted
+from manifests.run.file_names import STEPS
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.variables import Variables
@@ -238,6 +239,15 @@ def place_of(uri: str) -> str:
 
 def _load(kind: type[M], place: str) -> M:
     if storage.size_and_stamp(place) is None:
+        folder = storage.folder_of(place)
+        if place.endswith(NAME) and storage.exists(storage.join(folder, STEPS)):
+            raise ManifestError(
+                "the run in this folder has not finished, so it has no manifest yet",
+                place,
+                "If it still works, wait until it ends. If it was stopped, run the same command "
+                "again: finished parts are kept. `curate show --quarantined` and `curate explain "
+                "--quarantine` need no manifest if the run stopped at max_quarantined.",
+            )
         raise ManifestError(
             "there is no manifest here, so this is not the folder of a finished run",
             place,

@@ -91,3 +91,12 @@ def test_every_error_can_be_pickled(kind: type[CurateError]) -> None:
     assert type(again) is kind
     assert (again.fault, again.place, again.fix) == (error.fault, error.place, error.fix)
     assert str(again) == "the place: the fault. The fix."
+
+
+def test_a_run_that_has_not_finished_is_refused_by_that_name(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="this is not the folder of a finished run"):
+        manifest.load_run(str(tmp_path))
+    (tmp_path / "steps").mkdir()
+    for place in (tmp_path, tmp_path / "manifest.json"):
+        with pytest.raises(ManifestError, match=r"has not finished.* run the same command again"):
+            manifest.load_run(str(place))

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import curate
+from curate.interrupts import terminable
 from curate.supervisor import supervised
 from curate.terminal import screens
 from manifests.visible import without_passwords
@@ -29,7 +30,7 @@ OK, FAILED, MISTAKE, OVER_BUDGET, DIFFERS, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _EPILOG = """\
 exit codes: 0 done; 1 an error while running; 2 a mistake in the recipe or the command;
 3 more quarantined inputs than max_quarantined allows; 4 diff, rerun or verify found a difference;
-130 interrupted
+130 interrupted, by Ctrl-C or SIGTERM
 
 start with:  curate demo      or:  curate init recipe.yaml
 """
@@ -57,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         _refuse_passwords(options)
         _refuse_other_names()
-        with _warnings(options):
+        with _warnings(options), terminable():
             command = importlib.import_module(f"curate.commands.{options.command}")
             code = int(command.main(options))
             sys.stdout.flush()  # an error of the output is an error of the command
@@ -109,9 +110,11 @@ def _refuse_other_names() -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """Describe an error that is not one of the project's own errors. A lack of memory, or an error
-    of the operating system at a file, is described alone; any other error with its place in the
-    code, and how to report it."""
+    """Describe an error that is not one of the project's own errors. A lack of memory, an error of
+    the operating system at a file, or an error of the installation is described alone; any other
+    error with its place in the code, and how to report it."""
+    from manifests.errors import is_of_environment
+
     if isinstance(error, OSError) and error.filename is not None:
         return f"{without_passwords(os.fsdecode(error.filename))}: {error.strerror}."
     if isinstance(error, MemoryError):
@@ -120,6 +123,12 @@ def _unexpected(error: Exception) -> str:
             "with --workers."
         )
     lines = without_passwords(str(error)).strip().splitlines() or [""]
+    if is_of_environment(error):
+        return (
+            f"{type(error).__name__}: {lines[-1]}. The cause is the installation or a limit of "
+            "this machine, not an input: install what is missing, or raise the limit (such as "
+            "`ulimit`). Then run the same command again."
+        )
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(place.filename)}, line {place.lineno}"
     return (

@@ -187,7 +187,11 @@ def test_a_terminal_without_utf_8_shows_escapes() -> None:
     assert raw.getvalue() == b"na\\xefve"
 
 
-def test_an_interrupted_run_ends_with_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [["--inline"], pytest.param([], marks=pytest.mark.ray)])
+def test_an_interrupted_run_ends_with_one_line(
+    tmp_path: Path, how: list[str], number: signal.Signals
+) -> None:
     (tmp_path / "t.jsonl").write_text('{"t": "words"}\n')
     recipe = RECIPE.replace("words: {min: 2}", "'slow:Slow': {}")
     (tmp_path / "r.yaml").write_text(recipe)
@@ -196,17 +200,18 @@ def test_an_interrupted_run_ends_with_one_line(tmp_path: Path) -> None:
         "class Slow(RowStep):\n    '''Sleep.'''\n    def reads(self): return ()\n"
         "    def measures(self): return {}\n"
         "    def measure(self, batch, context):\n"
-        "        open('started', 'w').close()\n        time.sleep(60)\n"
+        f"        open({str(tmp_path / 'started')!r}, 'w').close()\n"
+        "        time.sleep(60)\n"
         "    def decide(self, measured): return None\n"
     )
     variables = environment(PYTHONPATH=f"{tmp_path}:{HOME}")
-    command = [sys.executable, "-m", "curate", "run", "r.yaml", "-o", "out", "--inline", "-q"]
+    command = [sys.executable, "-m", "curate", "run", "r.yaml", "-o", "out", "-q", *how]
     running = subprocess.Popen(
         command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True
     )
     while not (tmp_path / "started").exists() and running.poll() is None:
         time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, error = running.communicate(timeout=60)
     assert (running.returncode, error.count("\n")) == (cli.INTERRUPTED, 1), error
     assert "run the same command again" in error

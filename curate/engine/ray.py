@@ -15,6 +15,7 @@ from curate.emit.read import shard_files
 from curate.engine import on_worker
 from curate.engine.capacity import actors_that_fit
 from curate.engine.cluster_address import check_cluster, refusal
+from curate.interrupts import same_sigterm
 from manifests.errors import CurateError, WorkerError
 from manifests.step import Opened, Resources
 
@@ -117,7 +118,8 @@ class RayExecutor:
         import ray
 
         if not ray.is_initialized():
-            _initialise(self._asked, self._address, self._quiet)
+            with same_sigterm():  # Ray's own handler ends the process at once
+                _initialise(self._asked, self._address, self._quiet)
             self._started = True
         self.workers = self._asked or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._remote = ray.remote(num_cpus=1, max_retries=RETRIES)(on_worker.run_item)

@@ -3,8 +3,10 @@ and a fix."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import traceback
 
 from manifests.visible import without_passwords
 
@@ -110,6 +112,33 @@ class ClusterError(CurateError):
 
 class WorkerError(CurateError):
     """A worker process crashed, and the engine has used all its retries."""
+
+
+_EXHAUSTED = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
+"""The codes of an OSError that say that memory, open files or the disk are exhausted."""
+_LOADING = ("<frozen importlib", "/ctypes/__init__.py", "/llvmlite/")
+"""Parts of the paths of code that imports a module or loads a shared library."""
+
+
+def is_of_environment(error: BaseException) -> bool:
+    """Returns whether an error comes from the installation or from a limit of the machine, and not
+    from the data that was processed: a module or library cannot be loaded, or memory, threads, open
+    files or the disk are exhausted. The error that is stated as its cause (`raise ... from`) counts
+    too.
+
+    Any error that was raised while a module was imported, or while a shared library was loaded, is
+    such an error, because libraries raise errors of many classes there.
+    """
+    if isinstance(error, MemoryError | ImportError):
+        return True
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return True
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return True
+    frames = (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
+    if any(part in name.replace(os.sep, "/") for name in frames for part in _LOADING):
+        return True
+    return error.__cause__ is not None and is_of_environment(error.__cause__)
 
 
 def _without_addresses(text: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from clustering.embed import efficientnet
 from manifests import storage
-from manifests.errors import InputError
+from manifests.errors import InputError, is_of_environment
 from manifests.models.onnx import OnnxModel
 from manifests.models.preprocessing import Preprocessing, from_config
 from manifests.step import Worker
@@ -85,9 +85,9 @@ def from_files(
     try:
         two = [found.prepare(pillow.new("RGB", (64, 64)))] * 2
         made = found.embed(two).shape[1]
-    except InputError:
-        raise
     except Exception as error:  # onnxruntime has many classes of errors
+        if isinstance(error, InputError) or is_of_environment(error):
+            raise
         raise InputError(f"the model fails on an image: {error}", model, _EXPORT) from None
     if made != width:
         raise InputError(

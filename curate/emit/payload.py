@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from curate.emit.settings import Shards
 from curate.emit.sizes import sums
 from manifests import storage
-from manifests.errors import LimitError, MediaError, RowError, foreign_message
+from manifests.errors import LimitError, MediaError, RowError, foreign_message, is_of_environment
 from manifests.media import FIX_MISSING_FILE, Media, Reference, references
 from manifests.record.segments import ShownMedia
 
@@ -171,6 +171,8 @@ class _Files:
             except FileNotFoundError:
                 block.faults[row] = MediaError("there is no such file", ref.uri, FIX_MISSING_FILE)
             except OSError as error:
+                if is_of_environment(error):
+                    raise
                 block.faults[row] = MediaError(foreign_message(error), ref.uri)
             else:
                 if size != len(buffer):

@@ -12,13 +12,19 @@ import pyarrow as pa
 from curate.engine import time_limit
 from curate.engine.planned import PlannedStep
 from curate.engine.step_errors import describe
-from manifests.errors import CurateError, RowError, StepError
+from manifests.errors import CurateError, RowError, StepError, is_of_environment
 
 T = TypeVar("T")
 
 MAX_FAILED_ROWS = 16
 """If a step raises on more rows of one batch than this, the step itself is considered broken (our
 choice)."""
+
+
+_ENVIRONMENT = (
+    "The cause is the installation or a limit of this machine, not a row: install what is missing, "
+    "or raise the limit (such as `ulimit`). Then run the same command again."
+)
 
 
 class RaisedRows:
@@ -53,7 +59,7 @@ def halving(
             fault = "the step tried to end the process (it raised SystemExit)"
             raise StepError(fault, f"step {planned.name}") from error
         except Exception as error:  # any error that a single row causes in a step
-            _reraise_unless_row(error)
+            _reraise_unless_row(planned, error)
             if rows == 0:
                 raise StepError(describe(planned, error), f"step {planned.name}") from error
             if rows == 1:
@@ -69,12 +75,15 @@ def halving(
     return results
 
 
-def _reraise_unless_row(error: Exception) -> None:
+def _reraise_unless_row(planned: PlannedStep, error: Exception) -> None:
     """Raise the error again if it was not caused by a single row but, for example, by a full disk,
-    too little memory, or a step that returns columns which it does not declare."""
+    too little memory, or a step that returns columns which it does not declare. Raise a StepError
+    in its place if the installation or a limit of the machine caused it."""
     is_ours = isinstance(error, CurateError) and not isinstance(error, RowError)
     if is_ours or isinstance(error, MemoryError):
         raise error
+    if is_of_environment(error):
+        raise StepError(describe(planned, error), f"step {planned.name}", _ENVIRONMENT) from error
 
 
 def _broken_step(planned: PlannedStep, batch: pa.Table, row: int, error: Exception) -> StepError:

@@ -8,7 +8,7 @@ import struct
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from manifests.errors import MediaError, foreign_message
+from manifests.errors import MediaError, foreign_message, is_of_environment
 from manifests.media.decoder_output import decoder_output
 
 if TYPE_CHECKING:
@@ -118,9 +118,9 @@ def orientation(data: bytes) -> int:
             Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image,
         ):
             return exif_orientation(image)
-    except MemoryError:
-        raise
-    except Exception:  # on broken bytes Pillow raises errors of many types
+    except Exception as error:  # on broken bytes Pillow raises errors of many types
+        if is_of_environment(error):
+            raise
         return 1
 
 
@@ -132,9 +132,9 @@ def exif_orientation(image: Image) -> int:
     try:
         with warnings.catch_warnings(action="ignore"):
             value = image.getexif().get(_ORIENTATION)
-    except MemoryError:
-        raise
-    except Exception:  # on a broken block Pillow raises errors of many types
+    except Exception as error:  # on a broken block Pillow raises errors of many types
+        if is_of_environment(error):
+            raise
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -284,9 +284,9 @@ def _other(view: memoryview) -> Header:
         ):
             mime = image.get_format_mimetype() or f"image/{str(image.format).lower()}"
             return Header(mime, image.width, image.height)
-    except MemoryError:
-        raise
     except Exception as error:  # on broken bytes Pillow raises errors of many types
+        if is_of_environment(error):
+            raise
         raise MediaError(f"{_fault(view)}: {_reason(view, error)}.") from None
 
 

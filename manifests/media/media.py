@@ -18,7 +18,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manifests import storage
-from manifests.errors import LimitError, MediaError, StorageError, foreign_message
+from manifests.errors import (
+    LimitError,
+    MediaError,
+    StorageError,
+    foreign_message,
+    is_of_environment,
+)
 from manifests.media.decoder_output import decoder_output
 from manifests.media.header import (
     FIRST_BYTES,
@@ -217,9 +223,9 @@ class Media:
         with decoder_output(prints=is_tiff(data)) as printed:
             try:
                 return self._decoded(data, ref)
-            except (MediaError, MemoryError):
-                raise
             except Exception as error:  # on broken bytes Pillow raises errors of many types
+                if isinstance(error, MediaError) or is_of_environment(error):
+                    raise
                 caught = error
         fault = _decoder_fault(caught, len(data), printed.text)
         raise MediaError(fault, ref.place, _FIX_BROKEN) from None
@@ -314,9 +320,11 @@ def _media_errors(uri: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise MediaError("there is no such file", uri, FIX_MISSING_FILE) from None
-    except StorageError as error:
-        raise MediaError(error.fault, uri, error.fix) from error
-    except OSError as error:
+    except (StorageError, OSError) as error:
+        if is_of_environment(error):
+            raise
+        if isinstance(error, StorageError):
+            raise MediaError(error.fault, uri, error.fix) from error
         raise MediaError(foreign_message(error), uri) from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from manifests.errors import InputError
+from manifests.errors import InputError, is_of_environment
 
 INSTALL = "Run: pip install 'curate[models]'"
 
@@ -33,9 +33,9 @@ class OnnxModel:
             providers.insert(0, "CUDAExecutionProvider")
         try:
             self._session = runtime.InferenceSession(data, options, providers=providers)
-        except MemoryError:
-            raise
         except Exception as error:  # on broken bytes onnxruntime raises errors of many types
+            if is_of_environment(error):
+                raise
             fault = f"this is not a working ONNX model: {error}"
             raise InputError(
                 fault, place, "Copy the file again, or export the model again."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from manifests.errors import InputError, RowError
+from manifests.errors import InputError, RowError, is_of_environment
 from manifests.models.tokenizer import INSTALL, Tokenizer
 
 _COPY = "Use the tokenizer.json that was published with the model."
@@ -39,9 +39,9 @@ def tokenizer_from_file(data: bytes, place: str) -> Tokenizer:
         raise InputError("the library tokenizers is not installed", "tokens", INSTALL) from None
     try:
         tokenizer = Library.from_buffer(data)
-    except MemoryError:
-        raise
     except Exception as error:  # the library raises plain exceptions
+        if is_of_environment(error):
+            raise
         raise InputError(f"this is not a tokenizer.json: {error}", place, _COPY) from None
     tokenizer.no_truncation()
     tokenizer.no_padding()

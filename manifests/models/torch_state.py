@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from manifests.errors import FileError, InputError
+from manifests.errors import FileError, InputError, is_of_environment
 from manifests.models.pickles import load_next
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -69,9 +69,9 @@ def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
         raise InputError(
             f"this is not a PyTorch checkpoint of tensors: {error.message}", place
         ) from None
-    except MemoryError:
-        raise
     except Exception as error:  # on broken bytes zipfile and numpy raise errors of many types
+        if is_of_environment(error):
+            raise
         raise InputError(f"this is not a PyTorch checkpoint of tensors: {error}", place) from error
 
 

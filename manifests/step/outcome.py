@@ -17,6 +17,7 @@ from manifests.errors import (
     RowError,
     TimeLimitError,
     foreign_message,
+    is_of_environment,
 )
 from manifests.storage.file_entry import FileEntry
 
@@ -145,18 +146,16 @@ def each_row(
     error is added to `errors` for this row.
 
     An error of one of the classes in `later` is recorded as temporary: the row may succeed in a
-    later run. A MemoryError, and a CurateError that is not a RowError, are not caught.
+    later run. An error of the installation or of the machine (`errors.is_of_environment`), and a
+    CurateError that is not a RowError, are not caught.
     """
     for row in range(batch.num_rows):
         try:
             work(row)
-        except CurateError as error:
-            if not isinstance(error, RowError):
-                raise
-            errors.add(row, error, isinstance(error, later))
-        except MemoryError:
-            raise
         except Exception as error:  # any other error is an error of that row
+            is_ours = isinstance(error, CurateError) and not isinstance(error, RowError)
+            if is_ours or is_of_environment(error):
+                raise
             errors.add(row, error, isinstance(error, later))
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import importlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -146,6 +150,39 @@ class FailsOnOne(RowStep):
         errors = RowErrors(len(texts))
         each_row(batch, ask, errors, later=(TimeoutError,))
         return Measured({"count": pa.array(counts)}, errors)
+
+
+def _raise(error: Exception, cause: Exception | None = None) -> None:
+    raise error from cause
+
+
+MACHINE: dict[str, Callable[[], object]] = {
+    "import": lambda: importlib.import_module("no_such_module"),
+    "library": lambda: ctypes.CDLL("no_such_library.so"),
+    "module": lambda: importlib.import_module("tests.engine.broken_module"),
+    "thread": lambda: _raise(RuntimeError("can't start new thread")),
+    "files": lambda: _raise(OSError(errno.EMFILE, "Too many open files")),
+    "wrapped": lambda: _raise(MediaError("no image"), ImportError("no plugin")),
+}
+"""Errors that come from the installation or from a limit of the machine."""
+
+
+class NeedsMachine(RowStep):
+    """Fail on each row, because something of the machine is missing."""
+
+    failure: str
+    one_by_one: bool = True
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
+        errors = RowErrors(batch.num_rows)
+        if not self.one_by_one:
+            MACHINE[self.failure]()
+
+        def ask(row: int) -> None:
+            MACHINE[self.failure]()
+
+        each_row(batch, ask, errors)
+        return Measured({}, errors)
 
 
 class AnswersLater(RowStep):

@@ -20,7 +20,7 @@ from tests.engine.contract_runs import (
     step,
     write_thousand_texts,
 )
-from tests.engine.contract_steps import FAILURES, log_lines
+from tests.engine.contract_steps import FAILURES, MACHINE, log_lines
 from tests.make import write_captions
 from tests.runs import caption_recipe, row_counts, run_engine, text_recipe
 
@@ -217,3 +217,16 @@ def test_values_of_only_that_a_column_cannot_have_are_refused_before_the_run() -
         RecipeError, match=r"the values \['many'\] do not fit the column 'words.count'"
     ):
         recipe.build(text_recipe(*steps))
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+@pytest.mark.parametrize("failure", MACHINE)
+def test_an_error_of_the_machine_is_no_verdict_on_a_row(
+    tmp_path: Path, failure: str, one_by_one: bool
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.jsonl").write_text('{"text": "one text"}\n')
+    needy = text_recipe({f"{STEPS}NeedsMachine": {"failure": failure, "one_by_one": one_by_one}})
+    with pytest.raises(StepError, match=r"step NeedsMachine: .* a limit of this machine"):
+        run_engine(needy, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out/manifest.json").exists()

@@ -6,8 +6,10 @@ import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from curate.ingest.captions.records.chat_samples import chat_fields, chat_row
@@ -57,13 +59,14 @@ class WebDataset(Reader):
 
     A sample is quarantined if it has no image or has two members with the same name; if an image
     has no readable header, is over a limit, or is stored as a link; if its caption is not UTF-8, or
-    its JSON does not parse; if its key occurred before in the tar; or if it is the last sample of a
-    tar that ends too early. A member whose name is absolute or points outside the archive is
-    quarantined too. Other types of members, hidden members, and members without a dot in their
-    names are ignored, because the webdataset library ignores them too.
+    its JSON does not parse; if another sample of the tar has the same key, as when the members of
+    a sample are not next to each other; or if it is the last sample of a tar that ends too early. A
+    member whose name is absolute or points outside the archive is quarantined too. Other types of
+    members, hidden members, and members without a dot in their names are ignored, because the
+    webdataset library ignores them too.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     counts_while_reading: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
 
@@ -113,35 +116,101 @@ class WebDataset(Reader):
     def _read_tar(
         self, file: File, source: Source, split: Split, context: Context
     ) -> Iterator[ReadBatch]:
-        batch, failures, seen = Samples(self.name), list[Failure](), set[str]()
-        walked, used, aside = tar.Walked(), 0, Counter[str]()
+        """Yields the records of a split. A sample whose key occurs again later in the tar becomes
+        no record, so the batches of a tar are held until its end. For a tar that is too large for
+        this, the headers are read twice."""
+        is_large, walked = file.size > SPLIT_TAR_BYTES, tar.Walked()
+        is_whole = (split.start, split.stop) == (0, -1)
+        repeated = _repeated_keys(source, self.caption) if is_large and is_whole else set[str]()
+        batches = self._batches(file, source, split, context, repeated, walked)
+        for batch in batches if is_large else list(batches):
+            found = tar.count_of(walked) if batch.is_last else None
+            yield self._without(batch, file, repeated)._replace(found=found)
+
+    def _batches(
+        self,
+        file: File,
+        source: Source,
+        split: Split,
+        context: Context,
+        repeated: set[str],
+        walked: tar.Walked,
+    ) -> Iterator[_Batch]:
+        """Yields the samples of a split in batches. A sample whose key is in `repeated` is a
+        failure. If the key of a sample occurred before, it is added to `repeated`."""
+        made, failures, taken = Samples(self.name), list[Failure](), dict[str, _Taken]()
+        seen = set[str]()
         for sample in samples(source, split.start, split.stop, self.caption, walked):
-            key, origin = self.key(file, sample.key), self.origin(file, sample.key)
+            if sample.key in seen:
+                repeated.add(sample.key)
+            seen.add(sample.key)
             try:
-                _check(sample, seen)
-                sidecars = _sidecars(source, sample, self.caption, context.limits)
-                fields = chat_fields(sidecars) if self.chats else None
-                if fields is None:
-                    description = describe(sidecars, self.caption)
-                    images = _images(source, sample, file.uri, context)
-                    batch.add(key, origin, description, _required(images, sample))
-                else:
-                    images = _images(source, sample, file.uri, context)
-                    others = {name: data for name, data in sidecars.items() if name != "json"}
-                    text = describe(others, self.caption).text
-                    names = [f"{base_name(sample.key)}.{suffix}" for suffix in sample.members]
-                    paths = [name for name in names if is_image_suffix(name.partition(".")[2])]
-                    batch.add_row(key, origin, chat_row(fields, text, images, paths))
+                _check(sample, repeated)
+                taken[sample.key] = self._add(made, sample, file, source, context)
             except RowError as error:
-                failures.append(Failure.of(key, origin, error, sample.size, rows=1))
-            else:
-                used += len(sidecars) + len(images)
-                if sample.size > len(sidecars) + len(images):
-                    aside.update(_unknown(sample, sidecars))
-            if batch.is_full or len(failures) >= BATCH_ROWS:
-                yield ReadBatch(batch.records(), failures, aside, used)
-                batch, failures, used, aside = Samples(self.name), [], 0, Counter()
-        yield ReadBatch(batch.records(), failures, aside, used, tar.count_of(walked))
+                failures.append(self._failure(file, sample.key, error, sample.size))
+            if made.is_full or len(failures) >= BATCH_ROWS:
+                yield _Batch(made.records(), failures, taken)
+                made, failures, taken = Samples(self.name), [], {}
+        yield _Batch(made.records(), failures, taken, is_last=True)
+
+    def _add(
+        self, made: Samples, sample: Sample, file: File, source: Source, context: Context
+    ) -> _Taken:
+        """Adds the record of a sample to `made`. Raises RowError if the sample has a fault."""
+        key, origin = self.key(file, sample.key), self.origin(file, sample.key)
+        sidecars = _sidecars(source, sample, self.caption, context.limits)
+        fields = chat_fields(sidecars) if self.chats else None
+        if fields is None:
+            description = describe(sidecars, self.caption)
+            images = _images(source, sample, file.uri, context)
+            made.add(key, origin, description, _required(images, sample))
+        else:
+            images = _images(source, sample, file.uri, context)
+            others = {name: data for name, data in sidecars.items() if name != "json"}
+            text = describe(others, self.caption).text
+            names = [f"{base_name(sample.key)}.{suffix}" for suffix in sample.members]
+            paths = [name for name in names if is_image_suffix(name.partition(".")[2])]
+            made.add_row(key, origin, chat_row(fields, text, images, paths))
+        used = len(sidecars) + len(images)
+        aside = tuple(_unknown(sample, sidecars)) if sample.size > used else ()
+        return _Taken(sample.size, used, aside)
+
+    def _failure(self, file: File, key: str, error: RowError, members: int) -> Failure:
+        return Failure.of(self.key(file, key), self.origin(file, key), error, members, rows=1)
+
+    def _without(self, batch: _Batch, file: File, repeated: set[str]) -> ReadBatch:
+        """Returns the batch with a failure in place of each record whose key is in `repeated`."""
+        lost = [key for key in batch.taken if key in repeated]
+        records, failures = batch.records, list(batch.failures)
+        if lost:
+            origins = pa.array([self.origin(file, key) for key in lost], pa.string())
+            records = records.filter(pc.invert(pc.is_in(records["origin"], origins)))
+        for key in lost:
+            failures.append(self._failure(file, key, _repeated(key), batch.taken[key].members))
+        kept = [one for key, one in batch.taken.items() if key not in repeated]
+        aside = Counter(suffix for one in kept for suffix in one.aside)
+        return ReadBatch(records, failures, aside, sum(one.used for one in kept))
+
+
+class _Taken(NamedTuple):
+    """A sample that became a record: the number of its members, the number of members from which
+    the record was made, and the suffixes of the other members."""
+
+    members: int
+    used: int
+    aside: tuple[str, ...]
+
+
+class _Batch(NamedTuple):
+    """Records of neighbouring samples, and failures of samples between them. `taken` has each
+    sample that became a record, by its key. `is_last`: whether this batch is the last of a split.
+    """
+
+    records: pa.Table
+    failures: list[Failure]
+    taken: dict[str, _Taken]
+    is_last: bool = False
 
 
 def _unknown(sample: Sample, sidecars: Collection[str]) -> Iterator[str]:
@@ -150,20 +219,21 @@ def _unknown(sample: Sample, sidecars: Collection[str]) -> Iterator[str]:
     return (f".{s}" for s in sample.members if s not in sidecars and not is_image_suffix(s))
 
 
-def _check(sample: Sample, seen: set[str]) -> None:
-    """Raises an error if the sample has a fault, or if its key is already in `seen`. Adds the key
-    to `seen` in any case."""
-    is_repeated = sample.key in seen
-    seen.add(sample.key)
+def _check(sample: Sample, repeated: Collection[str]) -> None:
+    """Raises an error if the sample has a fault, or if its key is in `repeated`."""
     if sample.fault is not None:
         raise sample.fault
-    if is_repeated:
-        raise RowError(
-            f"the key {sample.key!r} occurs more than once in this tar.",
-            "",
-            "Put the members of a sample one after another (`tar --sort=name`), and give each "
-            "sample its own key.",
-        )
+    if sample.key in repeated:
+        raise _repeated(sample.key)
+
+
+def _repeated(key: str) -> RowError:
+    return RowError(
+        f"the key {key!r} occurs more than once in this tar.",
+        "",
+        "Put the members of a sample one after another (`tar --sort=name`), and give each sample "
+        "its own key.",
+    )
 
 
 def _sidecars(
@@ -235,3 +305,14 @@ def _cuts(source: Source, captions: tuple[str, ...]) -> list[int]:
             count = 0
         count += 1
     return starts
+
+
+def _repeated_keys(source: Source, captions: tuple[str, ...]) -> set[str]:
+    """Returns the keys that several samples of a tar have. A hash of each key is held in memory.
+    `captions` has the suffixes of the files with captions."""
+    seen, repeated = set[int](), set[str]()
+    for sample in samples(source, captions=captions):
+        if hash(sample.key) in seen:
+            repeated.add(sample.key)
+        seen.add(hash(sample.key))
+    return repeated

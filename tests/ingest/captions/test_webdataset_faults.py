@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from curate.ingest.captions import webdataset
 from curate.ingest.captions.webdataset import WebDataset
 from curate.ingest.reader import Failure
 from manifests.media import Limits
@@ -189,19 +190,26 @@ def test_two_members_of_one_name_fail_their_sample(tmp_path: Path) -> None:
     ]
 
 
-def test_a_repeated_key_is_quarantined_the_second_time(tmp_path: Path) -> None:
-    reader = shard(tmp_path, [("0.jpg", JPEG), ("1.jpg", JPEG), ("0.txt", b"late"), ("0.png", PNG)])
-    assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#0", "a.tar#1"]
-    assert failures(reader, tmp_path) == [
-        failure(
-            "0",
-            "RowError",
-            "the key '0' occurs more than once in this tar. "
-            "Put the members of a sample one after another (`tar --sort=name`), and give each "
-            "sample its own key.",
-            units=2,
-        )
+@pytest.mark.parametrize("largest", [1 << 30, 0])
+def test_all_samples_with_a_repeated_key_are_quarantined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: int
+) -> None:
+    monkeypatch.setattr(webdataset, "SPLIT_TAR_BYTES", largest)
+    members = [
+        ("0.jpg", JPEG),
+        ("0.cls", b"7"),
+        ("1.jpg", JPEG),
+        ("0.txt", b"late"),
+        ("0.png", PNG),
     ]
+    reader = shard(tmp_path, members)
+    assert [r["origin"] for r in read_samples(reader, tmp_path)] == ["a.tar#1"]
+    fault = (
+        "the key '0' occurs more than once in this tar. Put the members of a sample one after "
+        "another (`tar --sort=name`), and give each sample its own key."
+    )
+    expected = failure("0", "RowError", fault, units=2)
+    assert failures(reader, tmp_path) == [expected, expected]
 
 
 def test_a_link_in_place_of_an_image_fails_its_sample(tmp_path: Path) -> None:

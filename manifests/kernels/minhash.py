@@ -66,7 +66,7 @@ class Sketches(NamedTuple):
     """(texts, bands) uint64: a hash of each band."""
     bits: np.ndarray
     """(texts, 2) uint64: one bit of each of the first 128 values of a signature; the lowest bit is
-    that of the first value. All are zero if a signature has fewer than 128 values (b-bit minwise
+    that of the first value. Bits of values that a shorter signature lacks are zero (b-bit minwise
     hashing with b = 1, Li and König 2010)."""
     signatures: np.ndarray | None
     """(texts, permutations) uint32: the signatures; None if `sketch` was called with `signatures`
@@ -127,7 +127,8 @@ def bands_of(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
 
 
 def bits_of(signatures: np.ndarray) -> np.ndarray:
-    """Returns one bit of each of the first 128 values of each signature, (sets, 2) uint64.
+    """Returns one bit of each of the first 128 values of each signature, (sets, 2) uint64; 0 for
+    values that a shorter signature lacks.
 
     Each bit is the highest bit of the value times a constant. The lowest bit of the value cannot be
     used, because it is the lowest bit of the shingle's hash, and a permutation flips it for all
@@ -152,9 +153,9 @@ def permutations_of(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=8)
 def _padded_permutations(permutations: int, seed: int) -> list[np.ndarray]:
-    """Returns the factors a and the terms b of `count` permutations h -> a * h + b. Zeros are added
-    to both arrays until their length is a multiple of MINIMA, because MINIMA values of a signature
-    are computed at once."""
+    """Returns the factors a and the terms b of `permutations` permutations h -> a * h + b. Zeros
+    are added to both arrays until their length is a multiple of MINIMA, because MINIMA values of a
+    signature are computed at once."""
     padding = 0, -permutations % MINIMA
     return [np.pad(drawn, padding) for drawn in permutations_of(permutations, seed)]
 

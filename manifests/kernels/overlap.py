@@ -58,11 +58,11 @@ class Grams(NamedTuple):
 class Overlap(NamedTuple):
     """For each text, the item of which the text contains the largest share.
 
-    `item` int32: the number of the item; NO_ITEM if the text shares no n-gram with any item. If
-    several items have equal shares, the lowest number is taken. `share` float32: how many of the
-    item's n-grams the text contains, divided by the number of all n-grams of the item. Example: a
-    text that contains 2 of the 4 n-grams of item 7, and no other known n-gram, has item 7 and share
-    0.5.
+    `item` int32: the number of the item; NO_ITEM, with the share 0, if the text shares no n-gram
+    with any item. If several items have equal shares, the lowest number is taken. `share` float32:
+    how many of the item's n-grams the text contains, divided by the number of all n-grams of the
+    item. Example: a text that contains 2 of the 4 n-grams of item 7, and no other known n-gram, has
+    item 7 and share 0.5.
     """
 
     item: np.ndarray

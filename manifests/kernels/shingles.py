@@ -1,9 +1,9 @@
 """Shingles: n-grams of tokens, each as a 32-bit hash. Two texts are similar if they have many
 shingles in common.
 
-A text of fewer than n tokens has one shingle of all its tokens. A text without words, such as "!?",
-has one shingle of its tokens, split at whitespace. A text that is empty or only whitespace has no
-shingles.
+A text of fewer than n tokens has one shingle of all its tokens. If tokens are words, a text without
+words, such as "!?", has one shingle of its tokens, split at whitespace. A text that is empty or
+only whitespace has no shingles.
 """
 
 from __future__ import annotations

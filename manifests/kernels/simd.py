@@ -2,7 +2,7 @@
 
 There are two versions with the same results: vector instructions, written in LLVM, and plain loops.
 The plain loops are used if numba cannot compile the LLVM version, or if the environment variable
-CURATE_PLAIN_LOOPS is 1.
+CURATE_PLAIN_LOOPS is set, and not 0.
 """
 
 from __future__ import annotations

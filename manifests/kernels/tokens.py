@@ -44,7 +44,8 @@ def write_lower(
     on. Returns the position where the copy ends.
 
     ASCII is copied in blocks. Every other character is replaced by the bytes that the table
-    `encodings` has for it. If a block would end after the end of `data`, its bytes are first copied
+    `encodings` has for it; a combining mark that follows no letter, mark or number becomes a space,
+    if tokens are words. If a block would end after the end of `data`, its bytes are first copied
     one by one, so that no byte after the end is read.
     """
     text[FIRST - 1] = _SPACE

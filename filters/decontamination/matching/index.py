@@ -56,8 +56,8 @@ class Index(NamedTuple):
 def build_index(placed: list[Placed], settings: Settings) -> Index:
     """Reads all items of the benchmarks. `placed` has the benchmarks and their full paths.
 
-    Raises InputError for the first item that cannot be read, and for a benchmark that has no item
-    long enough or detailed enough to be compared.
+    Raises InputError for the first item that cannot be read, for a benchmark that has no item long
+    enough or detailed enough to be compared, and for one whose field of embeddings is always null.
     """
     builder = _IndexBuilder(placed, settings)
     for number, (benchmark, place) in enumerate(placed):
@@ -171,8 +171,16 @@ class _IndexBuilder:
         comparable[index.images.items] = True
         comparable[index.embeddings.items] = True
         counts = np.bincount(np.array(self.numbers)[comparable], minlength=len(self.placed))
+        embedded = {self.numbers[own] for own in self.embedded}
         texts = np.bincount(np.array(self.numbers)[self.owners], minlength=len(self.placed))
         for number, (benchmark, place) in enumerate(self.placed):
+            if benchmark.embedding and number not in embedded:
+                raise InputError(
+                    f"benchmark '{benchmark.name}': no item has an embedding in the field "
+                    f"'{benchmark.embedding}'",
+                    place,
+                    "Correct the name of the field, or remove the setting embedding.",
+                )
             if counts[number]:
                 continue
             faults, fix = [], "Remove the benchmark."

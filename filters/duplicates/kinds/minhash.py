@@ -31,8 +31,8 @@ it (our choice).
 This limit makes the cost linear even if thousands of texts share a band, as boilerplate texts do.
 """
 NEAREST = 8
-"""Of the texts that share a band with a text, at most this many become candidate pairs with it: the
-most similar ones (our choice)."""
+"""Of the texts with which a text is compared in a band, at most this many become candidate pairs
+with it: the most similar ones (our choice)."""
 DEVIATIONS = 4.0
 """A candidate pair is rejected if its similarity, estimated from up to 128 bits of each signature,
 is more than this many standard deviations below the threshold (our choice).

@@ -10,7 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.duplicates.files.edges import Edges
-from filters.duplicates.kinds.contract import CandidatePairs, DescribedUnits, Entries, Verifier
+from filters.duplicates.kinds.contract import (
+    CandidatePairs,
+    DescribedUnits,
+    Entries,
+    Verifier,
+    identity_only,
+)
 from filters.duplicates.kinds.identity import combine_hashes
 from filters.duplicates.phases.forest import spanning_forest
 from manifests.errors import StepError
@@ -34,7 +40,8 @@ class Semantic:
     In SemDeDup (Abbas et al. 2023) each embedding is in one cluster, so similar embeddings in
     different clusters are never compared. Here the column `clusters` may list several nearest
     clusters of each embedding; without that column all embeddings are compared with each other. The
-    payload, the data stored with each key, is the unit vector in float16.
+    payload, the data stored with each key, is the unit vector in float16. `dimensions` is the
+    length of the corpus's embeddings; if it is 0, the corpus has none, and nothing is a duplicate.
     """
 
     threshold: float
@@ -56,6 +63,9 @@ class Semantic:
 
     def describe(self, table: pa.Table) -> DescribedUnits:
         column = one_chunk(table[self.embedding])
+        if not self.dimensions:  # no record of the corpus has an embedding
+            nothing = np.zeros((len(column), 2), np.uint64)
+            return identity_only(np.zeros(len(column), bool), nothing)
         lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
         if set(lengths) - {self.dimensions}:
             sizes = " and ".join(map(str, sorted({*lengths, self.dimensions})))

@@ -54,5 +54,6 @@ def left_note(left: int, most: int) -> str:
         return ""
     return (
         f"{left:,} images were not compared with all images that have near hashes: more than "
-        f"{most:,} of these do not look the same. They stay. A smaller distance compares all"
+        f"{most:,} of these do not look the same. They stay. With a smaller distance, fewer images "
+        "have near hashes"
     )

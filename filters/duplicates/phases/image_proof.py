@@ -90,7 +90,8 @@ class ImageProof:
         `same` has pairs of records whose images have near hashes, or are connected by chains of
         near hashes. All records that the pairs of `same` connect are a group. The returned pairs
         connect the records of a group as far as possible: two records are connected if there is a
-        chain from one to the other in which neighbours look the same.
+        chain from one to the other in which neighbours look the same. In a group, at most
+        MAX_COMPARED records are compared with all others; a note states how many were not.
 
         Example: three records with one image each, a, b and c, are a group. a looks like b and b
         looks like c, but a does not look like c. The pairs a-b and b-c connect all three. If the

@@ -10,7 +10,7 @@ import pytest
 from filters.decontamination.matching import embeddings as matching
 from manifests.errors import InputError, StepError
 from manifests.media import Media
-from tests.filters.decontamination.benchmarks import STAYS, embedded, jsonl, step
+from tests.filters.decontamination.benchmarks import QUESTIONS, STAYS, embedded, jsonl, step
 from tests.filters.rows import answers
 
 
@@ -54,4 +54,12 @@ def test_embeddings_of_other_dimensions_are_errors(tmp_path: Path) -> None:
         InputError,
         match=r"b.jsonl#2: the embedding of this item has 3 dimensions, but the embedding of",
     ):
+        answers(step_, embedded([1, 0]), Media(str(tmp_path)))
+
+
+def test_a_field_of_embeddings_that_is_always_null_is_an_error(tmp_path: Path) -> None:
+    jsonl(tmp_path / "b.jsonl", {"q": QUESTIONS[0], "v": None}, {"q": QUESTIONS[1], "v": None})
+    benchmark = {"name": "b", "path": "b.jsonl", "text": "q", "embedding": "v"}
+    step_ = step(benchmark, embedding="embed.vector")
+    with pytest.raises(InputError, match=r"'b': no item has an embedding in the field 'v'\. Corr"):
         answers(step_, embedded([1, 0]), Media(str(tmp_path)))

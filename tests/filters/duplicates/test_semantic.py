@@ -131,6 +131,12 @@ def test_a_corpus_without_any_embedding_keeps_all() -> None:
     assert set(find_duplicates(rows, **SETTINGS).values()) == {RecordOutcome()}
 
 
+def test_a_corpus_without_any_embedding_is_compared_with_an_index_that_has_some() -> None:
+    index = pa.table({"v": pa.array([[1.0, 0.0], [0.0, 1.0]], pa.list_(pa.float32()))})
+    units = Semantic(0.9, "v", None, dimensions=0).describe(index)
+    assert (units.present.tolist(), len(units.keys)) == ([False, False], 0)
+
+
 def test_records_without_a_cluster_are_duplicates_of_equal_ones_only() -> None:
     nearest: list[tuple[str, Any]] = [("a", None), ("b", []), ("c", [None]), ("d", [None])]
     rows = [

@@ -139,7 +139,11 @@ class Embed(RowStep):
             vectors[embedded] = model.embed(prepared)
         for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
             errors.add(
-                row, RowError("the model's embedding of the image has NaN or an infinite number")
+                row,
+                RowError(
+                    "the model's embedding of the image has NaN or an infinite number",
+                    fix="If the model computes in float16, export it in float32.",
+                ),
             )
         missing = np.ones(batch.num_rows, bool)
         missing[embedded] = False

@@ -112,8 +112,9 @@ class Duplicates(CorpusStep):
     has `family`, the number of records in its family: 1 without duplicates. Records of earlier runs
     do not count.
 
-    With `index: true` the run writes an index of the records that stay. If a later run with the
-    same settings lists this run's folder in `against`, it drops duplicates of these records.
+    With `index: true` the run writes an index of the records that stay. If a later run lists this
+    run's folder in `against`, it drops duplicates of these records. Both runs need the same `by`,
+    `tokens`, `n`, `permutations`, `distance`, `embedding` and `clusters`.
     """
 
     version: ClassVar[int] = 3

@@ -15,6 +15,8 @@ from manifests.record.meta_uid import meta_uid
 from manifests.step import Context, Location, Measured, RowErrors, RowStep, reasons
 from manifests.storage.keep_list import contains, is_uid, parse_uids, read_keep_list
 
+_FIX = "Correct the field `uid` in the source; a record without it is dropped."
+
 
 class KeepList(RowStep):
     """Keep the records whose `uid` is on a list, such as the lists in which DataComp publishes
@@ -50,7 +52,7 @@ class KeepList(RowStep):
         )
         errors = RowErrors(len(uids))
         for row in np.flatnonzero(np.asarray(uids.is_valid()) & ~valid).tolist():
-            errors.add(row, RowError(f"the uid '{uids[row]}' is not 32 hex digits"))
+            errors.add(row, RowError(f"the uid '{uids[row]}' is not 32 hex digits", fix=_FIX))
         return Measured({"listed": pa.array(listed, mask=np.asarray(uids.is_null()))}, errors)
 
     def decide(self, measured: pa.Table) -> pa.Array:

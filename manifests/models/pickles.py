@@ -44,7 +44,8 @@ def loads(data: bytes, allowed: Mapping[str, Callable[..., Any]] = MappingProxyT
     that is called instead, with the arguments in the file:
     `{"collections.OrderedDict": lambda: {}}`.
 
-    Raises FileError if the pickle is broken, is over a limit, or uses a name that is not allowed.
+    Raises FileError if the pickle is broken, is over a limit, or uses a name, an instruction or a
+    type of dict keys that is not allowed.
     """
     if len(data) > MAX_BYTES:
         raise FileError(
@@ -59,8 +60,8 @@ def load_next(
     allowed: Mapping[str, Callable[..., Any]],
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """Returns the value of the pickle that begins at the position of `stream`, as `loads` does.
-    Afterwards the stream is at the end of this pickle.
+    """Returns the value of the pickle that begins at the position of `stream`, as `loads` does, but
+    without the limit MAX_BYTES. Afterwards the stream is at the end of this pickle.
 
     `size`: the size of the whole file, in bytes. `persistent`: a function from a persistent id to
     the object that the id stands for. A pickle has such an id in place of an object that is stored

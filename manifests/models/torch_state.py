@@ -72,7 +72,8 @@ def read_state(data: bytes, place: str) -> dict[str, np.ndarray]:
     except Exception as error:  # on broken bytes zipfile and numpy raise errors of many types
         if is_of_environment(error):
             raise
-        raise InputError(f"this is not a PyTorch checkpoint of tensors: {error}", place) from error
+        fault = f"this is not a PyTorch checkpoint of tensors: {error}"
+        raise InputError(fault, place, "Copy the file again.") from error
 
 
 def _read_stream(data: bytes) -> tuple[Any, Callable[[_Storage], memoryview]]:

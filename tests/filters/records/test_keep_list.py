@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.records.keep_list import KeepList
+from filters.records.keep_list import _FIX, KeepList
 from manifests.errors import InputError
 from manifests.media import Media
 from manifests.storage import keep_list
@@ -70,7 +70,7 @@ def test_records_on_the_list_are_kept(tmp_path: Path) -> None:
     assert answers(KeepList(path="list.npy"), batch, Media(str(tmp_path))) == {
         "listed": [True, False, True, None, None, None, None, None],
         "drop": [None, "not on the list", None, *["no uid"] * 5],
-        "error": [None] * 5 + ["the uid '11' is not 32 hex digits"] * 2 + [None],
+        "error": [None] * 5 + [f"the uid '11' is not 32 hex digits. {_FIX}"] * 2 + [None],
     }
 
 

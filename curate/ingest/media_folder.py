@@ -60,9 +60,7 @@ Listed = dict[str, str | list[str]]
 
 def _list_folder(place: str) -> Listed:
     if storage.is_remote(place):
-        system, path = storage.filesystem(place)
-        with storage.storage_errors(place):
-            return _by_stem([info.base_name for info in storage.list_objects(system, path)])
+        return _by_stem(storage.names(place))
     if not os.path.isdir(place):  # the row names a folder that does not exist
         return {}
     with storage.storage_errors(place):

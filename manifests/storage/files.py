@@ -132,7 +132,7 @@ def names(folder: str) -> list[str]:
             return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     with storage_errors(folder):
         system, path = filesystem(folder)
-        return sorted(info.base_name for info in list_objects(system, path))
+        return sorted(object_path(info).rpartition("/")[2] for info in list_objects(system, path))
 
 
 def files_below(folder: str) -> list[str]:
@@ -145,7 +145,16 @@ def files_below(folder: str) -> list[str]:
         system, path = filesystem(folder)
         listed = list_objects(system, path, recursive=True)
         infos = [i for i in listed if i.type == pafs.FileType.File]
-    return sorted(info.path[len(path) + 1 :] for info in infos)
+    return sorted(object_path(info)[len(path) + 1 :] for info in infos)
+
+
+def object_path(info: pafs.FileInfo) -> str:
+    """Returns the path of an object. Bytes that are not UTF-8 become surrogates, as in the names of
+    local files."""
+    try:
+        return str(info.path)
+    except UnicodeDecodeError as error:
+        return error.object.decode("utf-8", "surrogateescape")
 
 
 def list_objects(

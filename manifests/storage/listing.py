@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pyarrow.fs as pafs
 
-from manifests.storage.files import list_objects, storage_errors
+from manifests.storage.files import list_objects, object_path, storage_errors
 from manifests.storage.paths import filesystem, is_remote
 
 
@@ -142,11 +142,17 @@ def _local_file(root: str, path: str) -> File:
 
 def _entry(root: str, path: str, size: int, stamp: int = 0) -> File:
     name = os.path.relpath(path, root or ".").replace(os.sep, "/")
+    if not _is_text(name):
+        return File(_escaped(path), _escaped(name), NOT_UTF8, 0)
+    return File(path, name, size, stamp)
+
+
+def _is_text(name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
-        return File(_escaped(path), _escaped(name), NOT_UTF8, 0)
-    return File(path, name, size, stamp)
+        return False
+    return True
 
 
 def _escaped(text: str) -> str:
@@ -158,16 +164,20 @@ def _list_remote(pattern: str) -> list[File]:
         system, path = filesystem(pattern)
         root, infos = _infos(system, path)
     prefix, query = _scheme_and_query(pattern, path)
-    return [_remote_file(root, i)._replace(uri=prefix + i.path + query) for i in infos]
+    entries = (_remote_file(root, info) for info in infos)
+    return [entry._replace(uri=prefix + entry.uri + query) for entry in entries]
 
 
 def _remote_file(root: str, info: pafs.FileInfo) -> File:
     """Returns the entry of an object. An object whose name cannot be part of a URL, or would lead
     elsewhere (`a//b`, `a/../b`, `a?b`), cannot be read."""
-    name = info.path[len(root) + 1 :]
+    path = object_path(info)
+    name = path[len(root) + 1 :]
+    if not _is_text(name):
+        return File(_escaped(path), _escaped(name), NOT_UTF8, 0)
     if "?" in name or {"", ".", ".."} & {*name.split("/")}:
-        return File(info.path, name, NO_PATH, 0)
-    return File(info.path, name, info.size, info.mtime_ns or 0)
+        return File(path, name, NO_PATH, 0)
+    return File(path, name, info.size, info.mtime_ns or 0)
 
 
 def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]]:
@@ -179,11 +189,11 @@ def _infos(system: pafs.FileSystem, path: str) -> tuple[str, list[pafs.FileInfo]
     is_glob = info.type != pafs.FileType.Directory and re.search(r"[*?\[]", path)
     root = _root(path) if is_glob else path
     listed = list_objects(system, root, recursive=True)
-    found = {i.path: i for i in listed if i.type == pafs.FileType.File}
+    found = {object_path(i): i for i in listed if i.type == pafs.FileType.File}
     infos = [*found.values()]  # pages of a list may overlap if objects are added meanwhile
     if root != path:
         matcher = re.compile(glob_pattern(path))
-        infos = [i for i in infos if matcher.fullmatch(i.path)]
+        infos = [i for i in infos if matcher.fullmatch(object_path(i))]
     return root, infos
 
 

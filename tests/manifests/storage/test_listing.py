@@ -90,3 +90,18 @@ def test_a_list_that_never_ends_is_an_error(
         query = f"?region=r&scheme=http&endpoint_override=127.0.0.1:{port}"
         with pytest.raises(StorageError, match=r"b/d.*: the list .* after 1 seconds"):
             ask(f"s3://b/d{query}")
+
+
+def test_an_object_whose_name_is_not_utf8_is_listed_with_its_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = PAGE.replace(b"<IsTruncated>true", b"<IsTruncated>false").replace(b"d/a.", b"d/\x9ba.")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {len(page)}\r\n"
+    with server(f"{head}Connection: close\r\n\r\n".encode() + page) as port:
+        url = f"s3://b/d?region=r&scheme=http&endpoint_override=127.0.0.1:{port}"
+        assert storage.files_below(url) == ["\udc9ba.jsonl"]
+        [listed] = files.list_objects(*storage.filesystem(url), recursive=True)
+    found = listing._remote_file("b/d", listed)
+    assert (found.name, found.size) == ("\\udc9ba.jsonl", NOT_UTF8)

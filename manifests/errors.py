@@ -135,8 +135,11 @@ def is_of_environment(error: BaseException) -> bool:
         return True
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return True
-    frames = (frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__))
-    if any(part in name.replace(os.sep, "/") for name in frames for part in _LOADING):
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = [code.co_filename.replace(os.sep, "/") for code in codes]
+    if any(part in name for name in names for part in _LOADING):
+        return True
+    if any(code.co_name == "<module>" for code in codes):  # Python hides the frames of importlib
         return True
     return error.__cause__ is not None and is_of_environment(error.__cause__)
 

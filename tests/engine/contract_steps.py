@@ -156,10 +156,15 @@ def _raise(error: Exception, cause: Exception | None = None) -> None:
     raise error from cause
 
 
+def _import_broken() -> None:
+    import tests.engine.broken_module  # noqa: F401
+
+
 MACHINE: dict[str, Callable[[], object]] = {
     "import": lambda: importlib.import_module("no_such_module"),
     "library": lambda: ctypes.CDLL("no_such_library.so"),
     "module": lambda: importlib.import_module("tests.engine.broken_module"),
+    "statement": _import_broken,
     "thread": lambda: _raise(RuntimeError("can't start new thread")),
     "files": lambda: _raise(OSError(errno.EMFILE, "Too many open files")),
     "wrapped": lambda: _raise(MediaError("no image"), ImportError("no plugin")),

@@ -38,6 +38,7 @@ class Labels(RowStep):
     (removed by `unlabelled: drop`) and `unwanted` (removed by `keep` or `drop`).
     """
 
+    version: ClassVar[int] = 2
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
 
     fold: bool = Field(False, description="make labels lower case")

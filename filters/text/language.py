@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -66,8 +65,9 @@ class Language(RowStep):
     def _known(cls, keep: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for tag in keep or ():
             if tag not in LANGUAGES:
-                near = get_close_matches(tag.split("-")[0].lower(), sorted(LANGUAGES), 1, 0.5)
-                fix = f"Did you mean '{near[0]}'?" if near else "Use ISO 639 codes: en, zh"
+                first = tag.replace("_", "-").split("-")[0].lower()
+                known = f"Its languages are {' '.join(sorted(LANGUAGES))}"  # a guess may be wrong
+                fix = f"Did you mean '{first}'?" if first in LANGUAGES else known
                 raise ValueError(f"the language model lid.176 has no language '{tag}'. {fix}")
         return keep
 

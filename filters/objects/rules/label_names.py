@@ -24,7 +24,7 @@ def normalise(labels: pa.Array, fold: bool = True) -> pa.Array:
     ["traffic light"]`
     """
     composed = pc.utf8_normalize(labels, "NFC")
-    spaced = pc.replace_substring_regex(composed, r"[\s\p{Z}\x85_]+", " ")
+    spaced = pc.replace_substring_regex(composed, r"[\s\x0b\x1c-\x1f\p{Z}\x85_]+", " ")
     trimmed = pc.utf8_trim_whitespace(spaced)
     return pc.utf8_lower(trimmed) if fold else trimmed
 

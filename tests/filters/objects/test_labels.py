@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from filters.objects.label_frequency import LabelFrequency
 from filters.objects.labels import Labels
+from filters.objects.rules.label_names import normalise
 from manifests.errors import InputError
 from manifests.media import Media
 from tests.filters.corpus_steps import MemoryCorpus, decide
@@ -38,6 +39,11 @@ def test_labels_are_normalised() -> None:
     folded = answers(Labels(fold=True), of_labels(written, ["ÉCOLE"]))
     assert labels(folded)[0][:2] == ["traffic light"] * 2
     assert labels(folded)[1] == ["école"]
+
+
+def test_every_kind_of_whitespace_becomes_one_space() -> None:
+    spaces = [c for c in map(chr, range(0xD800)) if c.isspace()]
+    assert set(normalise(pa.array([f"{c}a{c}{c}b{c}" for c in spaces])).to_pylist()) == {"a b"}
 
 
 def test_normal_labels_are_not_changed() -> None:

@@ -121,11 +121,17 @@ def test_languages_are_those_of_the_model() -> None:
     assert Language().files("") == (model_file(),)
 
 
-@pytest.mark.parametrize(("tag", "meant"), [("eng", "en"), ("EN", "en"), ("zh-Hans", "zh")])
-def test_a_language_that_the_model_does_not_have_is_refused_with_the_nearest(
-    tag: str, meant: str
-) -> None:
+@pytest.mark.parametrize(
+    ("tag", "meant"), [("EN", "en"), ("en-GB", "en"), ("zh-Hans", "zh"), ("pt_BR", "pt")]
+)
+def test_a_tag_of_a_known_language_is_refused_with_the_tag_to_use(tag: str, meant: str) -> None:
     with pytest.raises(ValidationError, match=f"no language '{tag}'. Did you mean '{meant}'"):
+        Language(keep=(tag,))
+
+
+@pytest.mark.parametrize("tag", ["deu", "spa", "ita", "tlh", "english", ""])
+def test_a_language_that_the_model_does_not_have_is_refused_without_a_guess(tag: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{tag}'. Its languages are af als? am"):
         Language(keep=(tag,))
 
 

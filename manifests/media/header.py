@@ -65,7 +65,8 @@ def probe(data: Bytes) -> Header:
 
     The size is the same as in Pillow: for a GIF, the size of the screen, enlarged to contain the
     first frame; for a JPEG that states several sizes, the last size before the pixels. Raises
-    MediaError if the bytes are not an image, or if they end before the size.
+    MediaError if the bytes are not an image, end before the size, or state no valid size, and for a
+    JPEG of a kind that decoders do not support.
     """
     view = memoryview(data)
     if view.format != "B":  # an Arrow buffer is a view of signed bytes

@@ -4,7 +4,7 @@ need.
 The uri of a reference may be relative to the folder from which relative paths in the recipe start,
 so records do not depend on where the data is stored. A uri `kept:NAME` is a file in the output
 folder of the run. Such a file has the bytes of media that a reader copied from another format, such
-as parquet.
+as parquet, or that a step made.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 KEPT = "kept:"
-"""The prefix of the uris of media whose bytes a reader copied from another format into a file of
-the run."""
+"""The prefix of the uris of media whose bytes a reader or a step stored in a file of the run."""
 _FIX_BROKEN = "Put an intact image in its place, or leave it in quarantine."
 _FIX_TRUNCATED = "Put the whole file in its place, or leave it in quarantine."
 FIX_MISSING_FILE = "Put the file there and run again with --retry, or leave it in quarantine."
@@ -94,9 +93,9 @@ class Media:
     so each image is decoded once for all of them.
 
     `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` is the
-    length in pixels that the shorter side of an image must have for every step. To save time, an
-    image is decoded at the smallest scale of its codec that gives at least this length. If `side`
-    is None, images are decoded at full size.
+    length in pixels that the shorter side of an image must have at least for every step. To save
+    time, an image is decoded at the smallest scale of its codec that gives this length; at full
+    size if the image is smaller, if its codec cannot scale, or if `side` is None.
     """
 
     def __init__(
@@ -135,8 +134,8 @@ class Media:
         return data
 
     def size(self, ref: Reference) -> int:
-        """Returns the number of bytes that a reference refers to. Raises MediaError if the file
-        does not exist."""
+        """Returns the number of bytes that a reference refers to. If the reference does not state
+        it, the file is asked for its size; raises MediaError if the file does not exist."""
         if ref.length is not None:
             return ref.length
         with _media_errors(ref.uri):
@@ -161,7 +160,7 @@ class Media:
 
     def orientation(self, ref: Reference) -> int:
         """Returns the Exif orientation of an image: 1 (displayed as stored) to 8; 1 if the
-        orientation is missing."""
+        orientation is missing or broken, and for every TIFF."""
         return orientation(self._first(ref, FIRST_BYTES))
 
     def check(self, header: Header, place: str = "") -> None:
@@ -177,7 +176,8 @@ class Media:
 
     def image(self, ref: Reference) -> Image:
         """Returns the first frame of the image as RGB. The image may be smaller than the file
-        states: its shorter side has at least the length `side` of `Media`."""
+        states, but not so that its shorter side becomes less than `side` of `Media`. Raises
+        MediaError if the image cannot be decoded, LimitError if it is over a limit."""
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:

@@ -51,7 +51,8 @@ def _block_rows(width: int) -> int:
 
 def _gray(image: Any) -> Image:
     """Scales gray values of 16 bits, of 32 bits or of floating point to 8 bits: the lowest value of
-    their range becomes 0, the highest 255.
+    their range becomes 0, the highest 255; the other way round in a TIFF whose lowest value is
+    white.
 
     The range is 0 to 65535 for unsigned integers of 16 bits, and 0 to 4095 for a TIFF of 12 bits;
     so a 16-bit copy of an 8-bit image has the pixels of the original. For signed integers, integers

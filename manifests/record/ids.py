@@ -57,7 +57,7 @@ def random_keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
 
 def id_keys(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Returns (n,) uint64: the first 16 hex digits of each id as a number. Numbers sort in the same
-    order as ids."""
+    order as ids; ids that differ only in later digits have the same number."""
     return _hex_to_uint64(_first_16_digits(one_chunk(ids)))
 
 

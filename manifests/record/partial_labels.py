@@ -20,16 +20,16 @@ import pyarrow.compute as pc
 ABSENT = "curate.absent"
 """The key in `meta` that lists the labels known to be absent: `{"curate.absent": ["dog"]}`. If a
 record has this key, nothing is known of labels that are neither listed nor annotated. If a record
-does not have this key, its image is annotated completely."""
+does not have this key, and lost no part (`lost_parts`), its image is annotated completely."""
 PARTIAL = "curate.partial"
-"""The attribute of an object that is true if the image has more objects with the same label, which
-are not annotated."""
+"""The attribute of an object that is true if the image may have more objects with the same label,
+which are not annotated."""
 
 
 def known_absent(meta: pa.Array | pa.ChunkedArray) -> list[list[str] | None]:
     """Returns, for each record, the labels that are known to be absent from its image: the list
-    under the key "curate.absent" in the record's `meta`; None if `meta` does not have this key.
-    Only texts that contain the key are parsed."""
+    under the key "curate.absent" in the record's `meta`; None if `meta` does not have this key, or
+    no list there. Only texts that contain the key are parsed."""
     found: list[list[str] | None] = [None] * len(meta)
     for row, parsed in _parsed(meta, ABSENT):
         labels = parsed.get(ABSENT)

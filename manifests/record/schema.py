@@ -75,7 +75,12 @@ class Field(NamedTuple):
 
 
 FIELDS = (
-    Field("id", pa.string(), "32 hex digits: hash of (source name, key within the source)"),
+    Field(
+        "id",
+        pa.string(),
+        "32 hex digits: hash of (source name, key within the source); for a record that a step "
+        "made from another one: hash of (id of the other one, number)",
+    ),
     Field("modality", pa.string(), "one of " + ", ".join(MODALITIES)),
     Field("source", pa.string(), "the name of the source in the recipe"),
     Field(

@@ -20,7 +20,9 @@ class Account(BaseModel):
 
     step: str
     rows_in: int = 0
-    made: int = Field(0, description="rows that a reshape step made, minus the rows it got")
+    made: int = Field(
+        0, description="rows that a reshape step made, minus the rows that they replace"
+    )
     kept: int = 0
     passed_over: int = Field(0, description="kept rows that the step's `only` did not select")
     dropped: dict[str, int] = Field(default_factory=dict)

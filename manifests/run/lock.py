@@ -110,8 +110,17 @@ class Lock:
 
     def check(self) -> None:
         """Raises LockError if another run has taken over the folder, because this process did not
-        renew its lock, for example while it was suspended."""
-        if self._place and _read(self._place) != self._holder:
+        renew its lock, for example while it was suspended, or if the lock file is gone or broken,
+        so that another run may start."""
+        holder = _read(self._place) if self._place else self._holder
+        if holder is None:
+            raise LockError(
+                "the lock file of this run was deleted or damaged, so that another run may write "
+                "to this folder.",
+                self._place,
+                "Run the same command again when no other run writes here: it continues.",
+            )
+        if holder != self._holder:
             raise LockError(
                 "another run has taken over this folder, because this run did not renew its lock "
                 f"for {DEAD_SECONDS:g} seconds.",
@@ -153,11 +162,13 @@ def _acquire(place: str, holder: Holder) -> None:
     with _exclusive(place) as file:
         known = _parse(file.read())
         if known and known.is_alive(_silent_seconds(place)):
+            is_here = known.machine == holder.machine
+            dead = f" If it was killed, its lock ends {DEAD_SECONDS:g} seconds after."
             raise LockError(
                 f"another run holds this folder: process {known.pid} of {known.user} on "
                 f"{known.host}, since {known.since}.",
                 os.path.dirname(place),
-                "Wait until it ends, or name another folder with -o.",
+                f"Wait until it ends, or name another folder with -o.{'' if is_here else dead}",
             )
         file.seek(0)
         file.truncate()

@@ -30,6 +30,10 @@ format."""
 
 _FRESH = "Run the recipe again, with a new output folder."
 _AGAIN = "Run the recipe again, with the same output folder."
+_NAME_OR_AGAIN = (
+    "Name the output folder of a finished run, or run the recipe again, with the same output "
+    "folder, to finish or mend the run."
+)
 _CHECKSUM = b'"checksum": "'
 """How the last field of every manifest and commit starts; its value is the digest of all bytes
 before it."""
@@ -212,8 +216,9 @@ def load_pass(folder: str) -> PassManifest:
 
 
 def load_pass_of(out: str, entry: PassEntry) -> PassManifest:
-    """Returns the manifest of a pass of the run in the folder `out`. Raises ManifestError if the
-    digest of this manifest differs from `entry`, which the manifest of the run has for the pass."""
+    """Returns the manifest of a pass of the run in the folder `out`. Raises ManifestError if this
+    manifest is missing or damaged, or if its digest differs from `entry`, which the manifest of the
+    run has for the pass."""
     folder = storage.join(out, entry.folder)
     found = load_pass(folder)
     if found.digest != entry.digest:
@@ -238,7 +243,10 @@ def place_of(uri: str) -> str:
 
 
 def _load(kind: type[M], place: str) -> M:
+    again = _AGAIN if kind is PassManifest else _NAME_OR_AGAIN
     if storage.size_and_stamp(place) is None:
+        if kind is PassManifest:
+            raise ManifestError("the manifest of the pass is missing", place, again)
         folder = storage.folder_of(place)
         if place.endswith(NAME) and storage.exists(storage.join(folder, STEPS)):
             raise ManifestError(
@@ -251,7 +259,7 @@ def _load(kind: type[M], place: str) -> M:
         raise ManifestError(
             "there is no manifest here, so this is not the folder of a finished run",
             place,
-            "Name the output folder of a finished run, or run the recipe again to finish it.",
+            again,
         )
     data = storage.read_bytes(place)
     try:
@@ -262,12 +270,12 @@ def _load(kind: type[M], place: str) -> M:
                 "the checksum in the manifest does not match its content: the file was edited or "
                 "damaged.",
                 place,
-                _AGAIN,
+                again,
             )
         return kind.model_validate(content)
     except (ValueError, AttributeError, TypeError) as error:
         fault = f"this is not {_KINDS[kind]}: {_first_fault(error)}"
-        raise ManifestError(fault, place, _AGAIN) from error
+        raise ManifestError(fault, place, again) from error
 
 
 def _first_fault(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Verify a run against its manifests. Four things are checked: that each file has the size and
 digest in its manifest; that the ledgers (how many rows each step kept and removed) agree with each
-other; that the files have as many rows as the manifests state; and that references of records to
-stored media lead to bytes of a file.
+other; that the files have as many rows as the manifests state; and, if no file is damaged, that
+references of records to stored media lead to bytes of a file.
 
 A file in the folder of the run is either compared with its digest or checksum, or listed as not
 covered by a manifest.
@@ -43,7 +43,8 @@ class Fault(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The result of verifying a run: how many files were read, and the faults that were found.
+    """The result of verifying a run: the number and the total size of the files that its manifests
+    list, and the faults that were found.
 
     `uncovered` lists the files in the folder that no manifest of the run names, relative to the
     folder: the lock of a run that still works, parts of earlier recipes, files that other programs
@@ -69,8 +70,8 @@ class _Pass(NamedTuple):
 
 
 def verify(folder: str) -> Verified:
-    """Reads every file that the manifests of a run name, and compares the file with the size,
-    digest and number of rows in the manifest.
+    """Reads every file that the manifests of a run name, and compares it with what they state; see
+    the docstring of this module.
 
     Raises ManifestError if the manifest of the run is missing or damaged.
     """

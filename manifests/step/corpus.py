@@ -84,8 +84,8 @@ class Executor(Protocol):
         """Yields the same pairs as `map`, but every worker opens `work` once, before its first
         item, and closes it after its last item.
 
-        Every worker has the given `resources`. If a worker crashes, its items are given to another
-        worker.
+        On Ray, every worker has the given `resources`, and the item of a worker that crashes is
+        given to another worker. In one process, `resources` are not checked.
         """
         ...
 

@@ -73,8 +73,8 @@ class Step(BaseModel):
     def files(self, base: str) -> tuple[str, ...]:
         """Returns the full paths of the files that the results of the step depend on.
 
-        `base` is the folder of relative paths in the settings. Names and digests of the files are
-        part of the step's identity.
+        `base` is the folder of relative paths in the settings. The digests of the files, in this
+        order, are part of the step's identity; their paths are not.
         """
         return ()
 
@@ -90,8 +90,9 @@ class Step(BaseModel):
 
     def load(self, worker: Worker) -> Any:
         """Load what the step needs, such as a model. The engine calls this method once in every
-        worker process, before the first batch. The returned object becomes `context.model`. If the
-        object has a method `close`, the engine calls `close` at the end."""
+        worker process that processes rows of the step, before the first batch. The returned object
+        becomes `context.model`. If the object has a method `close`, the engine calls `close` at the
+        end."""
         return None
 
     @classmethod

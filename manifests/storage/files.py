@@ -103,7 +103,7 @@ def read_bytes(uri: str) -> bytes:
 
 def size_and_stamp(uri: str) -> tuple[int, int] | None:
     """Returns the size of a file in bytes and its modification time in nanoseconds; None if the
-    file does not exist."""
+    file does not exist, or if its local path cannot be followed, for example without permission."""
     if not is_remote(uri):
         try:
             stat = os.stat(uri)
@@ -199,8 +199,8 @@ def is_inside(folder: str, uri: str) -> bool:
 
 
 def is_same_folder(one: str, other: str) -> bool:
-    """Returns whether two paths or URLs name the same folder, even if one is a relative path, or
-    contains a link."""
+    """Returns whether two paths or URLs name the same folder: paths even if one is relative or
+    contains a link, URLs even if their queries or a slash at the end differ."""
     if is_remote(one) or is_remote(other):
         plain = (split_query(uri)[0].rstrip("/") for uri in (one, other))
         return len({*plain}) == 1
@@ -236,7 +236,8 @@ def delete(uri: str) -> None:
 
 
 def delete_folder(uri: str) -> None:
-    """Delete a folder and its content, if it exists."""
+    """Delete a folder and its content, if it exists. Local files that cannot be deleted stay,
+    without an error."""
     with storage_errors(uri):
         if not is_remote(uri):
             shutil.rmtree(uri, ignore_errors=True)
@@ -311,8 +312,8 @@ def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
 
 @contextlib.contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
-    """Replaces an OSError in the `with` block by a StorageError that names the file and a fix; by
-    an UnreadableError if only this file cannot be read."""
+    """Replaces an OSError in the `with` block by a StorageError that names the file and, if one is
+    known, a fix; by an UnreadableError if only this file cannot be read or does not exist."""
     try:
         yield
     except OSError as error:
@@ -326,6 +327,9 @@ def storage_errors(uri: str) -> Iterator[None]:
             ) from error
         if error.errno in _UNREADABLE or _OF_ONE_FILE.search(str(error)):
             check = "the address, the region, the credentials" if is_remote(uri) else "the disk"
-            fix = f"Check {check} and the permissions of this file, then run again with --retry."
+            fix = (
+                f"Check {check} and the permissions of this file, then run again; an input in "
+                "quarantine needs --retry."
+            )
             raise UnreadableError(str(error).rstrip(" :"), uri, fix) from error
         raise StorageError(str(error), uri, UNREACHABLE_FIX if is_remote(uri) else "") from error

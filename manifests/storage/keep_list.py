@@ -46,8 +46,9 @@ def write_keep_list(path: str, uids: np.ndarray) -> int:
 
 
 def read_keep_list(path: str) -> np.ndarray:
-    """Returns the sorted uids of a file. A local file is memory-mapped once in a process, and again
-    if it changes."""
+    """Returns the sorted uids of a file. A local file is memory-mapped, and again only if it
+    changes, or after four other files. Raises InputError if the file does not exist, or is not a
+    sorted keep list."""
     stamp = storage.size_and_stamp(path)
     if stamp is None:
         raise InputError("there is no such keep list", path, "Correct the path in the recipe.")
@@ -56,13 +57,14 @@ def read_keep_list(path: str) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _read(path: str, stamp: tuple[int, int]) -> np.ndarray:
-    try:
-        if storage.is_remote(path):
-            uids = np.load(io.BytesIO(storage.read_bytes(path)), allow_pickle=False)
-        else:
-            uids = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"this is not a .npy file: {error}", path, _FORM) from error
+    with storage.storage_errors(path):
+        try:
+            if storage.is_remote(path):
+                uids = np.load(io.BytesIO(storage.read_bytes(path)), allow_pickle=False)
+            else:
+                uids = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise InputError(f"this is not a .npy file: {error}", path, _FORM) from error
     if uids.dtype != DTYPE or uids.ndim != 1:
         fault = f"the array has dtype {uids.dtype} and {uids.ndim} dimensions"
         raise InputError(fault, path, _FORM)

@@ -39,10 +39,11 @@ FAULTS = {
     "move it away.",
     UNREADABLE: "the folder cannot be listed (permission denied). Allow reading it: chmod u+rx.",
     NOT_UTF8: "the name is not UTF-8. Rename the file or folder.",
-    DENIED: "the file cannot be read (permission denied). Allow reading it: chmod u+r.",
+    DENIED: "the file cannot be read (permission denied). Allow reading it: chmod u+r, and chmod "
+    "u+x for its folder.",
     NO_PATH: "its name is no path: it has a ?, a part that is empty, `.` or `..`, or ends in /. "
     "Rename it.",
-    LOOP: "the link leads back to a folder that is already read. Delete the link.",
+    LOOP: "the link leads back to itself, or to a folder that is already read. Delete the link.",
 }
 """Why an entry cannot be read as a file, by the negative number that the entry has in place of its
 size."""
@@ -132,7 +133,8 @@ def _local_file(root: str, path: str) -> File:
     try:
         found = os.stat(path)
     except OSError as error:
-        return _entry(root, path, LOOP if error.errno == errno.ELOOP else MISSING)
+        codes = {errno.ELOOP: LOOP, errno.EACCES: DENIED}
+        return _entry(root, path, codes.get(error.errno or 0, MISSING))
     if not stat.S_ISREG(found.st_mode):
         return _entry(root, path, NOT_REGULAR)
     if not os.access(path, os.R_OK):

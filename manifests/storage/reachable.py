@@ -56,7 +56,8 @@ def _encrypted(plain: socket.socket) -> socket.socket:
 
 def endpoint_fault(scheme: str, bucket: str, query: str) -> str | None:
     """Returns an error text if the storage server of a bucket cannot be reached; None if the server
-    answers. `scheme` and `query` are those of the bucket's URL: `s3`, `region=r`."""
+    answers, or needs no check (see `_endpoint`). `scheme` and `query` are those of the bucket's
+    URL: `s3`, `region=r`."""
     key = (scheme, bucket, query)
     when, fault = _known.get(key, (0.0, ""))
     if fault is None or (fault and time.monotonic() - when < KNOWN_SECONDS):

@@ -12,7 +12,7 @@ CODE_POINTS = 0x110000
 SPACE, ALPHANUMERIC, SPECIAL, CAPITAL, SMALL = 1, 2, 4, 8, 16
 """The classes of characters; each class is one bit. SPACE: `str.isspace()`. ALPHANUMERIC:
 `str.isalnum()`. SPECIAL: neither a letter nor a combining mark (categories L and M). CAPITAL:
-`str.isupper()`. SMALL: a letter with case that is not a capital."""
+`str.isupper()`. SMALL: a character with case that is not a capital."""
 
 _CASED = 0x20000
 """The first code point from which on no character has a lower case (Unicode 14 to 16)."""

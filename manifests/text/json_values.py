@@ -35,15 +35,15 @@ _FIX = "Repair the JSON."
 
 
 def parse_json(data: bytes | memoryview) -> Any:
-    """Returns the value of a JSON text: whole numbers of any length, and None for null, NaN and
-    Infinity.
+    """Returns the value of a JSON text: whole numbers of any length (as text if they have more than
+    4300 digits), and None for null, NaN, Infinity and numbers too large for a float.
 
     `b'{"n": 18446744073709551616, "x": NaN}'` -> `{"n": 18446744073709551616, "x": None}`. A byte
     order mark is ignored. Raises RowError if the text is not JSON, if an object has a key twice
-    with different values, if brackets are nested deeper than MAX_DEPTH, or if a `\\u` escape is one
-    half of a surrogate pair.
+    with different values, if brackets are nested deeper than MAX_DEPTH, if there are more than
+    MAX_VALUES brackets and keys, or if a `\\u` escape is one half of a surrogate pair.
     """
-    data = bytes(data)
+    data = bytes(data).removeprefix(codecs.BOM_UTF8)
     _check_size(data)
     try:
         value = orjson.loads(data)
@@ -73,7 +73,8 @@ def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     """Returns a value as JSON text: whole numbers of any length digit by digit, NaN and Infinity as
     null. `default` converts values of types that JSON does not have, as in `json.dumps`.
 
-    Raises RowError if the value is nested too deeply, or contains one half of a surrogate pair.
+    Raises RowError if the value is nested too deeply, contains one half of a surrogate pair, or a
+    value or key of a type that JSON does not have and `default` does not convert.
     """
     try:
         return orjson.dumps(value, default=default).decode()
@@ -82,7 +83,8 @@ def dump_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     try:
         return orjson.dumps(_without_long_numbers(value), default=default).decode()
     except (TypeError, RecursionError) as error:
-        raise RowError(f"the fields cannot be stored as JSON: {error}.", fix=_FIX) from None
+        fault = f"the fields cannot be stored as JSON: {error}."
+        raise RowError(fault, fix="Change these fields, or leave them out.") from None
 
 
 def dump_each(values: list[Any], default: Callable[[Any], Any] | None = None) -> list[str]:
@@ -222,9 +224,9 @@ def _too_deep() -> RowError:
 def _parse_exactly(data: bytes, strict: orjson.JSONDecodeError | None) -> Any:
     """Parses a JSON text that orjson rejects or cannot represent exactly. NaN, Infinity and a
     number too large for a float become None; a whole number of too many digits becomes text. Raises
-    RowError for other faults. `strict` is orjson's error, which the RowError shows; None if orjson
-    did not reject the text."""
-    text = _decoded(data.removeprefix(codecs.BOM_UTF8))
+    RowError for other faults. `strict` is orjson's error, None if orjson did not reject the text.
+    The RowError shows this error, unless it is at something that is allowed here, such as NaN."""
+    text = _decoded(data)
     try:
         value = json.loads(
             text,
@@ -253,7 +255,7 @@ def _decoded(data: bytes) -> str:
 def _broken(
     text: str, strict: orjson.JSONDecodeError | None, error: json.JSONDecodeError
 ) -> RowError:
-    found = strict or error
+    found = strict if strict and strict.pos >= error.pos else error
     before = text[: found.pos][-30:]
     fault = f"character {found.pos}: broken JSON: {found.msg}, after {before!r}."
     return RowError(fault, fix=_FIX)

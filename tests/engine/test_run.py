@@ -313,6 +313,14 @@ def test_an_unfinished_run_has_no_manifest(corpus: Path) -> None:
         manifest.load_run(str(corpus / "out"))
 
 
+def test_a_pass_without_its_manifest_is_named_and_not_the_run(corpus: Path) -> None:
+    run_engine(caption_recipe(), corpus, corpus / "out")
+    made = manifest.load_run(str(corpus / "out"))
+    (corpus / "out" / made.passes[0].folder / manifest.NAME).unlink()
+    with pytest.raises(ManifestError, match=r"the manifest of the pass is missing.* same output f"):
+        manifest.load_pass_of(str(corpus / "out"), made.passes[0])
+
+
 def test_a_run_whose_folder_another_run_took_over_writes_no_manifest(corpus: Path) -> None:
     steps = [{"tests.engine.pieces:TakenOver": {"folder": str(corpus / "out")}}]
     with pytest.raises(LockError, match="another run has taken over this folder"):

@@ -74,6 +74,11 @@ def test_half_of_a_character_is_refused_and_a_whole_one_is_not() -> None:
 def test_a_fault_has_its_place() -> None:
     with pytest.raises(RowError, match=r"^character 7: broken JSON: .*, after '{\"a\": 1'"):
         parse_json(b'{"a": 1')
+    for before in ("", "\ufeff"):  # the fault, and not the mark of the byte order
+        with pytest.raises(RowError, match=r"^character 7: broken JSON: .*, after '{\"a\": 1'"):
+            parse_json(f'{before}{{"a": 1'.encode())
+    with pytest.raises(RowError, match=r"^character 1[67]: .*, after '{\"a\": NaN, \"b\":"):
+        parse_json(b'{"a": NaN, "b": }')  # NaN is allowed
     with pytest.raises(RowError, match=r"^byte 2: 0xff is not UTF-8"):
         parse_json(b'["\xff"]')
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.records.keep_list import _FIX, KeepList
-from manifests.errors import InputError
+from manifests.errors import InputError, UnreadableError
 from manifests.media import Media
 from manifests.storage import keep_list
 from tests.filters.rows import answers, text_records
@@ -106,6 +106,11 @@ def test_files_that_are_no_keep_list_are_refused(tmp_path: Path) -> None:
     np.save(path, np.array([(1, 2), (1, 3), (0, 9)], keep_list.DTYPE))
     with pytest.raises(InputError, match="uid 2 is less than the one before"):
         keep_list.read_keep_list(str(path))
+
+
+def test_a_list_that_cannot_be_read_is_not_called_broken(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match=r"Is a directory.*Check the disk"):
+        keep_list.read_keep_list(str(tmp_path))
 
 
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:

@@ -58,6 +58,22 @@ def test_the_check_of_a_replaced_holder_fails(tmp_path: Path) -> None:
     assert (tmp_path / lock.NAME).exists()
 
 
+def test_a_lock_that_is_gone_is_not_called_taken_over(tmp_path: Path) -> None:
+    with lock.holding(str(tmp_path), print) as held:
+        (tmp_path / lock.NAME).unlink()
+        with pytest.raises(LockError, match="the lock file of this run was deleted or damaged"):
+            held.check()
+
+
+def test_the_lock_of_a_holder_that_died_on_another_machine_ends_after_a_while(
+    tmp_path: Path,
+) -> None:
+    other = lock.Holder.this().model_copy(update={"machine": "another"})
+    (tmp_path / lock.NAME).write_text(other.model_dump_json())
+    with pytest.raises(LockError, match="If it was killed, its lock ends 120 seconds after"):
+        hold(tmp_path)
+
+
 def test_a_broken_lock_file_is_no_holder(tmp_path: Path) -> None:
     (tmp_path / lock.NAME).write_bytes(b"{")
     hold(tmp_path)

@@ -1,5 +1,6 @@
 """Entries that are not readable files are listed by name; nothing that a run wrote is listed."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,23 @@ class Overlapping(pafs.FSSpecHandler):  # type: ignore[misc]
 
     def get_file_info_selector(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
         return [pafs.FileInfo("b/d/a.jsonl", pafs.FileType.File, size=3)] * 2
+
+
+def test_a_file_in_a_folder_without_permission_is_no_link_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    stat = os.stat
+
+    def denied(path: str, **options: bool) -> os.stat_result:  # as no root
+        if str(path).endswith("a.jpg"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", denied)
+    assert {file.name: file.size for file in storage.list_entries(str(tmp_path))} == {
+        "a.jpg": DENIED
+    }
 
 
 def test_an_object_that_is_listed_twice_is_one_file() -> None:

@@ -128,9 +128,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, (reader, parse) in written(Path(folder), captions(rows).to_pylist()).items():
             assert read(reader) == rows, name  # compiles and imports, too
-            ours, theirs, counting = map(
-                seconds, (partial(read, reader), parse, partial(count, reader))
-            )
+            works = (partial(read, reader), parse, partial(count, reader))
+            ours, theirs, counting = (seconds(work) for work in works)
             rates = f"{rows / ours:12,.0f} {rows / theirs:12,.0f}"
             print(f"  {name:<20} {rates} {counting / ours:9.1%}", flush=True)
 

@@ -29,8 +29,8 @@ def require_columns(
     names: Iterable[str], present: Collection[str], setting: str, place: str
 ) -> None:
     """Raises InputError for the first name in `names` that is not in `present`, the columns of the
-    table. `setting` is the setting of the recipe that has the names. The error suggests the most
-    similar column name, and names the setting as the place to correct."""
+    table. `setting` is the setting of the recipe that has the names. The error names this setting,
+    and suggests the most similar column name or, if no name is similar, lists all of them."""
     for name in names:
         if name not in present:
             fix = f"{nearest(name, list(present))} Check the setting '{setting}'."
@@ -98,7 +98,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
-    """Converts a column of any Arrow type to strings. If a cell is a list, the text is the first
+    """Converts a column to strings. If a cell is a list, the text is the first
     element that is neither null nor blank. `setting` is the setting of the recipe that names the
     column. Raises InputError, which names this setting, if the column cannot be converted.
 

@@ -25,8 +25,8 @@ NAME, BOX = "<ref-object>", "<bbox>"
 _TAG = re.compile(r"<(image|video)>")
 _LOSSES = ("loss", "loss_scale", "weight")
 _UNREAD = ("tool_calls", "function_call", "reasoning_content", "audio")
-"""Fields of a turn that are not read, although they may hold a part of the answer. A turn that has
-one of them is an error."""
+"""Fields of a turn that are not read, although they may hold a part of the answer. A turn in which
+one of them is not empty is an error."""
 
 
 def chat_segments(
@@ -37,29 +37,35 @@ def chat_segments(
     videos is not supported.
 
     A turn is {from, value} (LLaVA) or {role, content} (OpenAI). The content of a turn is a text
-    with `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. Whitespace
-    beside a tag is removed, as in Qwen's trainer. The field `loss` (ms-swift), `loss_scale` or
-    `weight` (OpenAI) of a turn says whether the model learns to write the turn. `turns` may also be
-    one dict of lists, which is how `datasets` stores a sequence of dicts.
+    with `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. In a text
+    with a tag, whitespace is removed from both ends of each piece, as in Qwen's trainer. The field
+    `loss` (ms-swift), `loss_scale` or `weight` (OpenAI) of a turn says whether the model learns to
+    write the turn; if a turn has several, all must be 1. `turns` may also be one dict of lists,
+    which is how `datasets` stores a sequence of dicts.
 
         {from: human, value: "<image>\\nWhat is this?"} and one image ->
         segments (role, kind, text, image): (user, image, None, 0),
         (user, text, "What is this?", None)
 
     The first tag stands for the first image of the sample, and so on. If a part of a turn names its
-    image, by a path or an index, then all parts with images must name their images.
+    image, then all parts with images must name their images, and there must be no tag.
 
-    Raises RowError if the tags and the images do not correspond, if an assistant's turn has a tag,
-    or if a turn has neither of the two forms.
+    Raises RowError if there are no turns, if the tags and the images do not correspond, if there is
+    a video, if an assistant's turn has an image, or if a turn is malformed or has a field that is
+    not supported, such as `tool_calls`.
     """
     listed = turns_of(turns)
     if not listed:
         raise RowError("the conversation has no turns")
     segments = [segment for turn in enumerate(listed) for segment in _turn_segments(*turn)]
-    _check_count("video", segments, 0)
+    if videos := sum(segment.kind == "video" for segment in segments):
+        raise RowError(
+            f"the turns show {videos} videos, which this reader does not support.",
+            fix="Remove the videos, or leave the sample in quarantine.",
+        )
     images = [segment for segment in segments if segment.kind == "image"]
     if all(segment.image is None for segment in images):
-        _check_count("image", segments, image_count)
+        _check_count(len(images), image_count)
         number = itertools.count()
         return [s._replace(image=next(number)) if s.kind == "image" else s for s in segments]
     return _with_named_images(segments, image_count, paths or [None] * image_count)
@@ -74,12 +80,14 @@ def check_placeholders(segments: Iterable[ChatSegment]) -> None:
                 raise RowError(
                     f"a turn contains the placeholder {tag}. ms-swift replaces the placeholder by "
                     "a name or a box, but this reader does not.",
-                    fix="For samples with `objects`, use the reader ms_swift, which reads JSON.",
+                    fix="For samples with `objects`, use the reader ms_swift, which reads JSON. "
+                    "In any other sample, remove the placeholder.",
                 )
 
 
 def turns_of(value: object) -> list[Any]:
-    """Returns the turns of a conversation as a list. `value` is this list, or a dict of lists.
+    """Returns the turns of a conversation as a list. `value` is this list, or a dict of lists of
+    the same length. Raises RowError for any other value.
 
     `{"from": ["human", "gpt"], "value": ["Hi", "Hello"]}` -> `[{"from": "human", "value": "Hi"},
     {"from": "gpt", "value": "Hello"}]`
@@ -92,7 +100,8 @@ def turns_of(value: object) -> list[Any]:
     counts = {name: len(values) for name, values in value.items()}
     if len(set(counts.values())) > 1:
         raise RowError(
-            f"the turns are an object of lists, but the lists have different lengths: {counts}."
+            f"the turns are an object of lists, but the lists have different lengths: {counts}.",
+            fix="Write one value for each turn into each list.",
         )
     return [dict(zip(value, turn, strict=True)) for turn in zip(*value.values(), strict=True)]
 
@@ -131,7 +140,7 @@ def _with_named_images(
     shown = {segment.image for segment in named if segment.kind == "image"}
     for number, path in enumerate(itertools.islice(paths, image_count)):
         if number not in shown and (path is None or paths.index(path) not in shown):
-            name = f"number {number}" if path is None else repr(path)
+            name = f"with the index {number}" if path is None else repr(path)
             raise RowError(
                 f"no turn refers to the image {name} of the sample.",
                 fix="Refer to the image in a turn, or remove it from the sample's images.",
@@ -145,7 +154,7 @@ def _named_image(
     if image is None:
         raise RowError(
             "a part of a turn names its image, but another part or <image> tag names no image.",
-            fix="Name the image in all parts with an image, or in none.",
+            fix="Name the image in each part with an image, and use no tag; or name no image.",
         )
     if isinstance(image, int):
         if 0 <= image < image_count:
@@ -166,12 +175,11 @@ def _named_image(
     return image
 
 
-def _check_count(kind: str, segments: list[ChatSegment], count: int) -> None:
-    tags = sum(segment.kind == kind for segment in segments)
-    if tags != count:
+def _check_count(tags: int, images: int) -> None:
+    if tags != images:
         raise RowError(
-            f"the turns have {tags} <{kind}> tags, but the sample has {count} {kind}s.",
-            fix=f"Write one <{kind}> tag for each {kind} of the sample, in a user turn.",
+            f"the turns have {tags} <image> tags or parts, but the sample has {images} images.",
+            fix="Write one <image> tag for each image of the sample, in a user turn.",
         )
 
 
@@ -193,15 +201,16 @@ def _turn_segments(number: int, turn: object) -> list[ChatSegment]:
     if role == "assistant" and any(segment.kind != "text" for segment in segments):
         raise RowError(
             f"turn {number} is from the assistant, but it contains an image or a "
-            "video, which only user turns may contain"
+            "video, which only user and system turns may contain"
         )
     segments = segments or [ChatSegment(role, "text", "")]
     return segments if loss is None else [one._replace(loss=loss) for one in segments]
 
 
 def _loss(number: int, turn: Mapping[str, Any]) -> bool | None:
-    """Whether the model learns to write the turn; None if the turn does not say so. `number` is the
-    number of the turn, for error messages."""
+    """Whether the model learns to write the turn; None if the turn does not state it. `number` is
+    the number of the turn, for error messages. Raises RowError for a field that is not supported,
+    such as `tool_calls`, and for a value other than 0, 1, false and true."""
     for name in _UNREAD:
         if turn.get(name):
             fault = f"turn {number} has the field {name!r}, which this reader does not support."
@@ -228,8 +237,9 @@ def _role(number: int, name: object) -> str:
 
 def _split_at_tags(role: str, text: str) -> list[ChatSegment]:
     """Splits the text of a turn at its `<image>` and `<video>` tags into segments, in order:
-    `"<image> What is this?"` -> an image, then the text `What is this?`. Whitespace beside a tag is
-    removed. A text without a tag is returned unchanged, as one segment."""
+    `"<image> What is this?"` -> an image, then the text `What is this?`. Whitespace at both ends of
+    each piece is removed, and blank pieces are left out. A text without a tag is returned
+    unchanged, as one segment."""
     if "<image>" not in text and "<video>" not in text:
         return [ChatSegment(role, "text", text)]
     segments = []

@@ -44,7 +44,7 @@ class Template:
 
     `{key[0:5]}/{key}.jpg` with key `000012345` -> `00001/000012345.jpg`. If the table has a column
     of urls, the fields in URL_FIELDS, such as `{url_sha256}`, can be used like columns. Raises
-    ValueError for a template that uses no column.
+    ValueError for a template that uses no column, or that has a malformed field such as `{key[0]}`.
     """
 
     _FIELD = re.compile(r"\{([^{}\[\]]+)(?:\[(\d*):(\d*)\])?\}")
@@ -106,7 +106,7 @@ URL_FIELDS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "url_name": _last_of_path,
 }
 """Fields that are computed from a column of urls: the url itself if it is a plain path (`a/b.jpg`),
-the hexadecimal digests of the url, and the last part of the url's path."""
+the hexadecimal digests of the url, and the last part of the url, without query and fragment."""
 
 
 def lower_suffix(name: str) -> str:

@@ -18,8 +18,8 @@ from curate.ingest.reader import Context
 from manifests.errors import RowError
 
 IMAGE_NAMES = ("image", "images")
-"""Names of image columns in Hugging Face datasets. A cell is `{bytes, path}` or a list of such
-structs."""
+"""Names of image columns in Hugging Face datasets. A cell is `{bytes, path}`, bytes, or a list of
+these."""
 ENCODED_NAMES = ("jpg", "png", "webp")
 """Names of img2dataset's columns of encoded images."""
 _DATA = (pa.binary(), pa.null(), None)
@@ -29,9 +29,10 @@ for an absent field."""
 
 
 def image_column(schema: pa.Schema, *, or_paths: bool = False) -> str | None:
-    """Returns the name of a Hugging Face image column; None if there is no such column. The cells
-    of an image column are `{bytes, path}`, lists of `{bytes, path}`, or bytes. If `or_paths` is
-    true, a column of paths counts as an image column too."""
+    """Returns the name of the first column `image` or `images` that holds images; None if there is
+    none. Its cells are `{bytes, path}`, bytes, or lists of these. If `or_paths` is true and no
+    column holds images, the first of these columns that has paths, or lists of paths, is
+    returned."""
     named = {field.name: field.type for field in schema if field.name in IMAGE_NAMES}
     found = (name for name, kind in named.items() if holds_images(kind))
     paths = (name for name, kind in named.items() if or_paths and _holds_paths(kind))
@@ -39,8 +40,8 @@ def image_column(schema: pa.Schema, *, or_paths: bool = False) -> str | None:
 
 
 def bytes_column(schema: pa.Schema) -> str | None:
-    """Returns the name of the column in which img2dataset stores encoded images; None if there is
-    no such column."""
+    """Returns the name of the column in which img2dataset stores encoded images: the first of
+    ENCODED_NAMES that is a column of bytes; None if there is no such column."""
     types = {field.name: field.type for field in schema}
     return next((name for name in ENCODED_NAMES if types.get(name) == pa.binary()), None)
 
@@ -99,10 +100,11 @@ def byte_views(values: pa.Array) -> list[memoryview | None]:
 def open_images(
     batch: RowBatch, name: str, media_root: str, context: Context
 ) -> list[OpenedImage | RowError]:
-    """Opens the image of each row, from the column `name`, and reads its Exif orientation.
+    """Opens the image of each row, from the column `name`.
 
-    If a cell has the bytes of the image, they are copied to a file beside the output part.
-    Otherwise, the cell is the path of the image below `media_root`.
+    If a cell has the bytes of the image, they are copied to a file beside the output part, and the
+    Exif orientation is read. Otherwise, the cell is the path of the image below `media_root`, and
+    the orientation is not read.
     """
     table = batch.table
     if table is not None and name in table.schema.names:

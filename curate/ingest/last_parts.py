@@ -62,8 +62,8 @@ class LastParts:
 
     def urls(self, urls: pa.Array) -> list[int]:
         """Returns, for each url in `urls`, how many different urls of the file have the same last
-        part as this url. The number includes the url itself, so it is 1 if no other url has the
-        last part."""
+        part as this url; the case of the suffix (`.JPG`) is ignored. The number includes the url
+        itself, so it is 1 if no other url has the last part."""
         if self._key not in _known:
             while len(_known) >= _KEPT:
                 del _known[next(iter(_known))]
@@ -76,8 +76,8 @@ class LastParts:
 
     def evidence(self) -> Findings:
         """Returns a sample of the urls that the method `urls` has received since the last call of
-        `evidence`. The sample is later compared with the samples of the other files of the
-        source."""
+        `evidence` and whose last part no other url of the file has. The sample is later compared
+        with the samples of the other files of the source."""
         sampled, self._sampled = self._sampled, set()
         return {QUESTION: Evidence({}, {}, {}, sorted(sampled))} if sampled else {}
 
@@ -91,9 +91,9 @@ class LastParts:
 
 
 def check_last_parts(evidence: Findings, place: str) -> None:
-    """Raises InputError if images were found by the last parts of their urls, and urls in different
-    files of the source have the same last part. `evidence` has the samples of urls of all files,
-    and `place` is the path of the source."""
+    """Raises InputError if images were found by the last parts of their urls, and the samples show
+    that urls in different files of the source have the same last part. `evidence` has the samples
+    of all files, and `place` is the path of the source."""
     found = evidence.get(QUESTION)
     urls: dict[str, dict[str, str]] = {}
     for one in found.sample if found else ():
@@ -106,8 +106,9 @@ def check_last_parts(evidence: Findings, place: str) -> None:
             f"several urls in different files, such as {several[0]!r}, so it is not known from "
             "which url an image was downloaded.",
             place,
-            "Name the images by their complete urls, such as `{url_sha256}`. If each file has "
-            "its own folder of images, make one source for each file.",
+            "If each file has its own folder of images, make one source for each file. Otherwise, "
+            "name the images by their complete urls, and set `file` to this name, such as "
+            "`{url_sha256}`, or remove these rows.",
         )
 
 

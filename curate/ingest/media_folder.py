@@ -34,7 +34,8 @@ class MediaFolder:
         `a/b.jpg`. The case of the suffix may differ: `a.JPG` finds `a.jpg`.
 
         Returns None if the file does not exist. Raises RowError for a path that leads out of the
-        folder, and for a name without suffix if several images have this name.
+        folder or is malformed. Also raises RowError if no file has exactly this name and several
+        images have it apart from the suffix, or apart from the case of the suffix.
         """
         is_name = "/" not in name and "\\" not in name
         folder, _, last = (name if is_name else path_below(name, self._place)).rpartition("/")
@@ -49,13 +50,14 @@ class MediaFolder:
             raise RowError(
                 fault,
                 storage.join(uri, last),
-                "Keep only one of these images in the folder, or write the name with its suffix.",
+                "Keep only one of these images in the folder, or write the name exactly, with its "
+                "suffix.",
             )
         return None if found is None else storage.join(uri, found)
 
 
 Listed = dict[str, str | list[str]]
-"""The files of a folder by name and by stem; a list if several images have the stem."""
+"""The files of a folder by name and by shorter names, as `_by_stem` returns them."""
 
 
 def _list_folder(place: str) -> Listed:
@@ -78,7 +80,8 @@ def _list_local(place: str, modified_ns: int) -> Listed:
 def _by_stem(names: list[str]) -> Listed:
     """Returns a dict for finding the files `names` also by shorter names. Its keys are the file
     names and, for images, also the file names without suffix and with the suffix in lower case. A
-    value is a file name or, if a key stands for several files, the list of their names.
+    value is a file name or, if a key stands for several files, the list of their names. A key that
+    is itself the name of a file stands only for this file.
 
     `["b.JPG", "a.png", "a.jpg"] -> {"a": ["a.jpg", "a.png"], "b": "b.JPG", "b.jpg": "b.JPG",
     "a.jpg": "a.jpg", ...}`
@@ -154,10 +157,12 @@ def _ambiguous(
     counted = zip(found.items(), own.to_pylist(), last_parts.urls(own), strict=True)
     return {
         row: RowError(
-            f"{number} different urls of the file have the same last part as {url!r:.200}, so it "
-            "is not known from which of these urls the image with this name was downloaded.",
+            f"{number} different urls of the file, with {url!r:.200} among them, have the same "
+            "last part, so it is not known from which of these urls the image with this name was "
+            "downloaded.",
             place if isinstance(place, str) else "",
-            "Name the images by their complete urls, such as `{url_sha256}`.",
+            "Name the images by their complete urls, and set `file` to this name, such as "
+            "`{url_sha256}`. If the reader has no setting `file`, leave the rows in quarantine.",
         )
         for (row, place), url, number in counted
         if number > 1
@@ -192,11 +197,17 @@ def _not_found(
     urls: pa.Array | None, row: int, tried: list[str], folder: MediaFolder
 ) -> MediaError:
     what = "this row" if urls is None else repr(urls[row].as_py())
+    if not tried:
+        return MediaError(
+            f"no name of an image file can be made for {what:.200}: the columns that the names "
+            "are made from are empty.",
+            fix="Fill one of these columns, or leave the row in quarantine.",
+        )
     return MediaError(
         f"there is no image file for {what:.200} in the folder {folder.media_root}: looked for "
-        f"{', '.join(tried) or 'nothing'}.",
+        f"{', '.join(tried)}.",
         fix=(
-            "curate downloads no images: copy the file to this folder, or set `file` to the "
-            "template of its name."
+            "curate downloads no images: copy the file to this folder, or, if the reader has the "
+            "setting `file`, set it to the template of the file's name."
         ),
     )

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from curate.ingest.images import OpenedImage, open_image
 from manifests import storage
-from manifests.errors import InputError, LimitError, MediaError, RowError
+from manifests.errors import InputError, MediaError, RowError
 from manifests.media import Media, Reference
 from manifests.storage import File
 
@@ -42,7 +42,8 @@ def path_below(path: str, place: str = "") -> str:
 
         path_below("file:///data/img/a%20b.jpg", "/data/img") -> "a b.jpg"
 
-    Raises RowError for any other full path or url, and for a path that leaves the folder.
+    Raises RowError for any other full path or url, for a path that leaves the folder or is the
+    folder itself (`a/..`), and for a path that is empty or has a zero byte.
     """
     plain = _without_root(_unescaped(path).replace("\\", "/"), place)
     if not plain or "\0" in plain:
@@ -51,7 +52,9 @@ def path_below(path: str, place: str = "") -> str:
         fix = _FIX_URL if "://" in plain else _FIX_FULL
         raise RowError(f"{path!r:.200} is not a path below media_root", fix=fix)
     plain = posixpath.normpath(plain)
-    if plain in (".", "..") or plain.startswith("../"):
+    if plain == ".":
+        raise RowError(f"{path!r:.200} is media_root itself, not a file below it")
+    if plain == ".." or plain.startswith("../"):
         raise RowError(f"{path!r:.200} is outside media_root")
     return plain
 
@@ -91,15 +94,15 @@ def open_below(media_root: str, path: str, media: Media) -> OpenedImage | RowErr
     """Opens the image at a path below `media_root`. An error is returned, not raised.
 
     If there is no such file, the path is tried with its ending in lower case and in upper case: the
-    path `a.JPG` opens the file `a.jpg`.
+    path `a.JPG` opens the file `a.jpg`. A broken file is an error, whatever lies beside it.
     """
     try:
         place = "" if path[:1].isalnum() and ":" not in path else media.resolve(media_root)
         plain = path_below(path, place)
     except RowError as error:
         return error
-    opened = open_image(Reference(storage.join(media_root, plain)), media)
-    if isinstance(opened, MediaError) and not isinstance(opened, LimitError):
+    opened = open_image(Reference(uri := storage.join(media_root, plain)), media)
+    if isinstance(opened, MediaError) and storage.size_and_stamp(media.resolve(uri)) is None:
         for name in _other_case(plain):
             uri = storage.join(media_root, name)
             if storage.size_and_stamp(media.resolve(uri)) is not None:

@@ -50,6 +50,8 @@ def part_segment(number: int, role: str, part: object) -> ChatSegment:
     """Converts one part of a chat message (of turn `number`) to a segment. The image of the segment
     is None if the part does not name an image.
 
+        {type: text, text: Hi}                           -> the text "Hi"
+        {type: video}                                    -> a video
         {type: image}                                    -> the next image of the sample
         {type: image, index: 1}                          -> 1
         {type: image, image: a.jpg}                      -> "a.jpg"
@@ -78,7 +80,8 @@ def part_segment(number: int, role: str, part: object) -> ChatSegment:
 
 def image_source(value: object) -> str | bytes | None:
     """Returns the path, data url or bytes of an image. `value` is one of these, or a dict such as
-    {bytes, path} or {url}. Returns None if `value` is null, or if the dict has none of these."""
+    {bytes, path} or {url}. Returns None if `value` is null, or if the dict has none of these.
+    Raises RowError for any other value, such as an empty text."""
     if isinstance(value, Mapping):
         given = [value[name] for name in _NAMES if value.get(name) is not None]
         if value.get("base64") is not None:
@@ -99,7 +102,7 @@ def image_source(value: object) -> str | bytes | None:
 def open_source(source: str | bytes, root: str | None, context: Context) -> OpenedImage | RowError:
     """Opens an image. `source` is its path below the folder `root`, a data url, or its bytes. The
     bytes of an image or of a data url are copied to a file beside the output part. An error is
-    returned, not raised."""
+    returned, not raised; if `root` is None, a path is an error."""
     if isinstance(source, bytes):
         return keep_image(memoryview(source), context, with_orientation=True)
     if source.startswith("data:"):
@@ -113,14 +116,14 @@ def open_source(source: str | bytes, root: str | None, context: Context) -> Open
 
 def _data_url(url: str) -> bytes | RowError:
     """Decodes the bytes of a data url, `data:image/png;base64,iVBOR...`. Returns an error if the
-    url has another form."""
+    url has another form, or if its base64 is malformed."""
     head, comma, data = url.partition(",")
     try:
         if comma and head.endswith(";base64"):
             return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         pass
-    fault = f"the image is {url!r:.60}, which is not a data url with base64."
+    fault = f"the image is {url!r:.60}, which is not a data url with sound base64."
     return RowError(fault, fix="Write it as data:image/png;base64,... or as a path.")
 
 
@@ -132,10 +135,12 @@ def _image(number: int, part: Mapping[str, Any]) -> int | str | bytes | None:
     if unknown:
         fault = f"turn {number}: the part {part!r:.80} has the unknown field {min(unknown)!r}."
         known = ", ".join((*_NAMES, "index"))
-        raise RowError(fault, fix=f"Name the image with one of these fields: {known}.")
+        raise RowError(
+            fault, fix=f"Remove this field. If it names the image, use one of these: {known}."
+        )
     index, named = given.get("index"), {k: given[k] for k in _NAMES if k in given}
     if len(named) + (index is not None) > 1:
-        fault = f"turn {number}: the part {part!r:.80} names its image in two fields."
+        fault = f"turn {number}: the part {part!r:.80} names its image in several fields."
         raise RowError(fault, fix="Keep only one of these fields.")
     if index is not None:
         if isinstance(index, bool) or not isinstance(index, int):

@@ -13,8 +13,8 @@ from manifests.text.json_values import dump_each, dump_json
 
 
 def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Array:
-    """One JSON object for each row, with all columns except binary columns and the columns in
-    `without`.
+    """One JSON object for each row, with all columns except the columns in `without` and columns
+    that hold bytes or intervals.
 
     Columns `caption`, `uid`, `w` without `caption` -> `{"uid": "a1", "w": 640}`. The value is null
     if no column remains.
@@ -27,8 +27,8 @@ def meta_json(batch: pa.RecordBatch, without: Collection[str | None]) -> pa.Arra
 
 def json_rows(batch: pa.RecordBatch, without: Collection[str | None] = ()) -> list[dict[str, Any]]:
     """Returns one dict for each row, with values that `to_json` can serialise. The keys of a dict
-    are the columns of `batch`, except the columns in `without` and columns that JSON cannot
-    hold."""
+    are the columns of `batch`, except the columns in `without` and columns that hold bytes or
+    intervals."""
     names, columns = [], []
     for field, values in zip(batch.schema, batch.columns, strict=True):
         plain = _json_type(field.type)
@@ -56,10 +56,11 @@ def _as_text(value: object) -> str:
 
 
 def _json_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type to which a column is cast for JSON; None for binary columns, which are omitted.
+    """The type to which a column is cast for JSON; None for columns that hold bytes or intervals,
+    which are omitted.
 
-    Times and decimals become text, because Python's dates have no nanoseconds and a smaller range
-    of years than Arrow's.
+    Points in time and decimals become text, because Python's dates have no nanoseconds and a
+    smaller range of years than Arrow's. Durations become whole numbers, in their own unit.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return _json_type(kind.storage_type)

@@ -165,8 +165,8 @@ class Reader(BaseModel):
     """Maps the old name of a setting to its new name. A recipe with the old name is rejected, and
     the error names the new one."""
     suffixes: ClassVar[tuple[str, ...]] = ()
-    """Lower-case suffixes of the files that the reader accepts in a folder. If empty, it accepts
-    all files."""
+    """Lower-case suffixes of the files that the reader reads; other files of a source are left
+    aside, even if `path` names a single file. If empty, all files are read."""
     modality: ClassVar[str] = "caption"
     counts_while_reading: ClassVar[bool] = False
     """Whether `read` itself states how many units the split has (`ReadBatch.found`). Otherwise
@@ -219,7 +219,7 @@ class Reader(BaseModel):
         where = storage.resolve(base, self.path)
         found = sort_files(storage.list_entries(where), self.kind_aside, self.exclude)
         if not found.readable:
-            raise self._nothing_found(found)
+            raise self._nothing_found(found, where)
         readable, faulty = (
             [f._replace(uri=recipe_uri(self.path, where, f.uri)) for f in files]
             for files in found[:2]
@@ -233,26 +233,40 @@ class Reader(BaseModel):
         is_wanted = not self.suffixes or name.lower().endswith(self.suffixes)
         return None if is_wanted else ending_of(name)
 
-    def _nothing_found(self, found: SourceFiles) -> InputError:
-        total = len(found.faulty) + sum(found.left_aside.values())
-        files = f"{total} file{'' if total == 1 else 's'}"
+    def _nothing_found(self, found: SourceFiles, where: str) -> InputError:
+        """Returns the error for a source without a file to read. `where` is its path in full."""
+        if found.faulty:
+            first = found.faulty[0]
+            fault, fix = storage.FAULTS[first.size].split(". ", 1)
+            count = len(found.faulty)
+            return InputError(
+                f"no file can be read. {count} cannot be opened; the first is {first.name!r}: "
+                f"{fault}.",
+                self.path,
+                fix,
+            )
+        total = sum(found.left_aside.values())
         if not total:
-            fault = "the path does not exist, or it is an empty folder"
-            return InputError(fault, self.path, "Check the path.")
-        if EXCLUDED in found.left_aside:
-            fault = f"the path has {files}, but `exclude` and the suffixes leave none to read"
-            return InputError(fault, self.path, "Check the setting 'exclude'.")
+            if storage.exists(where):
+                fault = "the folder has no files (the output of runs does not count)"
+            elif re.search(r"[*?\[]", storage.split_query(where)[0]):
+                fault = "no file matches the pattern (the output of runs does not count)"
+            else:
+                fault = "the path does not exist"
+            return InputError(f"{fault}.", self.path, "Check the path.")
+        files = f"{total} file{'' if total == 1 else 's'}"
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in found.left_aside.items())
-        what = (
-            f"has a suffix that the reader accepts ({', '.join(self.suffixes)})"
-            if self.suffixes
-            else "can be read"
-        )
-        return InputError(
-            f"the path has {files}, but none {what}" + (f"; left aside: {kinds}" if kinds else ""),
-            self.path,
+        reads = f" (suffixes: {', '.join(self.suffixes)})" if self.suffixes else ""
+        fix = (
             "Use another path, or another reader: `curate readers` lists them. If the format is "
-            "right, give the file one of these suffixes; a link with another name is enough.",
+            "right, give the file one of these suffixes; a link with another name is enough."
+        )
+        if EXCLUDED in found.left_aside:
+            fix = f"Check the setting 'exclude'. {fix}"
+        return InputError(
+            f"the path has {files}, but none that the reader reads{reads}; left aside: {kinds}.",
+            self.path,
+            fix,
         )
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:

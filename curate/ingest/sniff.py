@@ -86,7 +86,8 @@ def check(
 ) -> None:
     """Raises InputError if a reader does not accept a file.
 
-    The error describes the file and names the readers that accept it.
+    The error describes the file and names the readers that accept it, if there are any. For a file
+    that cannot be decompressed, the error is that of decompression.
     """
     start = head(file, base)
     if reader.sniff(start):
@@ -103,9 +104,10 @@ def check(
 
 
 def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
-    """Returns the advice of an error message, which names the readers that accept the file's
-    content. Readers that expect another suffix are named only if no reader accepts both the content
-    and the suffix."""
+    """Returns the advice of an error message. For a broken file, or a file that no reader accepts,
+    the advice is to replace it or to leave it out. Otherwise, the advice names the readers that
+    accept the file's content. If none of them reads files with this suffix, it says to rename the
+    file."""
     if describe(head).startswith(_BROKEN):
         return "Download or write it again, or leave it out of the path."
     matching = matching_readers(head, readers)
@@ -116,7 +118,11 @@ def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
             "No reader can read this file: convert it, for example to JSON lines, or change the "
             "path of the source so that it does not include it."
         )
-    return f"Use the reader {' or '.join(by_suffix or matching)}."
+    if by_suffix:
+        return f"Use the reader {' or '.join(by_suffix)}."
+    first = matching[0]
+    suffixes = " or ".join(readers[first].suffixes)
+    return f"Rename the file to end in {suffixes}, and use the reader {first}."
 
 
 def describe(head: Head) -> str:

@@ -19,8 +19,8 @@ HIDDEN, EXCLUDED = "hidden", "excluded"
 CACHES, NOT_IN_STATE = "cache-*.arrow", "not in state.json"
 NO_ENDING, OTHER_ENDINGS = "no ending", "other endings"
 MAX_KINDS = 20
-"""The largest number of kinds that are listed by name (our choice). Files of all rarer kinds are
-counted together as `other endings`."""
+"""The largest number of kinds that are listed (our choice). If there are more, the files with the
+rarest endings are counted together, as `other endings`."""
 _ENDING = re.compile(r"\.\w{1,12}")
 
 
@@ -47,8 +47,8 @@ def sort_files(
     aside.
 
     `kind_of` gets the name of a file. It returns the kind under which the file is left aside, such
-    as `.md`, or None if the file is read. `exclude` has the glob patterns of files and folders that
-    are left aside too.
+    as `.md`, or None if the file is read. Also left aside are hidden files, the files and folders
+    that a glob pattern in `exclude` matches, and Arrow files that are no data (see `data_files`).
     """
     readable, faulty, aside = list[File](), list[File](), Counter[str]()
     for file, kind in kinds_aside(listed, kind_of, exclude):
@@ -86,8 +86,9 @@ def notes_on(source: str, found: SourceFiles) -> list[str]:
     """The notes for the user about the globs of `exclude` that match no file of a source."""
     return [
         f"{source}: the glob {glob!r} of `exclude` matches no file, so it leaves out nothing. A "
-        "glob with a slash is that of a path below the source, without the source's own folder; "
-        "any other is that of a name. Correct it, or remove it."
+        "glob with a slash before its end is compared with the path below the source, which "
+        "does not begin with the source's own folder; any other glob with names. Correct it, or "
+        "remove it."
         for glob in found.unmatched
     ]
 
@@ -100,7 +101,8 @@ def _unmatched(listed: Sequence[File], exclude: Sequence[str]) -> tuple[str, ...
 
 def ending_of(name: str) -> str:
     """Returns the kind under which a file is counted if the reader does not accept the file's
-    ending: the ending itself, such as `.md`, or `no ending`."""
+    ending: the ending itself, such as `.md`, or `no ending` if it has none of up to 12 letters,
+    digits and underscores."""
     stem, dot, last = storage.base_name(name).rpartition(".")
     ending = (dot + last).lower()
     return ending if stem and _ENDING.fullmatch(ending) else NO_ENDING
@@ -110,9 +112,9 @@ def excluding(globs: Sequence[str]) -> re.Pattern[str]:
     """Returns one regular expression for the globs of the setting `exclude`. It matches the names
     of files that a glob matches, and of all files in folders that a glob matches.
 
-    A glob without a slash applies to names at any depth: `*.tmp`, `old`. Any other glob applies to
-    the path below the source: `2019/*.jsonl`, `/old`, `./old`. Raises re.error for a malformed
-    glob.
+    A glob without a slash, or only with one at its end, applies to names at any depth: `*.tmp`,
+    `old/`. Any other glob applies to the path below the source: `2019/*.jsonl`, `/old`, `./old`.
+    Raises re.error for a malformed glob.
     """
     nothing = "(?!)"
     return re.compile("|".join(map(_excluding, globs)) or nothing, re.DOTALL)

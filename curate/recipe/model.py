@@ -163,8 +163,8 @@ def of_manifest(made: RunManifest, place: str, base: str = "") -> Loaded:
     """Build the recipe of an earlier run from its manifest. The values of environment variables are
     taken from the present environment.
 
-    `place` is the manifest's place, for error messages. Raises RecipeError if a variable has
-    another value than in the earlier run.
+    `place` is the manifest's place, for error messages. Raises RecipeError if a variable is not set
+    or has another value than in the earlier run.
     """
     check(made.variables, made.seed, place)
     content, text = copy.deepcopy(made.recipe), Text(place, {}, {})
@@ -183,7 +183,8 @@ def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> 
     readers = [_reader(s, text, ("sources", i)) for i, s in enumerate(recipe.sources)]
     twice = [name for name, n in Counter(r.name for r in readers).items() if n > 1]
     if twice:
-        raise RecipeError(f"two sources have the name '{twice[0]}'.", text.place(("sources",)))
+        fault = f"several sources have the name '{twice[0]}'."
+        raise RecipeError(fault, text.place(("sources",)), "Give each source its own name.")
     steps = _steps(_expand(recipe.steps, text), text)
     refuse_old(recipe.shards.columns, steps, text.place(("shards", "columns")))
     return Loaded(recipe, readers, steps, storage.absolute(base), text.variables)
@@ -210,8 +211,9 @@ def _reader(source: dict[str, Any], text: Text, path: Path) -> Reader:
     settings = dict(source)
     name = settings.pop("reader", None)
     if not isinstance(name, str):
+        fault = "missing" if name is None else f"{name!r:.80}, not the name of a reader"
         raise RecipeError(
-            "the setting 'reader' is missing.",
+            f"the setting 'reader' is {fault}.",
             text.place(path),
             "`curate readers` lists all readers.",
         )
@@ -242,7 +244,9 @@ def _expand(steps: list[Any], text: Text) -> list[_Item]:
         path: Path = ("steps", number)
         if len(entry) != 1:
             raise RecipeError(
-                f"a step must be one name with its settings, not {list(entry)}.", text.place(path)
+                f"a step must be one name with its settings, not {list(entry)}.",
+                text.place(path),
+                "Begin each step with `-`, and indent its settings below its name.",
             )
         name, settings = next(iter(entry.items()))
         if name == "preset":
@@ -257,8 +261,8 @@ def _expand(steps: list[Any], text: Text) -> list[_Item]:
     return items
 
 
-def _preset(name: str, text: Text, path: Path) -> list[_Item]:
-    if name not in load_presets():
+def _preset(name: Any, text: Text, path: Path) -> list[_Item]:
+    if not isinstance(name, str) or name not in load_presets():
         fix = nearest(str(name), list(load_presets()))
         raise RecipeError(f"there is no preset named '{name}'.", text.place((*path, "preset")), fix)
     steps = load_presets()[name].steps
@@ -313,7 +317,7 @@ def _required_name(
 
 def _check_columns(planned: list[PlannedStep], place: str) -> None:
     """Raise RecipeError if the last step reads, or selects rows by, a column that does not exist
-    before this step."""
+    before this step, or if the values in `only` do not fit their column."""
     last = planned[-1]
     schema = part_schema(planned[:-1])
     known = schema.names

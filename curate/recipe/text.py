@@ -53,7 +53,8 @@ def read(uri: str, seen: tuple[str, ...] = (), place: str = "") -> tuple[dict[st
     Returns the recipe as plain data, and what is known about its text for error messages. If the
     recipe has the setting `base`, it is merged over the recipe file that `base` names. `seen` lists
     the files that include this file, directly or by way of other files. `place` is the place of the
-    setting `base` that names this file.
+    setting `base` that names this file. Raises RecipeError if the file is missing or malformed, if
+    it includes itself, or if more than MAX_INCLUDES files include one another.
     """
     shown = " -> ".join([*seen[-2:], uri])
     if _real(uri) in map(_real, seen):
@@ -82,7 +83,7 @@ def _decoded(uri: str, name: str, place: str) -> str:
     found = storage.size_and_stamp(uri)
     if found is None:
         fix = (
-            f"The file {uri} does not exist."
+            f"There is no file {uri}. Correct the setting `base`."
             if place
             else "Check the path. `curate init` writes a recipe to start from."
         )
@@ -195,8 +196,9 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
 
 def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
     """Return the value with the key or name `name` in `at`, and the path of this value. `at` is a
-    mapping or list with the path `path`. If a mapping does not have this key, an empty mapping is
-    added under the key. `place` is the place for error messages."""
+    mapping or list with the path `path`. If a mapping does not have this key, or has null there, an
+    empty mapping is put under the key. Raises RecipeError if a list has no such item, and if `at`
+    is a single value. `place` is the place for error messages."""
     if isinstance(at, dict):
         if at.get(name) is None:
             at[name] = {}

@@ -108,12 +108,10 @@ class Values(NamedTuple):
         if _VARIABLE.search(node.value):
             self.variables[path] = Variable(node.value, plain)
             return filled(node.value, plain, place)
-        kind = node.tag.removeprefix(_TAG)
-        if plain and _is_text(node.value, kind):
-            return node.value
         try:
-            return yaml.SafeLoader("").construct_object(node)
+            return _Loader("").construct_object(node)
         except (ValueError, KeyError, yaml.YAMLError):
+            kind = node.tag.removeprefix(_TAG)
             fault = f"{on_one_line(node.value)[:80]!r} is not a valid {kind}."
             fix = "If the value is text, write the value in quotes."
             raise RecipeError(fault, place, fix) from None
@@ -124,6 +122,16 @@ class Values(NamedTuple):
         return RecipeError(
             fault, place, "Check whether a YAML anchor is used inside its own value."
         )
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads values as text that have a type only in YAML 1.1 (see `_is_text`)."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        if is_plain and _is_text(node.value, node.tag.removeprefix(_TAG)):
+            return node.value
+        return super().construct_object(node, deep)
 
 
 def _is_text(value: str, kind: str) -> bool:
@@ -141,7 +149,8 @@ def names(text: str) -> list[str]:
 
 def filled(text: str, plain: bool, place: str) -> Any:
     """Return the value of a setting with its environment variables replaced. If `plain` is true
-    (the text is not in quotes), the value may become a number, a list and so on.
+    (the text is not in quotes), the value is read as YAML by the rules of a recipe, so it may
+    become a number, a list and so on.
 
     `place` is the place of the setting in the recipe. Error messages do not show the value of a
     variable.
@@ -150,7 +159,7 @@ def filled(text: str, plain: bool, place: str) -> Any:
     if not plain:
         return value
     try:
-        return yaml.safe_load(value)
+        return yaml.load(value, _Loader)  # a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError):
         raise RecipeError(
             f"after its variables are replaced by their values, {text} is not valid YAML.",

@@ -82,11 +82,11 @@ def test_a_broken_coco_annotation_is_quarantined_alone(base: Path) -> None:
     assert [(one.origin, one.message) for one in made.quarantine] == [
         (
             "data/a.json#annotations[1]",
-            "the annotation's image_id is 9, but no entry of `images` has this id",
+            "the annotation's image_id is 9, but no sound entry of `images` has this id",
         ),
         (
             "data/a.json#annotations[2]",
-            "the category id is 9, but no entry of `categories` has this id",
+            "the category id is 9, but no sound entry of `categories` has this id",
         ),
         ("data/a.json#annotations[4]", "the element is 5, not a JSON object"),
     ]

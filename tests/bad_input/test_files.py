@@ -72,15 +72,15 @@ def test_zero_rows_make_zero_rows_and_shards_that_open(base: Path, name: str) ->
     [
         (
             PHOTOS | {"path": "gone"},
-            "gone: the path does not exist, or it is an empty folder. Check the",
+            "gone: the path does not exist. Check the",
         ),
         (
             TARS | {"path": "gone/*.tar"},
-            "gone/*.tar: the path does not exist, or it is an empty folder.",
+            "gone/*.tar: no file matches the pattern (the output of runs does not count). Check",
         ),
         (
             PHOTOS | {"path": "empty"},
-            "empty: the path does not exist, or it is an empty folder. Check the",
+            "empty: the folder has no files (the output of runs does not count). Check the",
         ),
         (LINES | {"media_root": "gone"}, "gone: there is no such folder. Check the setting 'me"),
         (TSV | {"media_root": "gone"}, "gone: there is no such folder. Check the setting 'me"),

@@ -215,6 +215,18 @@ def test_readers_that_take_the_suffix_too_are_named_alone(
     assert caught.value.fix == "Use the reader coco_captions."
 
 
+def test_a_file_with_a_suffix_that_no_reader_of_its_content_reads_is_to_be_renamed(
+    tmp_path: Path, readers: dict[str, type[Reader]]
+) -> None:
+    file = made(tmp_path, "coco.json")._replace(name="coco.dat")
+    with pytest.raises(InputError) as caught:
+        sniff.check("llava", readers["llava"], file, "", readers)
+    assert caught.value.fix == (
+        "Rename the file to end in .json or .json.gz or .json.zst or .json.bz2, and use the "
+        "reader coco_captions."
+    )
+
+
 def test_a_file_that_no_reader_takes_has_an_error_with_a_fix(
     tmp_path: Path, readers: dict[str, type[Reader]]
 ) -> None:

@@ -99,10 +99,7 @@ def test_the_plan_and_the_end_of_a_run_print_the_files(
     assert curate(tmp_path, "plan", "recipe.yaml") == 0
     printed = capsys.readouterr().out
     assert f"\nweb   {line}\n" in printed
-    assert (
-        "\ngone  nowhere: the path does not exist, or it is an empty folder. Check the path.\n"
-        in printed
-    )
+    assert "\ngone  nowhere: the path does not exist. Check the path.\n" in printed
     assert curate(tmp_path, "plan", "recipe.yaml", "--json") == 0
     files = [one["files"] for one in json.loads(capsys.readouterr().out)]
     assert files[0]["left_aside"] == {".md": 1}
@@ -161,8 +158,21 @@ def test_rare_endings_are_counted_together(tmp_path: Path) -> None:
 
 def test_a_source_of_which_nothing_is_left_is_refused_with_the_reason(tmp_path: Path) -> None:
     write_files(tmp_path / "own", {"a.csv": "text\nx\n", "b.md": ""})
-    with pytest.raises(InputError, match="2 files, but `exclude` and the suffixes leave none"):
+    with pytest.raises(
+        InputError, match=r"2 files, but none that .* excluded 1. Check the setting .exclude"
+    ):
         Table(name="own", path="own", text=("text",), exclude=("*.csv",)).find_files(str(tmp_path))
+
+
+def test_a_source_of_broken_links_alone_names_the_first_and_its_mend(tmp_path: Path) -> None:
+    write_files(tmp_path / "own", {"b.md": ""})
+    (tmp_path / "own/a.csv").symlink_to("gone.csv")
+    with pytest.raises(InputError) as raised:
+        Table(name="own", path="own", text=("text",)).find_files(str(tmp_path))
+    assert str(raised.value) == (
+        "own: no file can be read. 1 cannot be opened; the first is 'a.csv': the link points to "
+        "nothing. Restore its target, or delete the link."
+    )
 
 
 def test_a_glob_that_matches_no_file_is_a_note_of_the_plan_and_the_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -150,9 +151,26 @@ def test_the_largest_size_is_that_of_a_whole_number_of_64_bits(write) -> None:  
         recipe.load(write(GOOD), ["media.max_bytes=8EiB"])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ("  - words:", "  - preset: {name: x}\n  - words:", "there is no preset named"),
+        ("  - words:", "  - preset: [x]\n  - words:", "there is no preset named"),
+        ("reader: webdataset", "reader: 5", "the setting 'reader' is 5, not the name of a reader"),
+        ("reader: webdataset, ", "", "the setting 'reader' is missing"),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused(  # type: ignore[no-untyped-def]
+    write, before: str, after: str, fault: str
+) -> None:
+    assert before in GOOD
+    with pytest.raises(RecipeError, match=re.escape(fault)):
+        recipe.load(write(GOOD.replace(before, after, 1)))
+
+
 def test_two_sources_of_one_name_are_refused(write) -> None:  # type: ignore[no-untyped-def]
     line = '  - {name: web, reader: webdataset, path: "data/*.tar"}\n'
-    with pytest.raises(RecipeError, match="two sources have the name 'web'"):
+    with pytest.raises(RecipeError, match="several sources have the name 'web'"):
         recipe.load(write(GOOD.replace(line, line * 2)))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from curate import cli, recipe
+from curate.recipe.values import Values
 from manifests.errors import RecipeError
 from manifests.run import manifest
 
@@ -23,6 +24,16 @@ steps:
       only: {source: ["${SOURCE}", other]}
   - 'tests.recipe.labelled:Labelled': {label: "${TOKEN}"}
 """
+
+
+@pytest.mark.parametrize("value", ["no", "2020-01-01", "16:9", "[no, 2020-01-01]"])
+def test_a_variable_is_read_by_the_rules_of_a_recipe(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("VALUE", value)
+    written = Values("r.yaml", {}, {}).of(f"{value}")
+    assert written == (["no", "2020-01-01"] if value[0] == "[" else value)
+    assert Values("r.yaml", {}, {}).of("${VALUE}") == written
 
 
 @pytest.fixture

@@ -52,8 +52,8 @@ def refusal(tmp_path: Path, text: str | bytes) -> str:
         (b"name: \xff\n", "r.yaml: the file is not UTF-8 text: byte 6 is not valid."),
         ("name: \x1b[2J\n", "r.yaml: the recipe is not valid YAML"),
         ("base: [a]\n", "r.yaml:1: base: `base` must be the path of a recipe, not ['a']."),
-        ("name: x\nbase: none.yaml\n", ("r.yaml:2: base: the recipe does not exist. The "
-                                       "file")),
+        ("name: x\nbase: none.yaml\n", ("r.yaml:2: base: the recipe does not exist. There is no "
+                                        "file")),
         ("base: ../{0}/r.yaml\n", "r.yaml:1: base: the recipe includes itself through"),
         ("base: .\n", "r.yaml:1: base: the recipe must be a file."),
     ],

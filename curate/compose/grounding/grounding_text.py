@@ -101,11 +101,14 @@ class GroundingText(RowStep):
 
     The old text of a record is kept in `raw_text`. A record without objects is dropped, a caption
     too: in a recipe with other sources, write `only: {modality: grounding}`. With `empty: keep` it
-    gets a question that asks for every object, and an empty list as the answer. A record is also
-    dropped if none of its objects has the box (or point, or 3D box) or the name that the questions
-    need, and if it lost an annotation when it was read (`curate.lost` in `meta`), because an answer
-    may then lack an object. The choice of templates and questions depends only on a hash of the
-    recipe's seed and the record's id.
+    gets a question that asks for every object, and an empty list as the answer (a sentence in the
+    styles `xml` and `tags`). A record is also dropped if it has no image, if its objects are on
+    several images, if none of its objects has the box (or point, or 3D box) or the name that the
+    questions need, and if an answer may lack an object: because the record lost an annotation when
+    it was read (`curate.lost` in `meta`), or because the source looked only for some labels. A
+    record whose answer the style cannot render is quarantined, such as one with an image of unknown
+    size if coordinates are in pixels. The choice of templates and questions depends only on a hash
+    of the recipe's seed and the record's id.
     """
 
     version: ClassVar[int] = 3

@@ -51,7 +51,8 @@ class Negatives(RowStep):
     `meta`), only these are asked for.
 
     Put this step before steps that remove objects, because a removed object is still in the image.
-    The new turn is inserted at a random place of the record's conversation. So put `grounding_text`
+    The new turn is inserted into the record's conversation: before one of the questions after its
+    last image, or at its end, at random. So put `grounding_text`
     after it, with `turns: add`. A record without a conversation becomes a conversation, and its old
     text is kept in `raw_text`.
 
@@ -69,7 +70,11 @@ class Negatives(RowStep):
         description="the categories; or a file with one category on each line, or with a JSON list"
     )
     share: float = Field(
-        0.1, ge=0, le=1, description="share of records that get a question (our choice)"
+        0.1,
+        ge=0,
+        le=1,
+        description="share of records that are chosen to get a question (our choice); a chosen "
+        "record gets none if it is not suitable, or if no category is absent from it",
     )
     per_query: PositiveInt = Field(
         1,
@@ -140,10 +145,10 @@ class Negatives(RowStep):
         labels: list[frozenset[str]],
         choices: RandomChoices,
     ) -> list[str]:
-        """Returns 1 to `per_query` randomly chosen categories that no label of a record matches. A
-        label matches a category if all its words are in the category, or if all words of the
-        category are in the label. `categories` are names and the words in each name; `labels` are
-        the words in each label of the record."""
+        """Returns 1 to `per_query` randomly chosen categories that no label of a record matches; an
+        empty list if there is no such category. A label matches a category if all its words are in
+        the category, or if all words of the category are in the label. `categories` are names and
+        the words in each name; `labels` are the words in each label of the record."""
         absent = [
             name
             for name, own in categories

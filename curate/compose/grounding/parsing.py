@@ -156,7 +156,8 @@ def _objects(value: Any, text: str) -> list[ParsedObject]:
     the JSON text.
 
     A dict is a box or a point if it has a key of `JSON_KEYS`, such as `bbox_2d`. A value without
-    any such key gives an empty list. Raises RowError if only some items of a list have such a key.
+    any such key gives an empty list. Raises RowError if only some items of a list have such a key,
+    if the key occurs elsewhere in the value, and if an object is malformed.
     """
     items = value if isinstance(value, list) else [value]
     is_object = [

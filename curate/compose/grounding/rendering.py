@@ -91,7 +91,8 @@ def render_answer(style: Style, geometry: Geometry, objects: Sequence[AnswerObje
     """Returns the answer with these objects. Raises RowError for a label that the style cannot
     hold.
 
-    Objects keep their order; in the style xml, all points of a label are in one element.
+    Objects keep their order; in the style xml, all points of a label are in one element. Without
+    objects, the answer is an empty list, or EMPTY_ANSWER in the styles tags and xml.
     `render_answer("tags", "boxes", [AnswerObject("cat", (1, 2, 3, 4))])` is
     `<ref>cat</ref><box>(1,2),(3,4)</box>`.
     """

@@ -33,7 +33,7 @@ class Tag(NamedTuple):
 
 def tag_at(text: str, at: int) -> Tag:
     """Returns the tag that starts at an index of the text. Raises RowError for a tag that is cut
-    off.
+    off or not known, and for a malformed box.
 
     `tag_at("<box>(1,2),(3,4)</box>", 0) -> Tag(None, (1, 2, 3, 4), 22)`
     """
@@ -57,7 +57,7 @@ def points_at(text: str, at: int) -> tuple[list[LabelledPoint], int]:
     """Returns the points of the `<points>` element that starts at an index, and the index where the
     element ends.
 
-    Raises RowError for an element that is cut off.
+    Raises RowError for an element that is cut off or malformed.
     `<points x1="1" y1="2" alt="cat">cat</points>` has the points `[("cat", (1, 2))]`.
     """
     element = _POINTS.match(text, at)

@@ -31,9 +31,9 @@ def conversation(image: int, turns: Sequence[Turn]) -> list[Segment]:
 def add_turns(
     content: list[Segment], image: int, turns: Sequence[Turn], choices: RandomChoices
 ) -> list[Segment]:
-    """Returns the conversation `content` with each new turn inserted at a random place between the
-    existing turns. `image` is the index of the image, within the record's media, that the turns are
-    about.
+    """Returns the conversation `content` with each new turn inserted at a random place: before one
+    of the user turns after the last image, or at the end. `image` is the index of the image, within
+    the record's media, that the turns are about.
 
     Content without roles is not a conversation: it is replaced by a new conversation. If the
     conversation does not contain the image, the image and all turns are appended to it.

@@ -75,7 +75,7 @@ class Llava(Reader):
     If element 12 is an array, its samples have the numbers `12.0`, `12.1`, and so on.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".json", ".jsonl", ".ndjson")
     modality: ClassVar[str] = "chat"
 
@@ -154,7 +154,7 @@ def _element_groups(split: Split, context: Context) -> Iterator[list[Element]]:
 def samples(element: Element) -> Iterator[tuple[str, Any]]:
     """Yields (place, sample) for each sample of an element of the file. If element 12 is a sample,
     the place is `12`; if element 12 is an array, the places of its samples are `12.0`, `12.1`, and
-    so on.
+    so on. An empty array is itself the sample, which is an error later.
 
     A broken element yields one pair, with a RowError in place of the sample.
     """
@@ -206,8 +206,8 @@ def parse_sample(
 
 
 def _present(sample: dict[str, Any], names: tuple[str, ...]) -> str:
-    """Returns the name in `names` that is a key of the sample, or the first name if no name is a
-    key. Raises RowError if several names are keys."""
+    """Returns the name in `names` whose field in the sample is not empty, or the first name if all
+    are empty. Raises RowError if several are not empty."""
     present = [name for name in names if sample.get(name)]
     if len(present) > 1:
         fault = f"the sample has both {present[0]!r} and {present[1]!r}."

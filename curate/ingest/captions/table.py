@@ -70,10 +70,10 @@ class Table(Reader):
     An image is the file below `media_root` that the column `image` names; a row without text
     becomes a record with only the image. Without the setting `image`, records have only text and
     the modality `text`, so captions can be filtered before their images are downloaded. All other
-    columns go to `meta`. If `text` lists several columns, all of them go to `meta` too. A record's
-    key is the file's name and the number of the line, from 1, or of the element of an array or row
-    of a parquet or Arrow file, from 0. If a quote in a CSV row is not closed, only this row is
-    quarantined; the rows after it are read.
+    columns go to `meta`. If `text` lists several columns, or if a text is a list, they go to `meta`
+    too. A record's key is the file's name and the number of the line, from 1, or of the element of
+    an array or row of a parquet or Arrow file, from 0. If a quote in a CSV row is not closed, only
+    this row is quarantined; the rows after it are read.
     """
 
     version: ClassVar[int] = 4
@@ -161,8 +161,9 @@ class Table(Reader):
         return Wanted(names, self.delimiter, self.quotes)
 
     def _check(self, rows: list[dict[str, Any]], file: File) -> None:
-        """Raises InputError if a setting names a field that none of the JSON lines of a batch has.
-        A field may be missing in some of the lines."""
+        """Raises InputError if none of the JSON lines of a batch has the field that `image` names,
+        or if none has one of the fields that `text` names. A field may be missing in some of the
+        lines; the field `language` may be missing in all."""
         present = list(dict.fromkeys(name for row in rows for name in row))
         if present:
             require_columns(filter(None, [self.image]), present, "image", file.uri)
@@ -197,8 +198,8 @@ class Table(Reader):
         return _Batch(columns.filter(valid), list(itertools.compress(images, valid)), broken, lines)
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
-        """Returns, as JSON, the fields of each row that the record does not use. The text field is
-        one of them only if its value is a list."""
+        """Removes the fields that the record uses from each row, and returns the other fields as
+        JSON. A text field is removed only if it is the only one and its value is not a list."""
         for name in filter(None, [self.image, self.language]):
             for row in rows:
                 row.pop(name, None)
@@ -254,7 +255,7 @@ def _first_texts(
 
     The text of a row is the first of the fields `names` that is not blank; null if all are blank. A
     row has an error if a field that cannot be read as text, such as a dict, comes before the first
-    field with text.
+    field with text, or if there is such a field and no field with text.
     """
     texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
     for name in names:
@@ -273,8 +274,9 @@ def _first_texts(
 
 
 def _text(value: object, name: str) -> str | None:
-    """The value of a field as text; for a list, its first element that is not blank. Raises
-    RowError for a dict."""
+    """The value of a field as text; for a list, its first element that is not blank. A number
+    becomes its JSON. Raises RowError for a dict, and for a list whose first element is a dict or
+    list."""
     if isinstance(value, list):
         value = first_item(value)
     if isinstance(value, dict | list):

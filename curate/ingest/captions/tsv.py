@@ -79,8 +79,9 @@ class Tsv(Reader):
 
     @classmethod
     def sniff(cls, head: Head) -> bool:
-        """Whether a file is text with a tab in most lines. The lines need not have urls, because a
-        setting may name the column of urls."""
+        """Whether more than half of the first lines have a tab. Blank lines, and lines that begin
+        with `{` or `[`, are not counted. The lines need not have urls, because a setting may name
+        the column of urls."""
         if b"\0" in head.data:
             return False
         sample = head.data.decode("utf-8", "replace").splitlines()[:_SNIFFED_LINES]
@@ -137,8 +138,9 @@ class Tsv(Reader):
         url = self.url or header or _url_column(first)
         if url is None and any(line.strip() for line in first):
             raise InputError(
-                "it is not clear which of the two columns has the urls or image paths: in the "
-                f"first {len(first)} lines, both or neither have them.",
+                "it is not clear which of the two columns has the urls or image paths: of the "
+                f"first {len(first)} lines, equally many have one in the first and in the last "
+                "column.",
                 file.uri,
                 "Set `url: first` or `url: last`. Columns must be separated by one tab.",
             )

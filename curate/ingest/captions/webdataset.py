@@ -57,13 +57,13 @@ class WebDataset(Reader):
     to its byte ranges. It may be local or remote, but not compressed. A record's key is the name of
     the tar and the name of the sample: `00017.tar#000042`.
 
-    A sample is quarantined if it has no image or has two members with the same name; if an image
-    has no readable header, is over a limit, or is stored as a link; if its caption is not UTF-8, or
-    its JSON does not parse; if another sample of the tar has the same key, as when the members of
-    a sample are not next to each other; or if it is the last sample of a tar that ends too early. A
-    member whose name is absolute or points outside the archive is quarantined too. Other types of
-    members, hidden members, and members without a dot in their names are ignored, because the
-    webdataset library ignores them too.
+    A sample is quarantined if it has no image and is not a chat; if it has two members with the
+    same name; if an image has no readable header, is over a limit, or is stored as a link; if its
+    caption is not UTF-8, or its JSON does not parse; if another sample of the tar has the same key,
+    as when the members of a sample are not next to each other; or if it is the last sample of a tar
+    that ends too early. A member whose name is absolute or points outside the archive is
+    quarantined too. Other types of members, hidden members, and members without a dot in their
+    names are left aside, because the webdataset library ignores them too.
     """
 
     version: ClassVar[int] = 4

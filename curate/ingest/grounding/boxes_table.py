@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -89,10 +89,13 @@ class BoxesTable(AnnotatedTable):
     `space` declares the order and unit of the coordinates: `xyxy pixel`, `xywh fraction`, `coco`,
     ... Pixels refer to the image or, if `width` and `height` are set, to an image of the size in
     these columns. Class numbers are replaced by the class names in the setting `names` or, if it is
-    not set, in the metadata of a Hugging Face table. Other fields of an object become attributes,
-    and other columns go to `meta`. The key of a record is the file's name and the number of the
+    not set, in the metadata of a Hugging Face table; without class names, the number is the label.
+    Other fields of an object become attributes, and other columns, with `width` and `height`, go to
+    `meta`. The key of a record is the file's name and the number of the
     row, from 0, or of the line, from 1.
     """
+
+    version: ClassVar[int] = 3
 
     space: SpaceSetting = Field(
         description="coordinate space: the order and unit of the coordinates, such as `xyxy pixel`"
@@ -119,7 +122,9 @@ class BoxesTable(AnnotatedTable):
     )
     text: str | None = Field(None, description="column of a caption of the image")
     names: ClassNames = Field(
-        None, description="names of the classes, the first for class 0; or a file with them"
+        None,
+        description="names of the classes, the first for class 0; or a file with them; null: the "
+        "names in the metadata of a Hugging Face table, or else the numbers",
     )
 
     @model_validator(mode="after")
@@ -192,7 +197,7 @@ class BoxesTable(AnnotatedTable):
 
     def _class_names(self, batch: RowBatch) -> dict[int, str]:
         """Returns the class names in the recipe (`names`) or, if the recipe has none, in the
-        metadata of a Hugging Face table."""
+        metadata of a Hugging Face table; an empty dict if there are none."""
         if self.names is not None:
             return dict(enumerate(self.names))
         metadata = (batch.table.schema.metadata if batch.table is not None else None) or {}

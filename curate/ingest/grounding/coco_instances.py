@@ -66,12 +66,12 @@ class Coco(CocoLayout):
     these categories fail.
 
     An annotation becomes a failure, with the place `annotations[7]`, if its image or category does
-    not exist, or if it has neither box nor segmentation. The record of its image is made without
-    it, and `curate.lost` in the record's `meta` states how many annotations are missing. If the
-    `image_id` of an annotation cannot be read, or if the file is cut off, any image of the file may
-    lack an annotation, so all its records get `curate.lost`. If a vertex is not a number, the whole
-    image fails. Each split has a range of `images`. The task that reads a split scans all
-    annotations, but holds only the annotations of the split's images in memory.
+    not exist, if it is malformed, or if it has neither box nor segmentation. The record of its
+    image is made without it, and `curate.lost` in the record's `meta` states how many annotations
+    are missing. If the `image_id` of an annotation cannot be read, or if the file is cut off, any
+    image of the file may lack an annotation, so all its records get `curate.lost`. If a vertex is
+    not a number, the whole image fails. Each split has a range of `images`. The task that reads a
+    split scans all annotations, but holds only the annotations of the split's images in memory.
     """
 
     version: ClassVar[int] = 4
@@ -140,8 +140,9 @@ def coco_annotation(entry: dict[str, Any], categories: Categories) -> Annotation
 
 
 def _named(image: dict[str, Any], name: str, categories: Categories) -> list[str]:
-    """Returns the names of the categories whose ids are in the field `name` of the image. Ids of
-    unknown categories are left out."""
+    """Returns the names of the categories whose ids are in the field `name` of the image; an empty
+    list if the image lacks the field. Ids of unknown categories are left out. Raises RowError if
+    the field is not a list."""
     ids = image.get(name)
     if ids is None:
         return []

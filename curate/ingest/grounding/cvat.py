@@ -47,8 +47,9 @@ class Cvat(GroundingReader):
           <box label="dog" xtl="64" ytl="48" xbr="128" ybr="96" occluded="0" z_order="0">
             <attribute name="colour">brown</attribute></box></image></annotations>
 
-    Each `<image>` becomes a record. The image file is `name` below `media_root`, or below the
-    folder `images` in `media_root`, as in CVAT's own export. Leading folders of `name` that do not
+    Each `<image>` becomes a record. The image file is `name` (`subset/name` if the `<image>` has a
+    `subset`) below `media_root`, or below the folder `images` in `media_root`, as in CVAT's own
+    export. Leading folders of `name` that do not
     exist are removed, unless the names of two images in the export would then be equal. The other
     attributes of the `<image>` go to `meta`, and its `<tag>` elements go to `meta` under `tags`.
 

@@ -20,6 +20,8 @@ from manifests.geometry.space import SPACES, Space
 from manifests.storage import File
 
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^/\s\]]+)*)\s+([^\[\]]*)\]")
+_NO_BOX = ("scene", "nobndbox")
+"""The fields of an object that stand in place of its box."""
 _ENTITY = re.compile(rb"<nobndbox>|<name>\s*\d+\s*</name>")
 
 
@@ -59,11 +61,12 @@ class Flickr30kEntities(FilePerImage):
     several), its text is the first phrase of the entity, and its attributes are `entity`, `types`
     and all its `phrases`. A box that several entities share becomes several objects, one for each
     entity. An entity that no sentence mentions becomes an object without label and text. Entities
-    without a box (the scene, or not visible) go to `meta` under `no_box`. Coordinates are pixels
-    numbered from 1, because the authors' own code reads them so.
+    without a box (`<scene>` or `<nobndbox>`) go to `meta` under `no_box`; an object that has
+    neither a box nor one of these fields quarantines the file. Coordinates are pixels numbered from
+    1, because the authors' own code reads them so.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     suffixes: ClassVar[tuple[str, ...]] = (".xml",)
     own_space: ClassVar[Space] = SPACES["voc"]
 
@@ -182,7 +185,7 @@ def _entities(
                 fix="Add a name, or leave the file in quarantine.",
             )
         rest = rest_of(element, ("name", "bndbox"))
-        if element.find("bndbox") is None and rest:
+        if element.find("bndbox") is None and not rest.keys().isdisjoint(_NO_BOX):
             without_box += [{"entity": entity, **rest} for entity in entities]
             continue
         box = box_of(element, f"object {number}")

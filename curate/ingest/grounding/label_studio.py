@@ -76,8 +76,8 @@ class LabelStudio(AnnotatedTable):
     fields of the task go to `meta` too. Predictions and drafts are not read.
 
     A task without an annotation, or that the annotator skipped, is left aside: it is counted, but
-    becomes neither a record nor an error. A task that several people annotated is quarantined as an
-    error, unless the setting `annotation` chooses one of the annotations. A region that is
+    becomes neither a record nor an error. A task with several annotations is quarantined, unless
+    the setting `annotation` chooses one of them. A region that is
     malformed, that has several labels, or whose type is not supported becomes a failure, and the
     record is made without this region; `curate.lost` in the record's `meta` states how many regions
     are missing. The key of a record is the file's name and the number of the task, from 0, or of
@@ -204,8 +204,8 @@ class LabelStudio(AnnotatedTable):
             found = [one for one in finished if _date(one) == last]
         else:
             raise RowError(
-                f"{len(finished)} people annotated the task, so it is not known which annotation "
-                "is right.",
+                f"the task has {len(finished)} annotations, so it is not known which of them is "
+                "right.",
                 fix="Set `annotation` to ground_truth or latest.",
             )
         if len(found) != 1:

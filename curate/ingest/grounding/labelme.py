@@ -58,9 +58,10 @@ class LabelMe(FilePerImage):
 
     The attribute `shape_type` is the type of the shape, `points` has the points of a circle as they
     were drawn, and `mask` is the mask image. `group_id`, `flags`, `description` and the other
-    fields of a shape become attributes. Coordinates are pixels of the image after its Exif rotation
-    is applied, at the size that the file records. The other fields of the file go to `meta`. A file
-    with a shape of a type that is not supported, such as a cuboid, is quarantined.
+    fields of a shape become attributes, unless they are empty. Coordinates are pixels of the image
+    after its Exif rotation is applied, at the size that the file records. The other fields of the
+    file go to `meta`. A file with a shape of a type that is not supported, such as a cuboid, is
+    quarantined.
     """
 
     version: ClassVar[int] = 3

@@ -45,15 +45,16 @@ class MsSwift(Llava):
     `image_id` has the index of each box's image; without `image_id`, all boxes are on the first
     image.
 
-    If a turn has as many names as boxes, the first name is the label of the first box, and so on.
-    If a turn has only boxes, and the turn before it has one name, this name is the label of all
-    these boxes. A sample is quarantined if the number of placeholders is not the number of names
-    and boxes.
+    If a text has as many names as boxes, the first name is the label of the first box, and so on.
+    If a text has only boxes, and the last text with names before it has exactly one, this name is
+    the label of all these boxes. Any other box has no label. A text is a turn, or the part of a
+    turn between two images. A sample is quarantined if the number of placeholders is not the number
+    of names and boxes.
 
     Source: ms-swift, documentation of custom data sets, "Grounding".
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     trust: TrustSetting = False
 
@@ -211,9 +212,9 @@ def _boxes(chat: Chat, values: dict[str, Any]) -> list[_Box]:
 def _labels(texts: list[str], names: list[str]) -> Iterator[str | None]:
     """Yields the label of each box, in the order of the boxes in the texts of the turns.
 
-    If a turn has as many names as boxes, the names are the labels. If a turn has boxes but no name,
-    and the turn before it has exactly one name, this name is the label of all boxes of the turn.
-    Otherwise, the label is None.
+    If a text has as many names as boxes, the names are the labels. If a text has boxes but no name,
+    and the last text with names before it has exactly one, this name is the label of all boxes of
+    the text. Otherwise, the label is None.
 
     `["Find the <ref-object>.", "<bbox>"], ["dog"]` -> `"dog"`
     """

@@ -46,7 +46,8 @@ class Omni3d(CocoLayout):
          "categories": [{"id": 3, "name": "car"}]}
 
     Each entry of `images` becomes a record with all its annotations. Its image is `file_path` below
-    `media_root`; leading folders of the path that do not exist are removed. The matrix `K` becomes
+    `media_root`; leading folders of the path that do not exist are removed, unless another image
+    path of the file has the same end. The matrix `K` becomes
     the camera, in pixels of the image after its Exif rotation is applied. `src_90_rotate`,
     `src_flagged` and the other fields go to `meta`.
 

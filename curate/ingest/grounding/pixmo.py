@@ -48,7 +48,7 @@ class Pixmo(AnnotatedTable):
     `{url_md5}`, `{url_name}`) or be the `image_sha256` of the row. A row without points becomes a
     record without objects: the image shows nothing with this label, or the label was not annotated.
     `label`, `count` and all other fields go to `meta`. The key of a record is the file's name and
-    the number of the row, from 0.
+    the number of the row, from 0, or of the line, from 1.
     """
 
     version: ClassVar[int] = 4

@@ -62,11 +62,11 @@ class QwenGrounding(Llava):
 
     Coordinates are thousandths unless `space` is set. Coordinates of Qwen2.5-VL need `space:
     qwen2.5`, which cannot be detected from a file. A sample fails if the markup of its objects is
-    cut off or malformed, if a coordinate is outside the image, or if it has objects but no image or
-    several images.
+    cut off or malformed, if a coordinate is outside the image (with `trust: true`, only if it is
+    far outside), or if it has objects but no image or several images.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     modality: ClassVar[str] = "chat"
 
     space: SpaceOverride = None

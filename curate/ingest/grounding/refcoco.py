@@ -47,8 +47,9 @@ class RefCoco(GroundingReader):
 
     The image is `file_name` below `media_root`; leading folders of the path that do not exist are
     removed, unless another image path of the file has the same end. The key of a record is the
-    file's name and the image's id. A ref fails (`refs[7]`) if its annotation or image does not
-    exist, or if another ref, annotation or image has the same id. The record of its image is made
+    file's name and the image's id. A ref fails (`refs[7]`) if it is malformed, if its annotation
+    or image does not exist, if its annotation is on another image, or if another ref, annotation or
+    image has the same id. The record of its image is made
     without this ref, and `curate.lost` in the record's `meta` states how many are missing.
 
     The images of all splits, including val, testA and testB, are in COCO's train2014. So a model
@@ -227,7 +228,7 @@ def _annotated(
     key: str, refs: Sequence[_Ref], targets: _Targets, images: ImageFolder
 ) -> Iterator[AnnotatedImage]:
     """Yields the errors of the refs and sentences of an image. Then yields the image, whose id is
-    `key`, with its annotations.
+    `key`, with its annotations, unless all sentences failed.
 
     Each ref is one unit of the source. The unit belongs to the image if a sentence of the ref could
     be read; otherwise, to the first error of the ref.
@@ -275,7 +276,8 @@ def _annotations(
 
 def _target(ref: _Ref, image: str, targets: _Targets) -> Annotation:
     """Returns the annotation to which a ref refers. Raises RowError if the annotation or its image
-    does not exist, or if the ref has no sentences."""
+    does not exist or is malformed, if the annotation is on another image, or if the ref has no
+    sentences."""
     fields = targets.images.get(
         image, RowError(f"the ref's image_id is {image}, but no image has this id")
     )

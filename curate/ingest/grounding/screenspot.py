@@ -41,10 +41,11 @@ class ScreenSpot(AnnotatedTable):
     In the JSON files of ScreenSpot, which have the field `img_filename`, `bbox` is x, y, width,
     height in pixels. In the parquet files, which have the column `image`, `bbox` is two corners in
     fractions of the image. ScreenSpot-Pro has a `ui_type`, which becomes the label, and its `bbox`
-    is two corners in pixels. The fields of each row decide how its `bbox` is read: a row with both
-    `data_type` and `ui_type`, or with neither of these fields, is quarantined unless `space` is
-    set. Whether the numbers fit the images is checked over the complete source. The key of a record
-    is the file's name and the number of the row, from 0.
+    is two corners in pixels. The fields of each row decide how its `bbox` is read. Unless `space`
+    is set, a row with both `data_type` and `ui_type` is quarantined, and so is a row with neither
+    of these fields in a file without the column `image`. Whether the numbers fit the images is
+    checked over the complete source. The key of a record is the file's name and the number of the
+    row, from 0, or of the line, from 1.
     """
 
     version: ClassVar[int] = 4

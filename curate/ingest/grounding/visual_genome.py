@@ -48,7 +48,8 @@ class VisualGenome(GroundingReader):
     record with its `phrase` as text. An entry of `objects` becomes an object of the record with the
     first of its `names` as label; if there are several names, all names become an attribute. Boxes
     are x, y and `width`, `height` or `w`, `h`, in pixels. All other fields (`region_id`,
-    `object_id`, `synsets`, ...) become attributes. Other fields of the element go to `meta`.
+    `object_id`, `synsets`, ...) become attributes, unless they are empty. Other fields of the
+    element go to `meta`.
 
     Images are `VG_100K/7.jpg`, `VG_100K_2/7.jpg` or `7.jpg` below `media_root`, by the `image_id`
     (or else `id`) of the element. If there is an `image_data.json` beside the file, or a file named
@@ -56,14 +57,14 @@ class VisualGenome(GroundingReader):
     of this file go to `meta`.
 
     The key of a record is the file's name and the number of the element, from 0. A region without a
-    phrase, an object without a name, and a region or object without its four numbers become
-    failures, with a place such as `12.regions[3]`. The record is made without them, and
-    `curate.lost` in the record's `meta` states how many are missing. An image with several
-    different entries in `image_data.json` fails.
+    phrase, an object without a name, and a region or object without its four numbers, or with the
+    `image_id` of another image, become failures, with a place such as `12.regions[3]`. The record
+    is made without them, and `curate.lost` in the record's `meta` states how many are missing. An
+    image with several different entries in `image_data.json` fails.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     own_space: ClassVar[Space] = SPACES["coco"]
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)

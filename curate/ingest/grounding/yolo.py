@@ -143,7 +143,7 @@ def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | No
         shape = _tracked(numbers) if is_track else _shape(numbers)
         return Annotation(class_name(names, first), **shape)
     except RowError as error:
-        raise RowError(f"line {number}: {error.fault}") from None
+        raise RowError(f"line {number}: {error.fault}", fix=error.fix) from None
 
 
 def _is_track(words: list[str], numbers: list[float], tracks: bool | None) -> bool:

@@ -87,7 +87,7 @@ def test_an_annotation_of_an_unknown_image_is_a_failure(tmp_path: Path) -> None:
             "a.json#9",
             "a.json#9",
             "RowError",
-            "the annotation's image_id is 99, but no entry of `images` has this id",
+            "the annotation's image_id is 99, but no sound entry of `images` has this id",
         )
     ]
 

@@ -103,24 +103,24 @@ def test_fields_of_the_other_layout_may_be_present_and_null() -> None:
         (
             [{"from": "human", "value": "What?"}],
             1,
-            "the turns have 0 <image> tags, but the sample has 1 images.",
+            "the turns have 0 <image> tags or parts, but the sample has 1 images.",
         ),
         (
             [{"from": "human", "value": "<image><image>"}],
             1,
-            "the turns have 2 <image> tags, but the sample has 1 images.",
+            "the turns have 2 <image> tags or parts, but the sample has 1 images.",
         ),
         (
             [{"from": "human", "value": "<video>"}],
             0,
-            "the turns have 1 <video> tags, but the sample has 0 videos.",
+            "the turns show 1 videos, which this reader does not support.",
         ),
         (
             [{"from": "gpt", "value": "See <image>"}],
             1,
             (
                 "turn 0 is from the assistant, but it contains an image or a video, which only "
-                "user turns may contain"
+                "user and system turns may contain"
             ),
         ),
         (

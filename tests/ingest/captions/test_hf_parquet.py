@@ -140,7 +140,10 @@ def test_a_chat_with_more_or_fewer_tags_than_images_is_a_failure_and_keeps_nothi
     assert found.records.num_rows == 1
     fix = "Write one <image> tag for each image of the sample, in a user turn."
     assert messages(found) == [
-        ("a.parquet#1", f"the turns have 1 <image> tags, but the sample has 2 images. {fix}"),
+        (
+            "a.parquet#1",
+            f"the turns have 1 <image> tags or parts, but the sample has 2 images. {fix}",
+        ),
         ("a.parquet#2", "the conversation has no turns"),
     ]
     assert (tmp_path / "kept.bin").read_bytes() == ONE

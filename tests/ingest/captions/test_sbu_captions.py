@@ -77,7 +77,7 @@ def test_urls_with_the_same_last_part_do_not_share_an_image(
         rows, failures = sbu(tmp_path, **columns)
         assert captions(rows) == ["2"]
         assert [failure.key for failure in failures] == ["s.json#0", "s.json#2"]
-        assert failures[0].message.startswith("./dog.jpg: 2 different urls of the file have the")
+        assert failures[0].message.startswith("./dog.jpg: 2 different urls of the file, with")
 
 
 def test_zero_rows_are_zero_records(tmp_path: Path) -> None:

@@ -304,6 +304,18 @@ def test_a_file_that_is_no_table_is_an_input_error_that_names_it(
     assert str(error.value).startswith(f"{name}: {fault}")
 
 
+def test_a_broken_image_is_not_replaced_by_one_with_an_ending_in_another_case(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "media/dog.JPG").write_bytes(b"\xff\xd8\xff broken")
+    data = b'{"short": "a", "file": "dog.JPG"}\n{"short": "b", "file": "cat.JPG"}\n'
+    data += b'{"short": "c", "file": "sub/.."}\n'
+    rows, failures = read(tmp_path, data)
+    assert [row["media"][0]["uri"] for row in rows] == ["media/cat.jpg"]
+    assert [failure.key for failure in failures] == ["a.jsonl#1", "a.jsonl#3"]
+    assert failures[1].message == "'sub/..' is media_root itself, not a file below it"
+
+
 def test_a_missing_media_root_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^nowhere: there is no such folder"):
         read(tmp_path, JSONL, media_root="nowhere")

@@ -132,7 +132,8 @@ def test_lines_that_are_no_row_are_failures_with_their_line_and_blank_ones_are_n
             (
                 "there is no image file for 'http://x.com/none.jpg' in the folder media: looked "
                 f"for {sha}, {md5}, none.jpg. curate downloads no images: copy the file to this "
-                "folder, or set `file` to the template of its name."
+                "folder, or, if the reader has the setting `file`, set it to the template of the "
+                "file's name."
             ),
         ),
     ]

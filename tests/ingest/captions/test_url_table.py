@@ -78,7 +78,8 @@ def test_a_datacomp_row_is_its_local_image_its_text_and_all_else_as_meta(tmp_pat
             (
                 "there is no image file for 'http://x/1.jpg' in the folder media: looked for u1, "
                 f"{sha}, {md5}, 1.jpg. curate downloads no images: copy the file to this folder, "
-                "or set `file` to the template of its name."
+                "or, if the reader has the setting `file`, set it to the template of the file's "
+                "name."
             ),
         )
     ]
@@ -147,8 +148,10 @@ def test_a_name_that_leads_out_of_media_root_is_a_failure(tmp_path: Path) -> Non
         "'a/../../secret' is outside media_root",
         "'a\\x00/b' is not a path below media_root",
         "there is no image file for 'http://x/' in the folder media: looked for ..",
-        "there is no image file for 'http://x/' in the folder media: looked for nothing",
-        "there is no image file for 'http://x/' in the folder media: looked for nothing",
+        "no name of an image file can be made for 'http://x/': the columns that the names are made "
+        "from are empty. Fill one of these columns, or leave the row in quarantine.",
+        "no name of an image file can be made for 'http://x/': the columns that the names are made "
+        "from are empty. Fill one of these columns, or leave the row in quarantine.",
     ]
 
 
@@ -211,6 +214,13 @@ def test_a_name_without_suffix_that_several_images_have_finds_none(tmp_path: Pat
         MediaFolder("media", str(tmp_path)).find("a")
     (tmp_path / "media" / "a.png").unlink()
     assert MediaFolder("media", str(tmp_path)).find("a") == "media/a.jpg"
+    media(tmp_path, "b.JPG", "b.Jpg")
+    folder = MediaFolder("media", str(tmp_path))
+    assert folder.find("b.JPG") == "media/b.JPG"
+    with pytest.raises(
+        RowError, match=r"b.Jpg. Keep only one .* the name exactly, with its suffix"
+    ):
+        folder.find("b.jpg")
 
 
 def test_names_have_backslashes_full_paths_and_suffixes_in_any_case(tmp_path: Path) -> None:
@@ -360,9 +370,10 @@ def test_urls_with_the_same_last_part_do_not_share_an_image(tmp_path: Path) -> N
     ]  # fmt: skip
     assert [failure.key for failure in failures] == ["a.parquet#0", "a.parquet#1", "a.parquet#4"]
     assert failures[0].message == (
-        "media/1.jpg: 4 different urls of the file have the same last part as 'http://a/1.jpg', "
-        "so it is not known from which of these urls the image with this name was downloaded. "
-        "Name the images by their complete urls, such as `{url_sha256}`."
+        "media/1.jpg: 4 different urls of the file, with 'http://a/1.jpg' among them, have the "
+        "same last part, so it is not known from which of these urls the image with this name was "
+        "downloaded. Name the images by their complete urls, and set `file` to this name, such as "
+        "`{url_sha256}`. If the reader has no setting `file`, leave the rows in quarantine."
     )
 
 

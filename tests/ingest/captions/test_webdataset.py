@@ -267,7 +267,7 @@ def test_parts_name_members_and_a_wrong_conversation_is_a_failure(tmp_path: Path
     [row] = found.records.to_pylist()
     assert [medium["mime"] for medium in row["media"]] == ["image/png", "image/jpeg"]
     assert [failure.message.partition(",")[0] for failure in found.failures] == [
-        "the turns have 1 <image> tags",
+        "the turns have 1 <image> tags or parts",
         "a part of a turn refers to the image 'gone.jpg'",
     ]
 

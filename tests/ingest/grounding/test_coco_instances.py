@@ -79,8 +79,10 @@ def test_an_image_without_annotations_is_a_record_without_objects(tmp_path: Path
 
 def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     broken: dict[str, dict[str, Any]] = {
-        "the annotation's image_id is 70, but no entry of `images` has this id": {"image_id": 70},
-        "the category id is 2, but no entry of `categories` has this id": {"category_id": 2},
+        "the annotation's image_id is 70, but no sound entry of `images` has this id": {
+            "image_id": 70
+        },
+        "the category id is 2, but no sound entry of `categories` has this id": {"category_id": 2},
         "the annotation has neither 'bbox' nor 'segmentation'": {"bbox": []},
         "'bbox' is [1, 2, 3], not 4 numbers": {"bbox": [1, 2, 3]},
         "'bbox' is [1, 2, 3, '4'], not 4 numbers": {"bbox": [1, 2, 3, "4"]},

@@ -109,6 +109,9 @@ def test_sentences_are_read_from_the_given_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("objects", "sentences", "fault"), [
     (["<object><name>1</name></object>"], SENTENCES, "object 0 has no <bndbox>"),
+    (["<object><name>1</name><pose>x</pose></object>"], SENTENCES, "object 0 has no <bndbox>"),
+    (["<object><name>1</name><robndbox><cx>1</cx></robndbox></object>"], SENTENCES, (
+        "object 0 has a <robndbox>")),
     ([f"<object>{BOX}</object>"], SENTENCES, "object 0 has no <name>"),
     ([SHARED], "[/EN#12/people A dog sits", ("the sentence has a malformed phrase mark: "
                                             "'[/EN#12/people")),

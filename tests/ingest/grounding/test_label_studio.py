@@ -210,7 +210,7 @@ def test_of_several_annotations_none_is_read_unless_a_setting_chooses(tmp_path: 
     [(error, message)] = read(tmp_path, one).failures.values()
     assert (error, message) == (
         "RowError",
-        "2 people annotated the task, so it is not known which annotation is right. Set "
+        "the task has 2 annotations, so it is not known which of them is right. Set "
         "`annotation` to ground_truth or latest.",
     )
     for chosen, x in (("ground_truth", 200), ("latest", 100)):

@@ -127,5 +127,5 @@ def test_other_readers_of_chats_refuse_placeholders_by_the_name_of_the_dialect(
         assert failure.message == (
             "a turn contains the placeholder <ref-object>. ms-swift replaces the placeholder by "
             "a name or a box, but this reader does not. For samples with `objects`, use the "
-            "reader ms_swift, which reads JSON."
+            "reader ms_swift, which reads JSON. In any other sample, remove the placeholder."
         )

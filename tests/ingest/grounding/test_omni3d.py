@@ -158,7 +158,7 @@ def test_a_broken_camera_or_path_fails_the_image(tmp_path: Path) -> None:
 def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Path) -> None:
     mirrored = [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]
     broken: dict[str, dict[str, Any]] = {
-        "the category id is 9, but no entry of `categories` has this id": {
+        "the category id is 9, but no sound entry of `categories` has this id": {
             "category_name": None,
             "category_id": 9,
         },
@@ -169,7 +169,9 @@ def test_every_fault_of_an_annotation_fails_it_alone_with_its_place(tmp_path: Pa
         "0": {"dimensions": [0, 1, 1]},
         "'bbox3D_cam' is [[1, 2], [3]], not 8 x 3 numbers": {"bbox3D_cam": [[1, 2], [3]]},
         "'R_cam' is not a rotation: [[-1, 0, 0], [0, 1, 0], [0, 0, 1]]": {"R_cam": mirrored},
-        "the annotation's image_id is 8, but no entry of `images` has this id": {"image_id": 8},
+        "the annotation's image_id is 8, but no sound entry of `images` has this id": {
+            "image_id": 8
+        },
     }
     whole, _ = omni(tmp_path, annotation())
     for message, changes in broken.items():

@@ -123,7 +123,7 @@ def test_every_fault_of_a_ref_fails_it_alone_with_its_place(tmp_path: Path) -> N
         "the ref's image_id is 6, but no image has this id": ref(4, 6, 70, "a"),
         "the ref's ann_id is 71, but no annotation has this id": ref(4, 7, 71, "a"),
         "the annotation 80 belongs to image 8, not to 7": ref(4, 7, 80, "a"),
-        "the category id is 5, but no entry of `categories` has this id": ref(4, 8, 91, "a"),
+        "the category id is 5, but no sound entry of `categories` has this id": ref(4, 8, 91, "a"),
         "the ref has an empty list of sentences": ref(4, 7, 70),
         "the field 'sentences' is None, not a list": ref(4, 7, 70, sentences=None),
         "the field 'ref_id' is None, neither a whole number nor text": ref(

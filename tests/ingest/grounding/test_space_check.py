@@ -98,6 +98,15 @@ def test_corners_and_sizes_declared_as_two_corners_are_refused() -> None:
     assert f" and {len(wrong) - 5} more. " in message
 
 
+def test_an_error_of_large_images_does_not_speak_of_small_ones() -> None:
+    random = np.random.default_rng(4)
+    values = random.uniform(0, 100, (90, 2))
+    sizes = np.array([[1200, 900]] * 80 + [[110, 110]] * 10)
+    points = Coordinates(values, sizes, np.arange(90))
+    message = error_text(points, Space(form="xyxy", unit="pixel"))
+    assert "all 80 points on large images (shorter side 400 or more) are in the upper" in message
+
+
 def test_percents_declared_as_pixels_are_refused_though_all_are_inside() -> None:
     random = np.random.default_rng(4)
     points = coordinates(random.uniform(0, 100, (80, 2)), 1200, 900)
@@ -130,8 +139,8 @@ def test_a_few_wrong_boxes_are_no_evidence_against_the_space() -> None:
 def test_coordinates_that_fit_no_space_are_refused_without_a_proposal() -> None:
     message = error_text(coordinates([[1e7, 2e7, 3e7, 4e7]] * 5), SPACES["coco"])
     assert message.endswith(
-        "They fit no known space. Correct the annotations, or set `trust: true` to accept the "
-        "coordinates unchecked."
+        "They fit no known space. Correct the annotations, or set `trust: true`, which quarantines "
+        "only coordinates that are far outside their image or in reverse order."
     )
 
 

@@ -90,8 +90,8 @@ def test_images_are_beside_the_annotations_or_in_the_same_folders_below_media_ro
     beside = read_annotated(voc(media_root=None), tmp_path)
     assert beside.records["xml/two/a.xml"]["image"] == "xml/two/a.jpg"
     assert beside.failures == {"one/a.xml": ("MediaError", (
-        "there is no image for this annotation file in xml/one: looked for a.jpg, a. Set "
-        "media_root to the folder of the images."))}  # fmt: skip
+        "there is no image for this annotation file in xml/one: looked for a.jpg, a. Copy "
+        "the image to this folder, or set media_root to the folder of the images."))}  # fmt: skip
 
 
 LAUGHS = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">

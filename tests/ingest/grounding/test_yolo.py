@@ -76,8 +76,8 @@ def test_an_empty_file_is_an_image_without_objects(tmp_path: Path) -> None:
     found = read_annotated(yolo(), tmp_path)
     assert found.records["labels/a.txt"]["objects"] == []
     assert found.failures["b.txt"] == ("MediaError", (
-        "there is no image for this annotation file in images: looked for b. Set media_root "
-        "to the folder of the images."))  # fmt: skip
+        "there is no image for this annotation file in images: looked for b. Copy the image "
+        "to this folder, or set media_root to the folder of the images."))  # fmt: skip
 
 
 @pytest.mark.parametrize(("label", "photo", "settings"), [
@@ -170,8 +170,8 @@ def test_missing_class_names_stop_the_run(
 
 @pytest.mark.parametrize(("line", "error", "fault"), [
     ("2 .5 .5 .1 .1", "RowError", "line 2: class '2' has no name: only 2 class names are known"),
-    ("-1 .5 .5 .1 .1", "RowError", "line 2: class '-1' has no name"),
-    ("9999999999 .5 .5 .1 .1", "RowError", "line 2: class '9999999999' has no name"),
+    ("-1 .5 .5 .1 .1", "RowError", "line 2: the class is '-1', not a number of up to 9 digits."),
+    ("9999999999 .5 .5 .1 .1", "RowError", "line 2: the class is '9999999999', not a number"),
     ("0 .5 .5 .1", "RowError", "line 2: 3 numbers after the class are neither a box (4 or 5"),
     ("0 .5 .5 .1 .1 " + ".5 .5 2 " * 17, "RowError", "line 2: 55 numbers after the class"),
     ("0 .5 .5 x .1", "RowError", ("line 2: '0 .5 .5 x .1' is not a class number followed by "

@@ -91,13 +91,14 @@ class CocoImages:
         return key
 
     def image(self, key: str) -> CocoImage:
-        """Returns the image with the id `key`. Raises RowError if no entry has the id, or if two
-        different entries have the id."""
+        """Returns the image with the id `key`. Raises RowError if no entry that can be read has the
+        id, or if two different entries have the id."""
         if key not in self._opened:
             entry = self._entries.get(key)
             if entry is None:
                 raise RowError(
-                    f"the annotation's image_id is {key}, but no entry of `images` has this id"
+                    f"the annotation's image_id is {key}, but no sound entry of `images` has "
+                    "this id"
                 )
             if isinstance(entry, RowError):
                 raise entry

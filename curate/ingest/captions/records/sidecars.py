@@ -55,7 +55,8 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
     the name is that of a field of the `json` file. The first text that is not blank is the caption.
     The other fields are the fields of the `json` file, except for some of those in `names`: a field
     whose text equals the caption is left out and, if there is no caption, a field whose text is
-    blank.
+    blank. Raises RowError if a text is not UTF-8, if the JSON is not one object, or or if a field
+    that is looked at for the caption is not text, null or a list of texts.
 
         {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
         Description("A cat.", '{"w":640}')
@@ -89,7 +90,8 @@ def _sidecar_text(suffix: str, data: bytes | memoryview) -> str | None:
 
 
 def _field(name: str, fields: dict[str, Any]) -> str | None:
-    """Returns the text of a field; for a list, its first text. None if the text is blank."""
+    """Returns the text of a field; for a list, its first element that is not blank. None if the
+    text is blank. Raises RowError if the value is not text."""
     value = fields.get(name)
     if isinstance(value, list):
         value = first_item(value)

@@ -111,7 +111,8 @@ def join(place: str, annotations: ByteRange, split: Split, ids: ImageIds) -> Joi
                 raise RowError(ids.repeated[image])
             if is_first and image not in ids.known:
                 raise RowError(
-                    f"the annotation's image_id is {image}, but no entry of `images` has this id"
+                    f"the annotation's image_id is {image}, but no sound entry of `images` has "
+                    "this id"
                 )
         except RowError as error:
             joined.errors.extend([(where, error)] if is_first else [])

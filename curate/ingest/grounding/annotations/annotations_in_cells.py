@@ -35,7 +35,8 @@ class FieldNames(Protocol):
 
 def entries_in_cell(value: Any, name: str) -> list[Entry]:
     """Returns the fields of each annotation in a cell. The cell is a list of dicts, one for each
-    annotation, or a dict of parallel lists.
+    annotation, or a dict of parallel lists; null stands for no annotations. Raises RowError for any
+    other cell.
 
     `{"bbox": [[0, 0, 9, 9], [1, 1, 5, 5]], "label": ["a", "b"]}` -> `[{"bbox": [0, 0, 9, 9],
     "label": "a"}, {"bbox": [1, 1, 5, 5], "label": "b"}]`
@@ -56,8 +57,8 @@ def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
     (name of the list in error messages, list).
 
     `{"box": ("boxes", [[0, 0, 9, 9]]), "label": ("labels", ["a"])}` -> `[{"box": [0, 0, 9, 9],
-    "label": "a"}]`. A value that is not a list applies to all annotations. Raises RowError if the
-    lists have different lengths.
+    "label": "a"}]`. A value that is not a list applies to all annotations; if no value is a list,
+    there are none. Raises RowError if the lists have different lengths.
     """
     lists = {field: (name, _as_list(cell, field)) for field, (name, cell) in cells.items()}
     lengths = {name: len(cell) for name, cell in lists.values() if isinstance(cell, list)}
@@ -71,7 +72,7 @@ def entries_in_lists(cells: dict[str, tuple[str, Any]]) -> list[Entry]:
 
 def to_annotation(entry: Entry, fields: FieldNames, class_names: dict[int, str]) -> Annotation:
     """Makes an annotation from its fields (`entry`). Fields that `fields` does not name become
-    attributes."""
+    attributes. Raises RowError for a malformed polygon, label or text."""
     polygon = entry.get(fields.polygon) if fields.polygon else None
     text = entry.get(fields.text) if fields.text else None
     if text is not None and not isinstance(text, str):
@@ -173,7 +174,8 @@ def _label(value: Any, class_names: dict[int, str]) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         if class_names and value not in class_names:
             raise RowError(
-                f"class {value} has no name: only {len(class_names)} class names are known"
+                f"class {value} has no name: only {len(class_names)} class names are known.",
+                fix="Set `names` to the names of all classes.",
             )
         return class_names.get(value, str(value))
     raise RowError(f"a label is {value!r:.80}, neither text nor a whole number")

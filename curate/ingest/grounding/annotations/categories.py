@@ -18,12 +18,14 @@ class Categories(NamedTuple):
     repeated: dict[str, str]
 
     def name(self, key: str) -> str:
-        """Returns the name of the category with the id `key`. Raises RowError if no category has
-        this id, or if several categories with different names have this id."""
+        """Returns the name of the category with the id `key`. Raises RowError if no category with a
+        name has this id, or if several categories with different names have this id."""
         if key in self.repeated:
             raise RowError(self.repeated[key], fix="Give each category its own id.")
         if key not in self.names:
-            raise RowError(f"the category id is {key}, but no entry of `categories` has this id")
+            raise RowError(
+                f"the category id is {key}, but no sound entry of `categories` has this id"
+            )
         return self.names[key]
 
 

@@ -40,7 +40,7 @@ ClassNames = Annotated[
 
 def class_names_near(folder: str, base: str) -> dict[int, str]:
     """Returns the class names in the file that `class_names_file` finds. Raises InputError if there
-    is none. `base` is the folder to which the uri `folder` is relative."""
+    is none, or if it cannot be read. `base` is the folder to which the uri `folder` is relative."""
     found = class_names_file(folder, base)
     if found is not None:
         return read_class_names(found, base)
@@ -66,8 +66,8 @@ def class_names_file(folder: str, base: str) -> str | None:
 
 def read_class_names(uri: str, base: str) -> dict[int, str]:
     """Reads class names from the file `uri`: `cat\\ndog` -> `{0: "cat", 1: "dog"}`. Raises
-    InputError if the file is missing, too large or not UTF-8. `base` is the folder to which `uri`
-    is relative."""
+    InputError if the file is missing, too large or not UTF-8, or if it is YAML without names of
+    classes or with `kpt_shape`. `base` is the folder to which `uri` is relative."""
     place = storage.resolve(base, uri)
     found = storage.size_and_stamp(place)
     if found is None:
@@ -91,9 +91,11 @@ def read_class_names(uri: str, base: str) -> dict[int, str]:
 
 def class_name(names: dict[int, str], number: str) -> str:
     """The name of the class with this number: `class_name({0: "cat"}, "0") -> "cat"`. Raises
-    RowError if `names` does not have the number."""
-    is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
-    if not is_number or int(number) not in names:
+    RowError if `number` is not a number of up to 9 digits, or if `names` does not have it."""
+    if not (number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS):
+        fault = f"the class is {number!r:.40}, not a number of up to {_MAX_DIGITS} digits."
+        raise RowError(fault, fix="Write the number of the class, from 0.")
+    if int(number) not in names:
         fault = f"class {number!r:.40} has no name: only {len(names)} class names are known."
         raise RowError(fault, fix="Add the name to `names`, or to the file of class names.")
     return names[int(number)]

@@ -95,7 +95,10 @@ class FilePerImage(GroundingReader):
                 "for the annotations of one image."
             )
             raise FileError(
-                fault, file.uri, "If this is no annotation file, leave it out with `exclude`."
+                fault,
+                file.uri,
+                "If this is no annotation file, leave it out with `exclude`. Otherwise, leave it "
+                "in quarantine.",
             )
         data = storage.read_bytes(cache.context.media.resolve(file.uri))
         return self.parse(file, data, cache)._replace(within="", file=file)
@@ -104,7 +107,7 @@ class FilePerImage(GroundingReader):
         """Opens the image with the name `name`, which the annotation file states. If `name` is
         None, or if no image has this name, opens the image with the same name as the annotation
         file. Returns an error if there is no image, or if the image may belong to another
-        annotation file."""
+        annotation file. Raises RowError if several images have the name."""
         names = _possible_names(file, name, with_folder=self.media_root is not None)
         root, folder = self.image_root(file, cache.context), file.name.rpartition("/")[0]
         found = cache.find_image(root, names)
@@ -156,7 +159,8 @@ class SplitCache:
 
     def find_image(self, root: str, names: list[str]) -> OpenedImage | RowError:
         """Opens the image with the first of `names` for which an image exists below `root`. A name
-        may lack the suffix of the image. Returns an error if no image has one of the names."""
+        may lack the suffix of the image. Returns an error if no image has one of the names. Raises
+        RowError if several images have the name."""
         if root not in self._folders:
             self._folders[root] = MediaFolder(root, self.context.base)
         for name in names:
@@ -167,7 +171,8 @@ class SplitCache:
             "there is no image for this annotation file in "
             f"{root or 'the folder of the file'}: looked for {', '.join(names)}."
         )
-        return MediaError(fault, fix="Set media_root to the folder of the images.")
+        fix = "Copy the image to this folder, or set media_root to the folder of the images."
+        return MediaError(fault, fix=fix)
 
 
 def _possible_names(file: File, name: str | None, *, with_folder: bool) -> list[str]:

@@ -26,7 +26,12 @@ SpaceOverride = Annotated[
     ),
 ]
 TrustSetting = Annotated[
-    bool, Field(description="true: do not check whether the coordinates fit the coordinate space")
+    bool,
+    Field(
+        description="true: do not check whether the coordinates fit the coordinate space; a "
+        "coordinate that is not finite or far outside the image, and a box in reverse order, are "
+        "still quarantined"
+    ),
 ]
 TurnedSizes = Annotated[
     bool,
@@ -45,7 +50,8 @@ class GroundingReader(Reader):
 
     modality: ClassVar[str] = "grounding"
     own_space: ClassVar[Space | None] = None
-    """The coordinate space of the format; None if the reader determines it for each file."""
+    """The coordinate space of the format; None if the format defines none, so that the setting
+    `space` is required."""
 
     space: SpaceOverride = None
     trust: TrustSetting = False

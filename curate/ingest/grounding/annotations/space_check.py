@@ -25,7 +25,8 @@ only these boxes are wrong (our choice)."""
 MAX_FITTING_SHARE = 0.01
 """A coordinate space fits if at most this share of boxes is wrong in it (our choice)."""
 MIN_BOXES = 3
-"""Inverted boxes are evidence against the space only if there are at least this many boxes (our
+"""If no box is far outside its image, wrong boxes are evidence against the space only if there are
+at least this many of them. A batch alone is proof only if it has at least this many boxes (our
 choice)."""
 CORNER, MIN_IN_CORNER, LARGE_SIDE = 250.0, 50, 400
 """If there are at least MIN_IN_CORNER boxes on large images (shorter side of LARGE_SIDE pixels or
@@ -179,8 +180,8 @@ def _refuse(tally: _Tally, coordinates: Coordinates, space: Space, place: str, r
         (f"The coordinates would fit {' or '.join(repr(one) for one in fitting[:3])}: set "
         "`space` to it.")
         if fitting
-        else ("They fit no known space. Correct the annotations, or set `trust: true` to "
-             "accept the coordinates unchecked."),
+        else ("They fit no known space. Correct the annotations, or set `trust: true`, which "
+             "quarantines only coordinates that are far outside their image or in reverse order."),
     )  # fmt: skip
 
 
@@ -233,10 +234,16 @@ def _fault(
 ) -> str:
     what = coordinates.what
     if not tally.wrong:
+        is_small = space.unit != "fraction" and tally.largest <= 1
+        which = (
+            f"all {tally.number} {what}"
+            if is_small or tally.large == tally.number
+            else f"all {tally.large} {what} on large images (shorter side {LARGE_SIDE} or more)"
+        )
         return (
-            f"in the coordinate space {str(space)!r}, all {tally.number} {what} are in the "
-            "upper left corner of their images, within a quarter of each side: the largest "
-            f"number is {tally.largest:g}."
+            f"in the coordinate space {str(space)!r}, {which} are in the upper left corner of "
+            "their images, within a quarter of each side: the largest number is "
+            f"{tally.largest:g}."
         )
     first = int(np.flatnonzero(_is_wrong(units))[0])
     value = "[" + ", ".join(f"{number:g}" for number in coordinates.values[first]) + "]"

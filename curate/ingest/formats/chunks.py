@@ -21,8 +21,8 @@ COMPRESSED = tuple(_KINDS)
 
 
 def with_compressed(*suffixes: str) -> tuple[str, ...]:
-    """Returns each suffix alone and with the suffix of each compressed format: `.json` -> `.json`,
-    `.json.gz`, ..."""
+    """Returns each suffix alone and with the suffixes of gzip, zstd and bzip2: `.json` -> `.json`,
+    `.json.gz`, `.json.zst`, `.json.bz2`."""
     return tuple(suffix + packed for suffix in suffixes for packed in ("", ".gz", ".zst", ".bz2"))
 
 

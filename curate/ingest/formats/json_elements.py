@@ -188,7 +188,8 @@ def _bordered_pieces(place: str) -> Iterator[tuple[Element, bytes]]:
 
 def value_start(place: str, key: str) -> int | None:
     """Returns the byte position of the value of `key` in the JSON object of a file; None if the
-    object does not have the key. The file is read only up to the key."""
+    object does not have the key. The file is read only up to the key. Raises RowError if the file
+    is not a JSON object."""
     for piece in _object_pieces(read_chunks(place)):
         if piece.number % 2 == 0 and piece.data.strip(BLANKS) == orjson.dumps(key):
             return piece.stop + 1

@@ -100,7 +100,7 @@ def pieces(
     fault is yielded at the end. `limit` is the largest size of an element in bytes; None:
     MAX_ELEMENT_BYTES.
     """
-    limit = MAX_ELEMENT_BYTES if limit is None else limit
+    most = MAX_ELEMENT_BYTES if limit is None else limit
     memory = new_state(start)
     held = bytearray()  # bytes of the current element from earlier chunks
     broken = ""
@@ -120,7 +120,7 @@ def pieces(
                 if number or len(borders) > 1 or not is_closed or piece.data.strip(BLANKS):
                     found.append(piece)
                     number += 1
-            if begin + len(chunk) - start <= limit:
+            if begin + len(chunk) - start <= most:
                 held += chunk[max(start - begin, 0) :]
             yield found
     except InputError as error:
@@ -129,23 +129,25 @@ def pieces(
     yield [last] if last.fault else list(_ending(int(memory[STATE]), last, broken, is_array))
 
 
-def _limited(element: Element, is_array: bool, limit: int) -> Element:
-    """Removes the bytes of an element that is larger than `limit` bytes; returns any other element
-    unchanged.
+def _limited(element: Element, is_array: bool, limit: int | None) -> Element:
+    """Removes the bytes of an element that is larger than `limit` bytes (None: MAX_ELEMENT_BYTES);
+    returns any other element unchanged.
 
     In an array, an element over the limit gets a fault. In an object, an element over the limit
     gets no fault, because a value of the object may be an array that is almost as long as the file,
     and only the byte range of the value is needed.
     """
-    size = element.stop - element.start
-    if size <= limit:
+    size, most = element.stop - element.start, MAX_ELEMENT_BYTES if limit is None else limit
+    if size <= most:
         return element
     if not is_array:
         return element._replace(data=b"")
     fault = (
-        f"the element has {size} bytes, over the limit of {limit}: its closing bracket may be "
-        "missing. If the element is whole, raise media.max_row_bytes."
+        f"the element has {size} bytes, over the limit of {most}: its closing bracket may be "
+        "missing."
     )
+    if limit is not None:  # the limit is a setting
+        fault += " If the element is whole, raise media.max_row_bytes."
     return element._replace(data=b"", fault=fault)
 
 

@@ -19,8 +19,8 @@ from manifests.text.json_states import CLOSED, STATE, new_state
 def array_splits(
     file: File, place: str, array: ByteRange = WHOLE_FILE, split_bytes: int = SPLIT_BYTES
 ) -> Iterator[Split]:
-    """Yields splits of at least `split_bytes` that end at a comma between elements. The array is
-    scanned once.
+    """Yields splits of at least `split_bytes` (the last may be smaller) that end at a comma between
+    elements. The array is scanned once.
 
     In a split, `start` and `stop` are byte positions, and `first` is the number of elements before
     the split. A compressed file is one split, because it can be read only from its start.

@@ -37,8 +37,8 @@ NO_LINES = Lines({})
 
 
 def line_splits(file: File, context: Context, split_bytes: int = SPLIT_BYTES) -> Iterator[Split]:
-    """Yields splits of at least `split_bytes`. Each split ends after a newline or at the end of the
-    file.
+    """Yields splits of at least `split_bytes` (the last may be smaller). Each split ends after a
+    newline or at the end of the file.
 
     In a split, `start` and `stop` are byte positions, and `first` is the number of lines before the
     split. A compressed file is one split, because it can be read only from its start.

@@ -92,7 +92,8 @@ def layout_of(split: Split, context: Context, wanted: Wanted) -> Layout:
     A file that ends in .json, .jsonl or .ndjson is a JSON array or JSON lines. In any other file,
     the first line that is not blank decides: if it starts with `{` or `[`, the file is JSON lines
     or a JSON array; otherwise, this line is the header of a table. Raises FileError if the line
-    cannot be a header, or if the header or the quotes can be read in two ways.
+    cannot be a header, if two columns have the same name, or if the header or the quotes can be
+    read in two ways. Also raises FileError if none of the first lines of JSON lines is an object.
     """
     file = split.files[0]
     place = storage.resolve(context.base, file.uri)
@@ -150,7 +151,9 @@ def _delimiter_and_names(
     """Returns the delimiter of a header and the column names: `a;b` -> `;`, [a, b].
 
     `number` is the line number of the header. If the header contains several possible delimiters,
-    the result is the delimiter with which the header has all column names in `wanted.names`.
+    the result is the delimiter with which the header has all column names in `wanted.names`; if
+    there is none, the delimiter with which it has the most columns. Raises FileError if there are
+    several.
     """
     given = [wanted.delimiter] if wanted.delimiter else [d for d in DELIMITERS if d in header]
     readings = {d: names for d in given or [","] if (names := _fields(header, d)) is not None}

@@ -183,10 +183,8 @@ def test_a_header_beyond_the_first_64_kib_is_found(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"1 file, but none that the reader reads \(suffixes: .*; left aside: .mp4
-        1"
-    ):
+    match = r"1 file, but none that the reader reads \(suffixes: .*; left aside: .mp4 1"
+    with pytest.raises(InputError, match=match):
         folder(tmp_path, {"a.mp4": b"x"}).list_files(str(tmp_path))
 
 

@@ -28,7 +28,8 @@ NAME = "keep_list.npy"
 
 
 def write(job: Job) -> ShardCommit:
-    """Write the uids of one shard's rows; a row whose meta has no uid is quarantined."""
+    """Write the uids of one shard's rows; a row whose meta has no uid, or one that is not 32 hex
+    digits, is quarantined."""
     found, lost = [np.empty(0, DTYPE)], list[Quarantined]()
     for table in job.tables:
         uids = pa.array([_uid(meta) for meta in table["meta"].to_pylist()], pa.string())

@@ -67,8 +67,8 @@ class Names(NamedTuple):
 
 
 def ending(data: memoryview, uri: str) -> str:
-    """Returns the name ending for the bytes of an image. For other bytes, returns the ending of
-    `uri` if it is a video ending, otherwise `bin`."""
+    """Returns the name ending for the bytes of an image. For other bytes, and for images of formats
+    that EXTENSIONS lacks, returns the ending of `uri` if it is a video ending, otherwise `bin`."""
     try:
         return EXTENSIONS[probe(data).mime]
     except (MediaError, KeyError):

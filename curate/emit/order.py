@@ -1,10 +1,10 @@
-"""The order of rows in shards: rows are sorted by a hash of (seed, id), and each shard has a range
-of this hash.
+"""The order of rows in shards. If rows are shuffled, they are sorted by a hash of (seed, id), and
+each shard has a range of this hash. Otherwise, each shard has a range of the corpus.
 
 There are two phases. First, the rows of each file of records are sorted and cut into one record
 batch for each shard (by `bucket`, or by `cut` if the order of the corpus is kept). Then each shard
-merges its record batches from all files (`gather`). The position of a row depends only on the seed,
-the row's id and the number of shards.
+merges its record batches from all files (`gather`). The shard of a shuffled row depends only on the
+seed, the row's id and the number of shards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TABLE_BYTES = 64 << 20
 def shard_count(rows: int, size_bytes: int, settings: Shards) -> int:
     """Returns the number of shards for `rows` rows with `size_bytes` of media and text; at least 1.
 
-    A shard is a range of hashes, so the sizes of shards vary at random.
+    Shuffled rows are assigned by hash, so the sizes of shards vary at random.
     """
     return max(1, min(rows, -(-size_bytes // settings.shard_bytes)))
 
@@ -130,5 +130,6 @@ def _refuse_repeated_ids(table: pa.Table) -> None:
     raise ManifestError(
         f"{len(origins)} records have the same id: {' and '.join(map(str, origins[:2]))}.",
         f"record {record_id}",
-        "Give the sources different names, or list each file in only one source.",
+        "An id must be unique. If a step or reader of your own made these records, correct its ids "
+        "or keys. Otherwise, please report this.",
     )

@@ -3,9 +3,9 @@
 Two rules of the loader (QwenLM/Qwen3-VL, `qwen-vl-finetune/qwenvl/data/data_processor.py`) matter
 here. The loader reads every turn that is not "human" as a turn of the assistant, so a system turn
 is not possible. And it reads every `<image>` or `<video>` in a human turn as the next image or
-video, even if the tag is part of the text. A record that the loader would misread is quarantined
-with the reason. In the loader's registry, `data_path` is the folder and each shard is an
-`annotation_path`.
+video, even if the tag is part of the text. A record that the loader would misread, or with such a
+tag in the text of any turn, is quarantined with the reason. In the loader's registry, `data_path`
+is the folder and each shard is an `annotation_path`.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def _conversations(table: pa.Table) -> tuple[dict[int, Conversation], dict[int, 
 
 
 def conversation(messages: list[dict[str, Any]]) -> Conversation:
-    """Converts the messages of a record to the form of Qwen's loader. Raises RowError if the loader
-    would misread them."""
+    """Converts the messages of a record to the form of Qwen's loader. Raises RowError if there are
+    none, if the loader would misread them, or if the text of any turn has a tag."""
     if not messages:
         raise RowError("the record has neither text nor media")
     turns = [{"from": _speaker(m["role"]), "value": _value(m)} for m in messages]

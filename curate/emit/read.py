@@ -13,8 +13,9 @@ from manifests.storage.digest import stated_file
 
 
 def shard_files(folder: str) -> list[str]:
-    """Returns the paths of the Arrow shards of a folder, in order. Checks that each file has its
-    full size."""
+    """Returns the paths of the Arrow shards of a folder, in order. Raises ManifestError if the
+    folder has no manifest, or shards of another format, or if a file does not have its full
+    size."""
     shards = shard_set.load(folder)
     if shards.format != "arrow":
         raise ManifestError(
@@ -33,4 +34,5 @@ def read_shards(folder: str) -> Iterator[pa.Table]:
                 for batch in reader:
                     yield pa.table(batch)
         except pa.ArrowInvalid as error:
-            raise ManifestError(f"the file is not an Arrow shard: {error}", uri) from error
+            fault = f"the file is not an Arrow shard: {error}"
+            raise ManifestError(fault, uri, shard_set.AGAIN) from error

@@ -34,8 +34,8 @@ class Shards(BaseModel):
         512 << 20,
         le=1 << 30,
         description=(
-            "average size of media and text in one shard; a hash assigns rows to "
-            "shards, so sizes vary"
+            "largest average size of media and text in one shard; rows are assigned by a hash, or "
+            "in equal numbers if not shuffled, so some shards are larger"
         ),
     )
     batch_rows: int = Field(100, ge=1, le=100, description="maximum rows in one Arrow record batch")
@@ -46,7 +46,8 @@ class Shards(BaseModel):
     )
     columns: list[str] = Field(
         default_factory=list,
-        description="measures to write as additional columns, such as `words.count`",
+        description="measures, or other columns of the record such as `raw_text`, to write as "
+        "additional columns: `words.count`",
     )
     shuffle: bool = Field(
         True,

@@ -15,6 +15,7 @@ from manifests.storage.digest import stated_file
 from manifests.storage.file_entry import FileEntry
 
 NAME = "shards.json"
+AGAIN = "Run the recipe again, with the same output folder: it writes the shards anew."
 
 
 class ShardSet(BaseModel):
@@ -52,7 +53,8 @@ def load(folder: str) -> ShardSet:
     try:
         return ShardSet.model_validate_json(storage.read_bytes(place))
     except ValidationError as error:
-        raise ManifestError(f"the file is not a manifest of shards: {error}", place) from error
+        fault = f"the file is not a manifest of shards: {error}"
+        raise ManifestError(fault, place, AGAIN) from error
 
 
 def write_json(folder: str, name: str, content: Any) -> FileEntry:

@@ -34,7 +34,8 @@ BATCH_ROWS = 8192
 
 class Checkpoints:
     """The checkpoints of one part (one file of records): rows that a costly step has measured,
-    saved before all rows of the part are measured. `rows` is the number of rows that are saved.
+    saved before all rows of the part are measured. `rows` is the number of rows that an earlier,
+    interrupted attempt has saved.
 
     `earlier_blobs` is the uri of the blobs (bytes that the step stored, such as images) of an
     earlier attempt; new blobs are appended to a copy of this file.
@@ -62,8 +63,8 @@ class Checkpoints:
             self._start()
 
     def finish(self, rows: int) -> list[FileEntry]:
-        """Join all checkpoints into two files of the part: its sidecar (the measures) and its blob
-        file (bytes that the step stored).
+        """Join all checkpoints into the files of the part: its sidecar (the measures) and, if the
+        step stored bytes, its blob file.
 
         Raises ManifestError if the checkpoints do not have `rows` rows in total.
         """

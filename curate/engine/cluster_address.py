@@ -14,8 +14,8 @@ _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 settings."""
 _SETTINGS = 4  # the type of a frame with settings (RFC 9113, 6.5)
 FIX = (
-    "Name the head node of a running cluster, as in --address 10.0.0.1:6379, check that it has "
-    "this version of Ray, or leave out the address for a local Ray."
+    "Name the head node of a running cluster, as in --address 10.0.0.1:6379, and check that it has "
+    "this version of Ray. For a local Ray, leave out --address, and unset RAY_ADDRESS."
 )
 
 _TOKEN = (
@@ -28,9 +28,9 @@ default is 20)."""
 
 
 def check_cluster(address: str | None) -> None:
-    """Raises ClusterError if no Ray cluster answers at an address within a few seconds. Call it
-    before Ray is imported, so that Ray does not wait long for a cluster that refuses the
-    connection."""
+    """Raises ClusterError if no Ray cluster answers at an address within a few seconds. No address,
+    `local` and `auto` are not asked; over TLS, any answer is enough. Call this before Ray is
+    imported, so that Ray does not wait long for a cluster that refuses the connection."""
     if not address or address == "local":
         return
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", str(CONNECTION_TRIES))

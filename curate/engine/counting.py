@@ -36,8 +36,9 @@ class CountedRead:
         self._evidence = evidence.Sum()
 
     def __iter__(self) -> Iterator[ReadBatch]:
-        """Yield the batches that the reader makes. If the reader does not report all units (lines,
-        rows, ...) of the split, one more batch at the end reports the missing units as failed."""
+        """Yield the batches that the reader makes. If an error ends the reading, or if the reader
+        reports fewer or more units (lines, rows, ...) than the split has, one more batch at the end
+        has a failure, which stands for the missing units."""
         error = None
         if fault := storage.FAULTS.get(self._split.files[0].size):
             yield self._no_file(fault)
@@ -76,8 +77,9 @@ class CountedRead:
             yield batch
 
     def _check_unchanged(self) -> None:
-        """Raises FileError if the file is no longer as it was listed, so that no record is made of
-        parts of two contents. Groups of small files are not checked: each is read at once."""
+        """Raises FileError if the file is no longer as it was listed, UnreadableError if it was
+        deleted, so that no record is made of parts of two contents. Groups of small files are not
+        checked: each is read at once."""
         file, *others = self._split.files
         if others:
             return
@@ -138,8 +140,9 @@ class CountedRead:
 
     def _failure(self, error: CurateError | None) -> Failure | None:
         """Returns a Failure that counts the units (lines, rows, ...) of the split that the reader
-        did not report. Its message is `error`, the error that ended the reading, if there was one.
-        Returns None if there was no error and all units were reported."""
+        did not report; one, if the units of the split could not be counted. Its message is `error`,
+        the error that ended the reading, if there was one. Returns None if there was no error and
+        all units were reported, and no more."""
         missing = self._missing()
         if error is None and not missing:
             return None

@@ -90,10 +90,11 @@ def joint_images(steps: list[PlannedStep]) -> Images | None:
 
 def joint_batch_rows(steps: list[PlannedStep]) -> int:
     """The number of rows in a batch for all of these steps: the smallest number that a step asks
-    for, but not more than our own limit."""
+    for, but not more than BATCH_ROWS, or IMAGE_BATCH_ROWS if a step uses images."""
     wanted = [rows for planned in steps if (rows := planned.step.batch_rows()) is not None]
     if min(wanted, default=1) < 1:
-        names = ", ".join(planned.name for planned in steps)
+        sizes = [(planned.name, planned.step.batch_rows()) for planned in steps]
+        names = ", ".join(name for name, rows in sizes if rows is not None and rows < 1)
         raise StepError(f"batch_rows is {min(wanted)}, but it must be 1 or more", f"step {names}")
     ours = BATCH_ROWS if joint_images(steps) is None else IMAGE_BATCH_ROWS
     return min([ours, *wanted])

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 MAX_FAILED_ROWS = 16
 """If a step raises on more rows of one batch than this, the step itself is considered broken (our
-choice)."""
+choice). For a costly step, this is the limit for a file of records."""
 
 
 _ENVIRONMENT = (
@@ -46,7 +46,9 @@ def halving(
     If nothing raises, the whole batch is one block. If `call` raises on a block, the block is
     halved repeatedly, until the block that fails is a single row; the result for this row is
     `failed(row, error)`. A block that takes longer than the limit on CPU time, or on which the
-    process crashed, is cut into smaller blocks too. `raised` counts the rows that fail.
+    process crashed, is cut into smaller blocks too. `raised` counts the rows that fail. Raises
+    StepError if more than MAX_FAILED_ROWS rows fail, or if the step tries to end the process; any
+    error that a single row does not cause is raised as it is.
     """
     results: list[T] = []
     limit = time_limit.current()

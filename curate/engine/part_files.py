@@ -1,6 +1,7 @@
 """Writes the files of one part: its kept, dropped and quarantined rows, and its commit.
 
-A part has the records of one split of a source (a range of a file, or a group of files). Its commit
+A part has the records, or some of the records, of one split of a source (a range of a file, or a
+group of files). Its commit
 is a JSON file that is written last and lists the other files with their digests; a part counts as
 complete only if it has a commit.
 """
@@ -69,8 +70,8 @@ class RemovedRows:
 
 
 class PartFiles:
-    """Writes the rows of a part batch by batch, to three files: one for kept, one for dropped and
-    one for quarantined rows."""
+    """Writes the rows of a part batch by batch, to a file of kept rows and, if there are any, to a
+    file of dropped and a file of quarantined rows."""
 
     def __init__(
         self,
@@ -190,7 +191,7 @@ def commit_uri(folder: str, part: str) -> str:
 
 def load_commit(folder: str, part: str) -> Commit | None:
     """Read the commit of a part, the JSON file that lists the part's other files; None if the part
-    has no commit."""
+    has no commit, or a damaged one."""
     return manifest.load_commit(commit_uri(folder, part))
 
 

@@ -88,8 +88,8 @@ class PartView(NamedTuple):
         columns: tuple[str, ...],
         read: Callable[[str, tuple[str, ...] | None], pa.Table] = parts.read_columns,
     ) -> pa.Table:
-        """Read some columns of the rows that no step has removed; no other column of the part is
-        read.
+        """Read some columns of the rows that no step has removed. Of the part, no other column is
+        read; sidecars are read as a whole.
 
         `read` is the function that reads a file. Pass `parts.read_checked` if an earlier process
         wrote the files.

@@ -67,11 +67,13 @@ class PassFolder(NamedTuple):
         storage.clear_unfinished(self.files)
 
     def forget(self, parts: set[str] | None) -> None:
-        """Delete the named parts (None: all parts), and the unfinished work on them, because they
+        """Delete the named parts (None: all parts), and all unfinished work on them, because they
         were made from damaged files."""
         committed = self._committed()
         self._delete(committed if parts is None else committed & parts)
         storage.delete_folder(storage.join(self.folder, workspace.WORK))
+        if parts is None:
+            checkpoints.clear(self.folder)
         for part in parts or ():
             storage.delete_folder(storage.join(self.folder, checkpoints.FOLDER, part))
 

@@ -133,9 +133,9 @@ def _differ(a: PlannedStep, b: PlannedStep) -> bool:
 def _shard_passes(
     loaded: Loaded, limits: dict[str, object], chain: str
 ) -> list[OrderPass | ShardsPass]:
-    """Return one pass that sorts all rows, then one pass for each shard format. `limits` are the
-    limits on media, and `chain` is the fingerprint of the passes before; both are part of the new
-    fingerprints."""
+    """Return the pass that puts all rows in order, then one pass for each shard format. `limits`
+    are the limits on media, and `chain` is the fingerprint of the passes before; both are part of
+    the new fingerprints."""
     recipe, steps, settings = loaded.recipe, loaded.steps, loaded.recipe.shards
     order = fingerprint([chain, recipe.seed if settings.shuffle else None])
     number = len(steps) + 1

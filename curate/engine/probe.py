@@ -38,9 +38,9 @@ _QUANTILES = {"min": 0.0, "p1": 0.01, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99":
 class Distribution(NamedTuple):
     """The distribution of one measure over the sample. `name` is the column of the measure.
 
-    `quantiles` is empty for texts. `counts` has the number of values in each bin for numbers, and
-    the number of each of the most common values for texts. `nulls` is the number of rows without a
-    value.
+    Of numbers, and of the lengths of lists, `quantiles` has the quantiles, and `counts` the number
+    of values in each bin. Of any other values, `quantiles` is empty, and `counts` has the number of
+    each of the most common values. `nulls` is the number of rows without a value.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Distribution(NamedTuple):
 
 class Probed(NamedTuple):
     """The results of a probe. `accounts` has, for each step, the numbers of rows that the step
-    would keep and drop if it got all rows of the sample.
+    would keep, drop and quarantine if it got all rows of the sample.
 
     `rows` is the size of the sample. `quarantined` lists the inputs that could not be read.
     `skipped` has the steps that cannot be measured on a sample, and the reason for each.

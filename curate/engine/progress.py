@@ -54,7 +54,8 @@ class Bar:
 
 
 class Progress:
-    """Shows a progress bar for each pass. With `quiet`, it shows nothing."""
+    """Shows a progress bar for each pass, and prints notes and warnings. With `quiet`, it prints
+    only warnings."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet

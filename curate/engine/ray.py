@@ -39,7 +39,8 @@ choice)."""
 
 class RayExecutor:
     """Runs items as Ray tasks, or on a pool of Ray actors if their work must be opened first. Uses
-    a local Ray by default, or a cluster given by address or RAY_ADDRESS.
+    the Ray to which this process is connected, if there is one; else a cluster given by address or
+    RAY_ADDRESS; else a local Ray.
 
     Ray is started with the first item, so that a run without work does not wait for it.
     """
@@ -323,8 +324,8 @@ class _Actors:
         """Queue the item of an actor that died, so that another actor processes the item. `error`
         is the error of the call.
 
-        Raises WorkerError if too many actors died during their work on this item. Actors that died
-        because their node was preempted do not matter for this number.
+        Raises WorkerError if too many actors died during their work on this item, or if Ray itself
+        died on this machine. Actors that died because their node was preempted are not counted.
         """
         import ray
 

@@ -32,8 +32,8 @@ _THREADS = 8
 
 
 class Recounted(NamedTuple):
-    """The number of input files whose units (lines, rows, ...) were counted again, and the
-    differences from the manifest."""
+    """The number of input files that were listed again, with their units (lines, rows, ...) if they
+    can be counted, and the differences from the manifest."""
 
     files: int
     faults: list[Fault]
@@ -162,12 +162,12 @@ def _group(
     did not read the group. `now` is the present number, or an error text if the units cannot be
     counted.
 
-    If sizes and times of the files have not changed since the run, only the number of units is
-    compared. Otherwise, each file that is new or has changed is a difference.
+    If sizes and times of the files have not changed since the run, or were not recorded, only the
+    number of units is compared. Otherwise, each file that is new or has changed is a difference.
     """
     is_same = not saved.files or group_key(group) in saved.by_group or group[0].size < 0
     if then is not None and is_same:
-        yield from _edited(group, then, now)
+        yield from _edited(group, then, now, bool(saved.files))
         return
     for file in group:
         before = saved.files.get(file.uri)
@@ -178,14 +178,19 @@ def _group(
             yield Fault(file.uri, f"{_CHANGED}{units}. {_READ_AGAIN}")
 
 
-def _edited(group: list[File], then: Units, now: Units | str) -> Iterator[Fault]:
+def _edited(group: list[File], then: Units, now: Units | str, is_known: bool) -> Iterator[Fault]:
     """Yields a fault if a group of files has another number of units (lines, rows, ...) now than in
-    the run, although sizes and times of its files have not changed."""
+    the run, or if they cannot be counted now. `is_known`: whether it is known that the sizes and
+    times of its files have not changed."""
     if NOT_COUNTED in then or now == then:
+        return
+    if isinstance(now, str):
+        fix = "Restore the file, or make it readable."
+        yield Fault(group[0].uri, f"{_compared(then, now)}. {fix}")
         return
     others = f" (or of one of {len(group) - 1} other files of its part)" if len(group) > 1 else ""
     fault = f"the content of the file{others} is not what the run read: {_compared(then, now)}."
-    yield Fault(group[0].uri, f"{fault} {_EDITED}")
+    yield Fault(group[0].uri, f"{fault} {_EDITED if is_known else _READ_AGAIN}")
 
 
 def _left_aside(reader: Reader, known: PassManifest, now: Units) -> Iterator[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from manifests import record
 from manifests.errors import StepError
 from manifests.run.ledger import Account
 from manifests.step import Columns, Context, Reshaped, ReshapeStep, RowErrors
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def run_reshape(
@@ -91,8 +94,9 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     """Check and return the records that a reshape step made. Each record gets the measures of its
     parent, the input row that it was made from.
 
-    Raises StepError if the records do not have the record schema, or if an input row was neither
-    replaced nor removed, or was both replaced and removed.
+    Raises StepError if the records do not have the columns of the record schema, if a record has no
+    parent among the input rows, if an input row was neither replaced nor removed, or was both, or
+    if the measures, drop reasons or errors are not as many or as declared.
     """
     place, rows = f"step {planned.name}", given.num_rows
     answered = _with_record_columns(answered, place)
@@ -174,7 +178,14 @@ def _with_measures(planned: PlannedStep, rows: pa.Table, measures: Columns) -> p
 
 
 def _check_ids(planned: PlannedStep, made: pa.Table) -> None:
-    twice = [i for i, n in Counter(made["id"].to_pylist()).items() if n > 1]
+    ids = made["id"].to_pylist()
+    if wrong := [i for i in ids if i is None or not _ID.fullmatch(i)]:
+        raise StepError(
+            f"the step made a new record with the id {wrong[0]!r}, which is not 32 hex digits",
+            f"step {planned.name}",
+            "Keep the id of the record that it replaces, or make ids with record.child_ids.",
+        )
+    twice = [i for i, n in Counter(ids).items() if n > 1]
     if twice:
         raise StepError(
             f"the step made several new records with the same id {twice[0]}", f"step {planned.name}"

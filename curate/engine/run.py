@@ -51,7 +51,8 @@ class Run:
     """Runs one recipe into one output folder, with one executor.
 
     If `retry` is true, parts with quarantined inputs are made again, because the cause may be gone:
-    a missing image, for example, may exist now.
+    a missing image, for example, may exist now. Of a costly step, only the rows are measured again
+    whose error is transient.
     """
 
     def __init__(
@@ -75,7 +76,8 @@ class Run:
         """Run the passes, skipping parts that are already complete, then write the manifest of the
         run.
 
-        Raises LockError if another run writes to the same folder.
+        Raises LockError if another run writes to the same folder, and BudgetError if more inputs
+        are quarantined than the recipe allows.
         """
         storage.make_folder(self.out)
         with holding(self.out, self.context.progress.warn) as self._lock:

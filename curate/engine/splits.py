@@ -94,7 +94,8 @@ def _list_files(reader: Reader, base: str) -> SourceFiles:
 
 
 def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
-    """Raise InputError if the reader accepts none of the first few files by their content.
+    """Raise InputError if the reader accepts none of the first few files by their content, or
+    UnreadableError if they cannot be read.
 
     A reader that is not in the catalog is not checked.
     """
@@ -115,7 +116,8 @@ def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
 @dataclass(frozen=True)
 class Cut:
     """Divides a file into splits (ranges that one task reads). Runs on a worker, because the file
-    may have to be scanned. `folder` is the folder of the pass."""
+    may have to be scanned. A file whose scan takes too long, or crashes, is a single split.
+    `folder` is the folder of the pass."""
 
     reader: Reader
     media: MediaOptions
@@ -151,7 +153,7 @@ def group_key(group: list[File] | tuple[File, ...]) -> str:
 
 def load(folder: str) -> Saved:
     """Return the splits that a run saved in the folder of a read pass; no splits if the saved file
-    is damaged."""
+    is missing or damaged."""
     content = saved_splits.load(folder)
     if isinstance(content, str):
         return Saved({}, {})

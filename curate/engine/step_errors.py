@@ -13,10 +13,11 @@ from manifests.errors import CurateError, RowError, StepError, foreign_message
 
 @contextlib.contextmanager
 def naming(planned: PlannedStep, method: str) -> Iterator[None]:
-    """In a `with` block of this function, convert an error that does not belong to a single row
-    into a StepError that names the step and the method.
+    """In a `with` block of this function, in which no single row can be quarantined, convert any
+    error, also SystemExit, into a StepError that names the step and the method.
 
-    The project's own errors are not converted, because they already say where they occurred.
+    The project's own errors, except RowError, are not converted, because they already say where
+    they occurred.
     """
     try:
         yield
@@ -29,7 +30,8 @@ def naming(planned: PlannedStep, method: str) -> Iterator[None]:
 
 
 def describe(planned: PlannedStep, error: BaseException) -> str:
-    """Format an error with the line of the step's code that raised the error.
+    """Format an error with the line of the step's code that raised the error, if the error passed
+    through that code.
 
     Example: `KeyError: 'words' (mysteps.py, line 12)`.
     """

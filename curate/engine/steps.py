@@ -1,5 +1,5 @@
-"""Runs one row or reshape step on one batch. If the step raises an error on a row, only this row is
-quarantined."""
+"""Runs one row or reshape step on one batch. If the step raises an error on a few rows, only these
+rows are quarantined."""
 
 from __future__ import annotations
 

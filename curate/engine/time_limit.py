@@ -91,7 +91,8 @@ class TimeLimit:
     def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
         """Divide rows `start` to `start + rows - 1` of the batch into blocks for the step `step`.
         Return (start, rows) of each block, the last block first. Usually, there is one block with
-        all rows. Blocks are smaller if the step has taken too long on an earlier block."""
+        all rows. Blocks are smaller if the step has taken too long on an earlier block, and single
+        rows if it hung or crashed on exactly these rows in an earlier attempt."""
         size = 1 if Block(step, self.row + start, rows) in self._ended else rows
         size = max(1, min(size, self._sizes.get(step, rows)))
         found = [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]
@@ -180,12 +181,12 @@ def current() -> TimeLimit:
 
 @contextlib.contextmanager
 def limiting(folder: str, part: str, inputs: str, seconds: float) -> Iterator[None]:
-    """In a `with` block of this function, limit the CPU time of each call of a step or reader to
-    `seconds`.
+    """In a `with` block of this function, limit the CPU time of each call of a step or reader; see
+    `TimeLimit.call` for how the limit follows from `seconds`.
 
     `part` names the result of the block's work, and `inputs` is a digest of what the result is made
-    from. Rows on which earlier attempts at the same work hung or crashed are not tried again, if
-    those attempts had the same `inputs` and the same limit.
+    from. Rows on which earlier attempts at the same work hung, or crashed CRASHES times, are not
+    tried again, if those attempts had the same `inputs` and the same limit.
     """
     if _supervision is None:
         with _limited_by(TimeLimit(seconds, [], None)):

@@ -27,7 +27,7 @@ class DrawnFile(NamedTuple):
 
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
     """Draw the images of records of the run `out` with their objects. `where` is a folder, or a
-    file for a single image.
+    file for a single image. Raises RecipeError if it is a file and there are several images.
 
     Uris in the records are relative to `base`; None: to the same folder as in the run.
     """
@@ -37,7 +37,7 @@ def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> 
         raise RecipeError(
             f"{len(wanted)} images cannot be written to one file",
             where,
-            "Name a folder, or only one record.",
+            "Name a folder, or only one record with one image.",
         )
     os.makedirs((os.path.dirname(where) or ".") if single else where, exist_ok=True)
     media = open_media(out, base)

@@ -40,8 +40,8 @@ class Explanation(NamedTuple):
 
 
 def explain(out: str, wanted: str) -> Explanation:
-    """Explain what happened to a record, which is given by its id, the start of its id, or its
-    origin.
+    """Explain what happened to a record, which is given by its id or origin, the start of its id,
+    or the end of its origin.
 
     Raises InputError if no record matches, or more than one.
     """
@@ -185,7 +185,8 @@ def _survivor_events(out: str, entry: PassEntry, last: Event) -> Iterator[Event]
 
 
 def _shard_events(run: RunManifest, out: str, found: FoundRecord) -> Iterator[Event]:
-    """Yield, for each format, the shard that contains the record, or why no shard does."""
+    """Yield, for each format, the shard that contains the record, or why no shard does. If the rows
+    are not shuffled, it is not known which shard it is, so only the folder is named."""
     for name, written in run.shards.items():
         if failed := _not_written(run, out, name, found.id):
             yield failed

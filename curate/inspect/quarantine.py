@@ -16,11 +16,18 @@ from manifests.storage.digest import fault_of
 def quarantined(out: str) -> pa.Table:
     """Return all quarantined inputs of a run, with the columns `QUARANTINED`.
 
-    Raises ManifestError if the file of quarantined inputs has changed since the run wrote it. A run
-    that was stopped has no manifest yet, which would state the digest of this file, so only the
-    values in the file are checked.
+    Raises ManifestError if the file of quarantined inputs is missing, or has changed since the run
+    wrote it. A run that was stopped has no manifest yet, which would state the digest of this file,
+    so only the values in the file are checked.
     """
     uri = storage.join(out, RUN_QUARANTINE)
+    if not storage.exists(uri):
+        raise ManifestError(
+            "there is no list of quarantined inputs: a run writes it at its end, or when there are "
+            "too many",
+            uri,
+            "Name the output folder of a run, or run the recipe again to finish it.",
+        )
     if storage.exists(storage.join(out, manifest.NAME)):
         for entry in manifest.load_run(out).files:
             if entry.name == RUN_QUARANTINE and (fault := fault_of(uri, entry)):

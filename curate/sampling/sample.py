@@ -21,7 +21,8 @@ class Sample(CorpusStep):
     """Keep `rows` records, or a `share` of them, at random, and drop the others.
 
     The records with the smallest hash of (recipe's seed, record's id) are kept: the same records
-    for any number of workers and any order of parts. A sample of 2 % contains the sample of 1 %.
+    for any number of workers and any order of parts. If there are fewer than `rows` records, all
+    are kept. With one seed, the sample of 2 % contains the sample of 1 %.
     """
 
     version: ClassVar[int] = 2

@@ -326,6 +326,15 @@ class Both(ReshapeStep):
         return Reshaped(batch, np.arange(batch.num_rows), drop=drop)
 
 
+class NoId(ReshapeStep):
+    """Make records without an id."""
+
+    def reshape(self, batch: pa.Table, context: Context) -> Reshaped:
+        at = batch.schema.get_field_index("id")
+        rows = batch.set_column(at, "id", pa.nulls(batch.num_rows, pa.string()))
+        return Reshaped(rows, np.arange(batch.num_rows))
+
+
 class ReturnsTable(ReshapeStep):
     """Return a table in place of a Reshaped."""
 

@@ -29,6 +29,18 @@ def test_a_task_is_done_if_all_of_its_parts_are_made_of_its_present_inputs(tmp_p
     assert folder.groups({"a": "later"}) == []
 
 
+def test_unfinished_work_on_damaged_files_is_deleted_also_if_all_parts_are(tmp_path: Path) -> None:
+    saved = [tmp_path / "checkpoints" / part / "00000.json" for part in ("a", "b")]
+    for place in saved:
+        place.parent.mkdir(parents=True)
+        place.write_text("{}")
+    folder = PassFolder(str(tmp_path), str(tmp_path))
+    folder.forget({"a"})
+    assert [place.exists() for place in saved] == [False, True]
+    folder.forget(None)
+    assert [place.exists() for place in saved] == [False, False]
+
+
 def test_files_that_a_link_leads_to_outside_the_folder_are_not_deleted(tmp_path: Path) -> None:
     inside, outside = tmp_path / "parts", tmp_path / "other"
     inside.mkdir()

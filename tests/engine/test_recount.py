@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from curate import cli
+from curate.engine import recount as recounting
 from curate.engine.recount import recount
-from manifests.errors import RecipeError
+from manifests.errors import RecipeError, UnreadableError
 from manifests.run import saved_splits
 from manifests.run.verify import verify
 from tests.ingest.grounding.reading import PHOTO, write_files
@@ -174,3 +175,19 @@ def test_without_the_list_of_splits_counts_are_still_compared(out: str, tmp_path
     (tmp_path / "data" / "c.jsonl").write_text("")
     [(place_now, fault)] = faults(out)
     assert (place_now, "lines 40 in the run, lines 0 now" in fault) == ("data/c.jsonl", True)
+    assert "time are the same" not in fault  # which is not known
+
+
+def test_a_file_that_cannot_be_counted_now_is_not_called_edited(
+    out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> None:
+        raise UnreadableError("Permission denied")
+
+    monkeypatch.setattr(recounting, "cut", denied)
+    found = faults(out)
+    assert [place for place, _ in found] == ["data/a.jsonl", "data/b.jsonl", "data/c.jsonl"]
+    assert {fault for _, fault in found} == {
+        "lines 40 in the run, and now they cannot be counted (Permission denied). Restore the "
+        "file, or make it readable."
+    }

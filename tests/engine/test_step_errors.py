@@ -129,6 +129,11 @@ def test_a_row_of_which_a_reshape_step_makes_nothing_unsaid_is_an_error(base: Pa
         run(base, {STEPS + "Halves": {"lose": True}})
 
 
+def test_a_reshape_step_that_makes_records_without_an_id_is_refused(base: Path) -> None:
+    with pytest.raises(StepError, match=r"step NoId: .* the id None, .*record\.child_ids"):
+        run(base, {STEPS + "NoId": {}})
+
+
 def test_a_record_cannot_be_replaced_and_dropped(base: Path) -> None:
     with pytest.raises(
         StepError, match=r"step Both: the step made new records from .*, but also dropped it"

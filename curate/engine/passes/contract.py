@@ -29,8 +29,9 @@ from manifests.storage import parts
 
 
 class Task(Protocol):
-    """A task that makes one part (a file with the records of one range of a source). The task is
-    skipped if a part with the same name and `inputs_digest` is already complete."""
+    """A task that makes one part (a file of records) or, if it reads many records, several. The
+    task is skipped if its parts, made from the same `inputs_digest`, are already complete. `part`
+    is the name of the first part."""
 
     @property
     def part(self) -> str: ...
@@ -175,8 +176,9 @@ class Pass(ABC, Generic[T]):
             yield from self.quarantined(folder, commit)
 
     def counted(self, folder: str, commits: list[Commit]) -> list[Counted]:
-        """Return three numbers for each source: how many units (lines, rows, ...) are on disk, how
-        many of them became records, and how many became errors."""
+        """Return the counts of a source: how many units (lines, rows, ...) are on disk, and how
+        many of them became records, failed, or were left aside. Only a pass that reads a source has
+        counts."""
         return total_counted(entry for commit in commits for entry in commit.counted)
 
     @abstractmethod

@@ -66,7 +66,7 @@ class MeasureTask(NamedTuple):
 
 @dataclass(frozen=True)
 class MeasurePass(Pass[MeasureTask]):
-    """Measures every row with one step. No row is removed."""
+    """Measures with one step every row that the step's `only` selects. No row is removed."""
 
     kind: ClassVar[str] = "measure"
 

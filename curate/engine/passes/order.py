@@ -1,5 +1,5 @@
-"""The pass that sorts the rows of every part by a seeded hash, and cuts them into one record batch
-for each shard."""
+"""The pass that sorts the rows of every part by a seeded hash, or keeps their order if the recipe
+says so, and cuts them into one record batch for each shard."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ BATCH_ROWS = 1 << 16
 
 
 class OrderTask(NamedTuple):
-    """A task that sorts the rows of one part (`view`), and cuts them into `shards` record batches,
-    one for each shard.
+    """A task that puts the rows of one part (`view`) in order, and cuts them into `shards` record
+    batches, one for each shard.
 
     `first` is the number of rows in all parts before this part, and `rows` the number of rows in
     all parts. `inputs_digest` is the digest of everything that the result depends on.
@@ -83,8 +83,8 @@ class OrderPass(Pass[OrderTask]):
 
 @dataclass(frozen=True)
 class SortPart:
-    """A function for a worker: sorts the rows of one part, and cuts them into one batch for each
-    shard."""
+    """A function for a worker: sorts the rows of one part, if `shuffle` is true, and cuts them into
+    one batch for each shard."""
 
     schema: pa.Schema
     seed: int

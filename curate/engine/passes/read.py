@@ -1,5 +1,5 @@
-"""The pass that reads one source. It makes a part (a file of records) from each split (a range of a
-file, or a group of files), and quarantines bad inputs."""
+"""The pass that reads one source. It makes a part (a file of records), or several, from each split
+(a range of a file, or a group of files), and quarantines bad inputs."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from manifests.run.ledger import Account
 from manifests.run.manifest import Commit
 
 PART_BYTES = 128 << 20
-"""A part is complete when its records have this size in memory (our choice). Later passes hold a
-few copies of a part, so they need little memory even for a very large file."""
+"""A part ends when its records have this size in memory, or at the end of the split (our choice).
+Later passes hold a few copies of a part, so they need little memory even for a very large file."""
 EVIDENCE = "evidence"
 """A key in the field `detail` of a commit. Its value is what the split shows about the format of
 its source; see `curate.ingest.evidence`."""
@@ -52,8 +52,8 @@ class ReadTask(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadPass(Pass[ReadTask]):
-    """Reads one source: makes a file of records (a part) from each split, which is a range of a
-    file or a group of files."""
+    """Reads one source: makes a file of records (a part), or several, from each split, which is a
+    range of a file or a group of files."""
 
     kind: ClassVar[str] = "read"
 

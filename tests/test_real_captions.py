@@ -232,7 +232,8 @@ def test_a_list_of_urls_without_images_fetches_nothing_and_names_the_places(
     assert first.message == (
         f"there is no image file for {url!r} in the folder {files}/resize_test_image: looked "
         f"for {sha}, {md5}, 170x170.jpg. curate downloads no images: copy the file to this "
-        "folder, or set `file` to the template of its name."
+        "folder, or, if the reader has the setting `file`, set it to the template of the file's "
+        "name."
     )
 
 

@@ -20,7 +20,7 @@ import curate
 from curate.interrupts import terminable
 from curate.supervisor import supervised
 from curate.terminal import screens
-from manifests.visible import without_passwords
+from manifests.visible import on_one_line, without_passwords
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -139,7 +139,7 @@ def _unexpected(error: Exception) -> str:
 
 
 def _fail(error: object, code: int) -> int:
-    print(f"curate: {error}", file=sys.stderr)
+    print(f"curate: {on_one_line(str(error))}", file=sys.stderr)
     return code
 
 

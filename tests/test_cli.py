@@ -290,6 +290,8 @@ def test_steps_readers_and_schema_print_their_manuals(capsys: Capture) -> None:
     code, output = answer(capsys, "steps", "obelics_document")
     assert (code, "published" in output) == (OK, True)
     assert "webdataset" in answer(capsys, "readers")[1]
+    for reader, made in {"table": "caption or text", "llava": "chat"}.items():
+        assert f"makes    {made} records" in answer(capsys, "readers", reader)[1]
     assert "media_root" in answer(capsys, "readers", "url_table")[1]
     assert records(capsys, "schema")["title"] == "Recipe"
     assert "32 hex digits" in answer(capsys, "schema", "--record")[1]

@@ -7,6 +7,7 @@ import json
 
 from curate.cli import DIFFERS, OK
 from curate.inspect.compare import Difference, differences
+from manifests.visible import on_one_line
 
 SAME = (
     "no differences: the manifests state the same digests, and the files of both runs have these "
@@ -24,7 +25,8 @@ def report(found: list[Difference], as_json: bool, same: str) -> int:
     if as_json:
         print(json.dumps([d._asdict() for d in found], indent=1, ensure_ascii=False))
     for difference in [] if as_json else found:
-        print(f"{difference.what}\n  - {_shown(difference.here)}\n  + {_shown(difference.there)}")
+        what = on_one_line(difference.what)
+        print(f"{what}\n  - {_shown(difference.here)}\n  + {_shown(difference.there)}")
     if not found and not as_json:
         print(same)
     return DIFFERS if found else OK

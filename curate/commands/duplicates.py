@@ -10,17 +10,15 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from curate.cli import FAILED, OK
-from curate.commands.tables import count, number, table
+from curate.commands.tables import count, number, shortened, table
 from curate.inspect.families import Family, largest_families
 from manifests.errors import RecipeError
 from manifests.run import manifest
 from manifests.step.spelling import nearest
+from manifests.visible import on_one_line
 
 if TYPE_CHECKING:
     from curate.inspect.image_pairs import ImagePairs
-
-_WIDTH = 72
-"""The number of characters of a text that are printed (our choice)."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -50,15 +48,19 @@ def _pairs(options: argparse.Namespace) -> int:
         numbers = {k: v for k, v in found._asdict().items() if k != "sampled"}
         print(json.dumps({**numbers, "drawn": sum(drawn.values()), "folder": options.pairs}))
     else:
-        rows = list(enumerate(zip(found.pairs, found.alike, strict=True)))
-        shown = [(bits, pairs, alike, drawn[bits]) for bits, (pairs, alike) in rows]
+        rows = enumerate(zip(found.pairs, found.alike, strict=True))
+        shown = [
+            (bits, pairs, alike, drawn[bits])
+            for bits, (pairs, alike) in rows
+            if pairs or not bits % 2  # odd distances are rare: docs/duplicates.md
+        ]
         print(table(("bits", "pairs", "look the same", "drawn"), shown))
         print(f"\n{_compared(found)}\n\n{_settings(found)}")
         print(f"{count(sum(drawn.values()), 'pair')} drawn in {options.pairs}, by bits")
     faults = dict.fromkeys(file.fault for file in files if file.fault)
     for fault in faults:
         moved = "If the file was moved, name its new folder with --base FOLDER."
-        print(f"curate: {fault} {moved}", file=sys.stderr)
+        print(f"curate: {on_one_line(fault)} {moved}", file=sys.stderr)
     return FAILED if faults else OK
 
 
@@ -97,18 +99,13 @@ def _as_json(family: Family) -> dict[str, object]:
 def _listed(family: Family) -> str:
     """Format a group of duplicate records as text: one line for the record that was kept, then one
     line for each record that was dropped."""
-    origin = family.origin or "in an earlier corpus"
+    origin = on_one_line(family.origin or "in an earlier corpus")
     lines = [f"{family.dropped:,} dropped by {family.step}; kept: {family.survivor}  {origin}"]
     if family.text:
-        lines.append("  " + _short(family.text))
+        lines.append("  " + shortened(family.text))
     for one in family.members:
         of = "" if one.of == family.survivor else f"  duplicate of {one.of}"
-        lines.append(f"  {number(one.similarity):>6}  {one.id}  {one.origin}{of}")
+        lines.append(f"  {number(one.similarity):>6}  {one.id}  {on_one_line(one.origin)}{of}")
     if family.dropped > len(family.members):
         lines.append(f"          and {family.dropped - len(family.members):,} more")
     return "\n".join(lines)
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from curate.commands.tables import number, table, without_bytes
+from curate.commands.tables import number, shortened, shortened_origin, table, without_bytes
 from curate.inspect.explain import Explanation, explain
 from curate.inspect.quarantine import quarantined
 from curate.inspect.step_events import MAY_SUCCEED
@@ -40,11 +40,13 @@ def _quarantine(out: str, as_json: bool) -> int:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
         return 0
     shown = [
-        (r["origin"], r["step"], r["error"], r["rows"], MAY_SUCCEED if r["later"] else "",
-         r["message"])
+        (shortened_origin(r["origin"]), r["step"], r["error"], r["rows"],
+         MAY_SUCCEED if r["later"] else "", shortened(r["message"]))
         for r in rows
     ]  # fmt: skip
     print(table(("origin", "step", "error", "rows", "retry", "message"), shown))
+    if any("…" in (row[0][0], row[-1][-1:]) for row in shown):
+        print(f"\nin full: curate explain {out} --quarantine --json")
     return 0
 
 
@@ -70,7 +72,7 @@ def _content(found: Explanation, segment: dict[str, object]) -> str:
     assert found.record is not None
     media = found.record["media"][segment["media"]]
     uri = media["uri"] if media["offset"] is None else f"{media['uri']}@{media['offset']}"
-    return f"{uri}  {media['mime']} {media['width']} x {media['height']}"
+    return f"{on_one_line(uri)}  {media['mime']} {media['width']} x {media['height']}"
 
 
 def _value(value: object) -> str:

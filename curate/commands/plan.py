@@ -13,7 +13,9 @@ from curate import recipe
 from curate.commands.tables import table
 from curate.engine import plan as planning
 from curate.engine.files_counted import listed
-from curate.engine.passes import Pass
+from curate.engine.media_options import MediaOptions
+from curate.engine.passes import Pass, ReadPass
+from curate.engine.source_check import checked_files
 from curate.ingest.reader import Reader
 from curate.ingest.source_files import SourceFiles, notes_on
 from manifests import storage
@@ -22,16 +24,20 @@ from manifests.run import manifest
 from manifests.run.counted import Counted
 from manifests.run.file_names import STEPS
 from manifests.run.manifest import PassManifest
+from manifests.visible import on_one_line
 
 
 def main(options: argparse.Namespace) -> int:
     loaded = recipe.load(options.recipe, options.set)
-    rows = []
+    rows, read = [], set()
     for number, planned in enumerate(planning.plan(loaded), 1):
         done = _done(options.out, planned)
         parts = len(done.parts) if done else None
         rows.append((number, planned.kind, planned.title, planned.fingerprint, _state(done), parts))
-    found = [_files(reader, loaded.base) for reader in loaded.readers]
+        if done and isinstance(planned, ReadPass):
+            read.add(planned.name)
+    media = MediaOptions(loaded.base, "", loaded.recipe.media)
+    found = [_files(reader, media, reader.name in read) for reader in loaded.readers]
     files = [_counts(reader, one) for reader, one in zip(loaded.readers, found, strict=True)]
     if options.json:
         keys = ("number", "kind", "does", "fingerprint", "state", "parts", "files")
@@ -42,21 +48,22 @@ def main(options: argparse.Namespace) -> int:
     print()
     width = max(len(reader.name) for reader in loaded.readers)
     for reader, counts in zip(loaded.readers, files, strict=True):
-        print(f"{reader.name:<{width}}  {counts}")
+        print(f"{reader.name:<{width}}  {on_one_line(str(counts))}")
     notes = [*_notes(loaded.readers, found), *planning.notes(loaded)]
-    print("".join(f"\n{note}" for note in notes), end="")
+    print("".join(f"\n{on_one_line(note)}" for note in notes), end="")
     print(
         "\nA run checks each part of the passes that are done, and makes only changed parts again."
     )
     return 0
 
 
-def _files(reader: Reader, base: str) -> SourceFiles | str:
-    """Return the files that a run would read from a source, and the files that it would skip. If
-    the source cannot be listed, or has no file to read, return the error text instead of raising an
-    error, so that the plan can still be printed."""
+def _files(reader: Reader, media: MediaOptions, is_read: bool) -> SourceFiles | str:
+    """Return the files that a run would read from a source, and the files that it would skip. If a
+    run would stop at the source, return the error text instead of raising an error, so that the
+    plan can still be printed. The content of the files is not checked if the source `is_read`
+    already."""
     try:
-        return reader.find_files(base)
+        return reader.find_files(media.base) if is_read else checked_files(reader, media)
     except CurateError as error:
         return str(error)
 

@@ -10,6 +10,7 @@ from curate import recipe
 from curate.commands.tables import bar, number, table
 from curate.engine import probe
 from curate.engine.probe import Distribution, Probed
+from manifests.visible import on_one_line
 
 
 def main(options: argparse.Namespace) -> int:
@@ -33,7 +34,9 @@ def _as_json(probed: Probed) -> dict[str, Any]:
 
 def _summary(probed: Probed) -> str:
     parts = [f"{probed.rows:,} records measured, {len(probed.quarantined):,} inputs unreadable"]
-    parts += [f"  {f['origin']}: {f['message']}" for f in probed.quarantined[:5]]
+    parts += [
+        f"  {on_one_line(f['origin'])}: {on_one_line(f['message'])}" for f in probed.quarantined[:5]
+    ]
     parts += ["", *(_histogram(measure) for measure in probed.measures)]
     rows = [
         (

@@ -24,5 +24,11 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps(kind.model_json_schema(), indent=1))
         return 0
     takes = ", ".join(kind.suffixes) or "every file"
-    print(page(options.name, kind, [f"takes    {takes}", f"makes    {kind.modality} records"]))
+    print(
+        page(
+            options.name,
+            kind,
+            [f"takes    {takes}", f"makes    {' or '.join(kind.modalities)} records"],
+        )
+    )
     return 0

@@ -46,7 +46,8 @@ def main(options: argparse.Namespace) -> int:
             print(f"\nmore: curate explain {options.run} {shown[0]['id']}")
     for fault in faults:
         print(
-            f"curate: {fault} If the file was moved, name its new folder with --base FOLDER.",
+            f"curate: {on_one_line(fault)} If the file was moved, name its new folder with "
+            "--base FOLDER.",
             file=sys.stderr,
         )
     return 1 if faults else 0
@@ -155,13 +156,13 @@ def _text(row: dict[str, Any]) -> str:
             media = row["media"][segment["media"]]
             size = f"{media['width']} x {media['height']}"
             lines.append(f"  [{segment['kind']} {media['mime']} {size}]")
-    lines += [f"  drawn: {path}" for path in row.pop("images", [])]
+    lines += [f"  drawn: {on_one_line(path)}" for path in row.pop("images", [])]
     lines += [f"  {line}" for line in _object_lines(row.get("objects") or [])]
     hidden = ("id", "origin", "media", "objects", "raw_text", "shard_order")
     facts = {k: v for k, v in row.items() if k not in hidden and v is not None}
     if facts.pop("later", False):
         facts["retry"] = MAY_SUCCEED
-    lines += [f"  {name}: {value}" for name, value in facts.items()]
+    lines += [f"  {name}: {on_one_line(str(value))}" for name, value in facts.items()]
     return "\n".join(lines)
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from manifests.visible import on_one_line
 
+SHOWN_CHARACTERS = 72
+"""The number of characters of a text that are printed in a line of a list (our choice)."""
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Format rows as aligned columns below the titles `head`. A column is right-aligned if its
@@ -31,6 +34,19 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return number(value) if isinstance(value, float) else on_one_line(str(value))
+
+
+def shortened(text: str) -> str:
+    """Format a text for a line of a list: on one line, and cut after SHOWN_CHARACTERS."""
+    line = on_one_line(" ".join(text.split()))
+    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def shortened_origin(origin: str) -> str:
+    """Format an origin for a line of a list: on one line and, if it is long, only its end, by which
+    `curate explain` finds it."""
+    line = on_one_line(origin)
+    return line if len(line) <= SHOWN_CHARACTERS else "…" + line[1 - SHOWN_CHARACTERS :]
 
 
 def number(value: float) -> str:

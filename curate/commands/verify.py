@@ -12,6 +12,7 @@ from manifests import storage
 from manifests.errors import ManifestError
 from manifests.run import manifest
 from manifests.run.verify import Fault, Verified, verify
+from manifests.visible import on_one_line
 
 _FOLDERS = 20
 """The number of folders for which `not_covered` prints a line (our choice)."""
@@ -28,7 +29,7 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps({**checked._asdict(), **counted, "faults": faults}, indent=1))
     else:
         for fault in checked.faults:
-            print(f"{fault.place}: {fault.fault}")
+            print(f"{on_one_line(fault.place)}: {on_one_line(fault.fault)}")
         print(not_covered(checked.uncovered), end="")
         if inputs:
             print(f"{count(inputs.files, 'input file')} counted again")
@@ -69,4 +70,4 @@ def shown(files: list[str]) -> str:
     """Format the path of the first file of a folder, and the number of other files beside it:
     `shown(["a/b", "a/c"]) -> "a/b and 1 more file beside it"`."""
     more = len(files) - 1
-    return files[0] + (f" and {count(more, 'more file')} beside it" if more else "")
+    return on_one_line(files[0]) + (f" and {count(more, 'more file')} beside it" if more else "")

@@ -20,6 +20,7 @@ from curate.engine.media_options import MediaOptions
 from curate.engine.opened import opened
 from curate.engine.passes.read import ReadTask, read_task
 from curate.engine.planned import PlannedStep
+from curate.engine.source_check import checked_files
 from curate.ingest.reader import Context, Failure, Reader
 from curate.recipe import Loaded
 from manifests import record, storage
@@ -81,6 +82,8 @@ def probe(loaded: Loaded, rows: int) -> Probed:
         media = MediaOptions(loaded.base, folder, loaded.recipe.media, seconds)
         failures: list[Failure] = []
         share = max(1, rows // len(loaded.readers))
+        for reader in loaded.readers:
+            checked_files(reader, media)
         found = [_sample(reader, media, share, failures) for reader in loaded.readers]
         sample = pa.concat_tables(found)
         measured, accounts = _measure(FusedSteps(steps, []), sample, media, loaded.recipe.seed)
@@ -113,7 +116,7 @@ def _sample(reader: Reader, media: MediaOptions, rows: int, failures: list[Failu
     source, and add the inputs that cannot be read to `failures`."""
     listing = storage.join(media.kept, f"list-{reader.name}")
     storage.make_folder(listing)
-    found = splits.of_source(reader, media, listing, Inline())
+    found = splits.of_source(reader, media, listing, Inline(), is_checked=True)
     chosen = found[:: max(1, len(found) // _SPLITS)][:_SPLITS]
     each = -(-rows // len(chosen))
     heads = [

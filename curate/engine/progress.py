@@ -83,7 +83,7 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """Print a warning, such as about a damaged file, even if `quiet` is set."""
-        print(text, file=sys.stderr, flush=True)
+        print(on_one_line(text), file=sys.stderr, flush=True)
 
 
 def _rich() -> Any:

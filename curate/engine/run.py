@@ -19,6 +19,7 @@ from curate.engine.pass_folder import PassFolder
 from curate.engine.passes import Pass, ReadPass, RunContext, State
 from curate.engine.plan import notes, plan
 from curate.engine.progress import Progress
+from curate.engine.source_check import checked_files
 from curate.recipe import Loaded
 from manifests import storage
 from manifests.errors import BudgetError
@@ -87,8 +88,8 @@ class Run:
         started, cpu = time.time(), time.process_time()
         for note in notes(self.loaded):
             self.context.progress.note(note)
-        state = State()
         self._passes = plan(self.loaded)
+        state = State(checked=self._check_sources())
         for planned in self._passes:
             if not isinstance(planned, ReadPass):
                 self._check_budget()  # all sources are read, so the inputs are counted
@@ -98,6 +99,20 @@ class Run:
         storage.clear_unfinished(self.out, below=not is_unchanged)
         files = [self._write_quarantine([])]
         return self._finish(dict(state.shards), files, started, cpu)
+
+    def _check_sources(self) -> frozenset[str]:
+        """Check the files of all sources that are not read yet, so that a mistake in one of them is
+        found before the first is read, and return the names of these sources. The first source is
+        left out, because it is checked when it is read."""
+        sources = [planned for planned in self._passes[1:] if isinstance(planned, ReadPass)]
+        unread = [
+            planned
+            for planned in sources
+            if not storage.exists(storage.join(planned.folder(self.context), manifest.NAME))
+        ]
+        for planned in unread:
+            checked_files(planned.reader, self.context.media)
+        return frozenset(planned.name for planned in unread)
 
     def _run_pass(self, planned: Pass[Any], state: State) -> State:
         run = self.context

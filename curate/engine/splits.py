@@ -9,23 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from curate import catalog
-from curate.engine import time_limit
+from curate.engine import source_check, time_limit
 from curate.engine.media_options import MediaOptions
-from curate.ingest import sniff
-from curate.ingest.reader import Context, Reader, Split, recipe_uri
-from curate.ingest.source_files import SourceFiles, notes_on
+from curate.ingest.reader import Context, Reader, Split
+from curate.ingest.source_files import notes_on
 from manifests import storage
-from manifests.errors import CurateError, FileError, InputError, UnreadableError
+from manifests.errors import FileError, UnreadableError
 from manifests.media.blobs import BlobFile
 from manifests.run import manifest, saved_splits
 from manifests.run.fingerprint import fingerprint
 from manifests.step import Executor
 from manifests.storage import File
-
-_SNIFFED_FILES = 3
-"""The number of files whose content is checked before reading. A few are enough, because a wrong
-reader fails on every file (our choice)."""
 
 
 class Saved(NamedTuple):
@@ -50,15 +44,17 @@ def of_source(
     folder: str,
     executor: Executor,
     note: Callable[[str], None] = lambda _: None,
+    is_checked: bool = False,
 ) -> list[Split]:
     """Return the splits of a source (ranges of a file, or groups of files), in the order of its
     files.
 
     `folder` has the saved splits of the last run. Only new and changed files are split again. At
     the end of the list, each file that cannot be read, such as a broken link, is a split of its
-    own. `note` prints a note for the user.
+    own. `note` prints a note for the user. The content of the first files is checked if none of the
+    files was split before, unless `is_checked` is true.
     """
-    files = _list_files(reader, media.base)
+    files = source_check.listed_files(reader, media.base)
     for text in notes_on(reader.name, files):
         note(text)
     groups = reader.groups(files.readable)
@@ -66,7 +62,8 @@ def of_source(
     known = dict(saved.by_group)
     missing = [group for group in groups if group_key(group) not in known]
     if missing:
-        _check_content(reader, missing, media.base)
+        if len(missing) == len(groups) and not is_checked:
+            source_check.check_content(reader, groups, media)
         found = dict(executor.map(Cut(reader, media, folder), [tuple(group) for group in missing]))
         known |= {group_key(group): splits for group, splits in found.items()}
     known = {group_key(group): known[group_key(group)] for group in groups}
@@ -75,42 +72,6 @@ def of_source(
         _save(folder, found_now)
     readable = [split for group in groups for split in known[group_key(group)]]
     return readable + [Split((file,)) for file in files.faulty]
-
-
-def _list_files(reader: Reader, base: str) -> SourceFiles:
-    """List the files of the source.
-
-    If no file has a suffix that the reader accepts, the content of the files is checked, so that
-    the error can name the right reader.
-    """
-    try:
-        return reader.find_files(base)
-    except InputError:
-        where = storage.resolve(base, reader.path)
-        others = storage.list_files(where)
-        named = [f._replace(uri=recipe_uri(reader.path, where, f.uri)) for f in others]
-        _check_content(reader, [[file] for file in named], base)
-        raise
-
-
-def _check_content(reader: Reader, groups: list[list[File]], base: str) -> None:
-    """Raise InputError if the reader accepts none of the first few files by their content, or
-    UnreadableError if they cannot be read.
-
-    A reader that is not in the catalog is not checked.
-    """
-    name = next((n for n, kind in catalog.readers().items() if kind is type(reader)), None)
-    if name is None:
-        return
-    refused: list[CurateError] = []
-    first = [file for file in (group[0] for group in groups) if file.size][:_SNIFFED_FILES]
-    for file in first:
-        try:
-            sniff.check(name, type(reader), file, base, catalog.readers())
-        except (InputError, UnreadableError) as error:
-            refused.append(error)
-    if refused and len(refused) == len(first):
-        raise refused[0]
 
 
 @dataclass(frozen=True)

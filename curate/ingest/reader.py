@@ -167,7 +167,8 @@ class Reader(BaseModel):
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Lower-case suffixes of the files that the reader reads; other files of a source are left
     aside, even if `path` names a single file. If empty, all files are read."""
-    modality: ClassVar[str] = "caption"
+    modalities: ClassVar[tuple[str, ...]] = ("caption",)
+    """The modalities of the records that the reader makes, the usual one first."""
     counts_while_reading: ClassVar[bool] = False
     """Whether `read` itself states how many units the split has (`ReadBatch.found`). Otherwise
     `count` is called before `read`, so that units that disappear while the file is read are
@@ -202,6 +203,13 @@ class Reader(BaseModel):
     @abstractmethod
     def sniff(cls, head: Head) -> bool:
         """True if the start of a file may be in the format of this reader."""
+
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        """Raises InputError if the start of a file contradicts the settings: for example if a
+        table does not have a column that a setting names. The engine calls this method with the
+        first file that `sniff` accepts, before it reads any source, so it must not read much of the
+        file or open images. By default, it does nothing. `head` is the start of the file `file`.
+        """
 
     def list_files(self, base: str) -> list[File]:
         """Returns the files that are read, followed by the entries that cannot be read, such as

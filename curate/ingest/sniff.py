@@ -83,15 +83,15 @@ def check(
     file: File,
     base: str,
     readers: Mapping[str, type[Reader]],
-) -> None:
-    """Raises InputError if a reader does not accept a file.
+) -> Head:
+    """Returns the first bytes of a file, or raises InputError if a reader does not accept it.
 
     The error describes the file and names the readers that accept it, if there are any. For a file
     that cannot be decompressed, the error is that of decompression.
     """
     start = head(file, base)
     if reader.sniff(start):
-        return
+        return start
     if start.broken is not None:
         raise InputError(start.broken.fault, file.uri, start.broken.fix)
     if not matching_readers(start, readers):

@@ -3,6 +3,7 @@ origin."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -59,7 +60,8 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
     """Find the record that a user asks for. `wanted` is its id or origin, the start of its id, or
     the end of its origin: `000123.jpg` for `web/00000.tar#000123.jpg`. An exact match is preferred
     to any other match. If no record has such an id or origin, `wanted` is the path of an image, or
-    the end of it, and the records that show this image match.
+    the end of it, and the records that show this image match; if there are none, the inputs that
+    readers quarantined with a message that names this path.
 
     Returns the record, followed by quarantined inputs of the same id and origin, such as a key that
     occurs twice in a tar. If a record that a reader made and records that were made from it have
@@ -70,11 +72,13 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
         _found(run, out, Wanted(wanted))
         or _found(run, out, Wanted(wanted, anywhere=True))
         or _of_image(run, out, wanted)
+        or _of_message(run, out, wanted)
     )
     if not found:
         raise InputError(
             f"no record has the id or origin '{wanted}', nor an id that begins with this "
-            "text, nor an origin or an image file that ends with this text.", out,
+            "text, nor an origin or an image file that ends with this text, nor has the message of "
+            "a quarantined input such a path.", out,
             outcome_of_input(run, out, wanted)
             or "`curate show` prints records with their ids, and `curate explain --quarantine` the "
             "inputs that could not be read.",
@@ -133,11 +137,33 @@ def _of_image(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
         found[np.asarray(pc.list_parent_indices(table["media"]).filter(named))] = True
         return found
 
+    return _read_rows(run, out, PART, mask, ("media",))
+
+
+def _of_message(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
+    """Return the inputs that readers quarantined with a message that names the path `wanted`, or a
+    path that ends with it, such as that of a missing image. A word without a dot or slash is no
+    path."""
+    if "." not in wanted and "/" not in wanted:
+        return []
+    pattern = rf"(?:^|[/\s'\"`]){re.escape(wanted)}(?:$|[\s:,;'\"`])"
+
+    def mask(table: pa.Table) -> pa.ChunkedArray:
+        return pc.match_substring_regex(table["message"], pattern)
+
+    return _read_rows(run, out, QUARANTINE, mask, ("message",))
+
+
+def _read_rows(
+    run: RunManifest, out: str, ending: str, mask: Any, columns: tuple[str, ...]
+) -> list[FoundRecord]:
+    """Return the rows that `mask` selects, by these columns, in the files with this ending that
+    readers made."""
     return [
         FoundRecord(at, commit.part, row, *_who(row))
         for at, entry in enumerate(run.passes) if entry.kind == "read"
         for commit in pass_manifest(run, out, at).parts
-        for row in _rows(storage.join(out, entry.folder), commit, PART, mask, ("media",))
+        for row in _rows(storage.join(out, entry.folder), commit, ending, mask, columns)
     ]  # fmt: skip
 
 

@@ -20,7 +20,8 @@ def readers() -> str:
     parts = []
     for name, kind in catalog.readers().items():
         endings = codes(kind.suffixes) or "any"
-        facts = f"Makes `{kind.modality}` records. Endings of files: {endings}."
+        made = " or ".join(map(code, kind.modalities))
+        facts = f"Makes {made} records. Endings of files: {endings}."
         parts.append(_manual(name, kind, facts, skip=OF_EVERY_READER))
     return "\n\n".join(parts)
 

@@ -20,7 +20,7 @@ def readers() -> str:
         fields = {n: f for n, f in kind.model_fields.items() if n not in OF_EVERY_READER}
         settings = (f"**{code(n)}**" if f.is_required() else code(n) for n, f in fields.items())
         link = f"[{code(name)}](readers-reference.md#{name})"
-        rows.append((link, first_line(kind), kind.modality, ", ".join(settings)))
+        rows.append((link, first_line(kind), ", ".join(kind.modalities), ", ".join(settings)))
     return table(("reader", "what it reads", "modality", "settings"), rows)
 
 

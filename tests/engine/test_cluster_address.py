@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli import FAILED
+from curate.cli import FAILED, OK
 from curate.engine.cluster_address import check_cluster, refusal
 from manifests.errors import ClusterError
 from manifests.storage import reachable
@@ -68,3 +68,16 @@ def test_what_ray_refuses_comes_with_the_way_to_give_a_token() -> None:
     error = refusal("a:1", ConnectionError("Failed to connect\nmore lines"))
     assert str(error).startswith("the Ray cluster 'a:1': Failed to connect. Name the head node")
     assert "RAY_AUTH_TOKEN" in str(error)
+
+
+def test_a_cluster_is_not_asked_if_nothing_is_to_be_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_texts(tmp_path / "data", ["a text"], 1)
+    write_recipe(tmp_path, text_source(), steps=[])
+    run = ("run", "recipe.yaml", "-o", "out", "-q")
+    assert curate(tmp_path, *run, "--inline") == OK
+    address = f"127.0.0.1:{dead_port()}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert curate(tmp_path, *run) == OK
+    assert curate(tmp_path, *run, "--address", address) == OK

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from curate import cli
 from curate import recipe as recipes
+from curate.commands.verify import not_covered
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.run import Run
@@ -252,6 +254,34 @@ def test_a_run_with_nothing_to_do_deletes_what_an_interrupted_one_left(
 def test_a_stray_file_is_listed_as_not_covered(out: Path) -> None:
     (out / "shards" / "data-00099-of-00100.arrow").write_text("x")
     assert verify(str(out)).uncovered == ["shards/data-00099-of-00100.arrow"]
+
+
+def test_verify_names_a_file_of_each_folder_that_is_not_covered(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a/1", "a/2", "a/3", "b/1", "b/2", "c\nd"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("x")
+    assert cli.run(["verify", str(out), "--no-inputs"]) == cli.OK
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:4] == [
+        "not covered by a manifest: c\\nd",
+        "not covered by a manifest: a/1 and 2 more files beside it",
+        "not covered by a manifest: b/1 and 1 more file beside it",
+        "Results of other settings are no part of this run, and may be deleted.",
+    ]
+    assert shown[4].endswith("no faults, and all counts agree")
+
+
+def test_of_many_folders_that_are_not_covered_twenty_are_named() -> None:
+    lines = not_covered([f"{n:02}/a" for n in range(23)]).splitlines()
+    assert lines[:2] == ["not covered by a manifest: 00/a", "not covered by a manifest: 01/a"]
+    assert lines[19:] == [
+        "not covered by a manifest: 19/a",
+        "not covered by a manifest: 3 more folders",
+        "Results of other settings are no part of this run, and may be deleted.",
+    ]
+    assert not_covered([]) == ""
 
 
 NAMES = ["../x", "/etc/passwd", "a/../../x", "a\\..\\x", "a\0b", "", ".", "a//b"]

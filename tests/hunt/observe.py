@@ -96,6 +96,7 @@ class _Reading:
             read = CountedRead(self._reader, split, context)
             for batch in read:
                 assert batch.records.schema == record.SCHEMA
+                assert {*batch.records["modality"].to_pylist()} <= {*self._reader.modalities}
                 batch.records.validate(full=True)
                 self.rows += batch.records.to_pylist()
                 self.failures += batch.failures

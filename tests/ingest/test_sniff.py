@@ -62,6 +62,7 @@ def as_parquet(**columns: Any) -> bytes:
     return out.getvalue()
 
 
+CHAT_READERS = {"llava", "qwen_grounding"}
 CHATS = "a JSON array of objects with keys id, image, conversations"
 CHAT_LINES = "JSON lines with keys id, image, conversations"
 COCO_KEYS = "a JSON object with keys info, images, annotations"
@@ -79,13 +80,13 @@ FILES: dict[str, tuple[bytes, str, set[str]]] = {
     "zeros.tar": (bytes(10240), "an empty tar", {"webdataset"}),
     # A tab in the header makes no table of it.
     "packed.tar.gz": (gzip.compress(as_tar("1.jpg"), mtime=9), "gzip", set()),
-    "a.json": (as_json([CHAT]), CHATS, {"llava"}),
-    "cut.json": (as_json([CHAT])[:60], CHATS, {"llava"}),
-    "marked.json": (b"\xef\xbb\xbf\n" + as_json([CHAT]), CHATS, {"llava"}),
-    "a.jsonl": (as_lines(CHAT, CHAT), CHAT_LINES, {"llava"}),
-    "a.jsonl.gz": (gzip.compress(as_lines(CHAT, CHAT)), CHAT_LINES, {"llava"}),
-    "packed.json": (as_json([[CHAT]]), "a JSON array of arrays", {"llava"}),
-    "none.json": (b"[ ]\n", "an empty JSON array", {"llava"}),
+    "a.json": (as_json([CHAT]), CHATS, CHAT_READERS),
+    "cut.json": (as_json([CHAT])[:60], CHATS, CHAT_READERS),
+    "marked.json": (b"\xef\xbb\xbf\n" + as_json([CHAT]), CHATS, CHAT_READERS),
+    "a.jsonl": (as_lines(CHAT, CHAT), CHAT_LINES, CHAT_READERS),
+    "a.jsonl.gz": (gzip.compress(as_lines(CHAT, CHAT)), CHAT_LINES, CHAT_READERS),
+    "packed.json": (as_json([[CHAT]]), "a JSON array of arrays", CHAT_READERS),
+    "none.json": (b"[ ]\n", "an empty JSON array", CHAT_READERS),
     "numbers.json": (b"[1, 2]", "a JSON array", set()),
     "other.json": (as_json([{"x": 1}]), "a JSON array of objects with keys x", set()),
     "deep.json": (b"[" * 5000, "a JSON array of arrays", set()),
@@ -150,7 +151,7 @@ REAL = {
     "grounding/coco_permissive/annotations/*captions*.json": {"coco_captions"},
     "grounding/coco_permissive/annotations/*instances*.json": {"coco"},
     "grounding/coco_permissive/annotations/*keypoints*.json": {"coco"},
-    "grounding/qwen_spatial/qwen-vl-finetune/demo/*.json": {"llava"},
+    "grounding/qwen_spatial/qwen-vl-finetune/demo/*.json": CHAT_READERS,
     "grounding/refexp_google/evaluation/sample_results/*.json": set(),
     "grounding/raccoon/data/*.csv": {"table"},
     "interleaved/*/LICENSE": set(),

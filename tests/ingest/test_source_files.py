@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from curate.ingest.captions.table import Table
 from curate.ingest.grounding.yolo import Yolo
 from curate.ingest.source_files import MAX_KINDS, excluding
+from curate.inspect.quarantine import quarantined
 from manifests.errors import InputError, RecipeError
 from manifests.record import record_id
 from tests.ingest.grounding.reading import write_files
@@ -188,3 +190,31 @@ def test_a_glob_that_matches_no_file_is_a_note_of_the_plan_and_the_run(
         printed = "".join(capsys.readouterr())
         assert note in printed
         assert printed.count("matches no file") == 1
+
+
+def test_entries_that_are_no_files_come_with_a_way_on(tmp_path: Path) -> None:
+    write_files(tmp_path / "data", {"a.jsonl": '{"text": "one"}\n', "deep/b.jsonl": ""})
+    (tmp_path / "data" / "gone.jsonl").symlink_to("nowhere")
+    (tmp_path / "data" / "deep" / "up").symlink_to("..")
+    os.mkfifo(tmp_path / "data" / "pipe.jsonl")
+    recipe = {"name": "test", "sources": [text_source(path="data")], "max_quarantined": 0.9}
+    run_engine(recipe, tmp_path, tmp_path / "out")
+    assert {r["origin"]: r["message"] for r in quarantined(str(tmp_path / "out")).to_pylist()} == {
+        "data/gone.jsonl": "the link points to nothing. Restore its target, or delete the link.",
+        "data/deep/up": "the link leads back to a folder that is already read. Delete the link.",
+        "data/pipe.jsonl": "the path leads to a FIFO, socket or device, not to a regular file. "
+        "Delete it, or move it away.",
+    }
+
+
+def test_a_file_without_an_ending_is_read_by_a_link_as_the_message_advises(tmp_path: Path) -> None:
+    write_files(tmp_path / "data", {"LABELS": '{"text": "one"}\n'})
+    recipe = {"name": "test", "sources": [text_source(path="data")]}
+    with pytest.raises(InputError) as refused:
+        run_engine(recipe, tmp_path, tmp_path / "out")
+    assert str(refused.value).endswith(
+        "give the file one of these suffixes; a link with another name is enough."
+    )
+    (tmp_path / "data" / "labels.jsonl").symlink_to("LABELS")
+    made = run_engine(recipe, tmp_path, tmp_path / "out")
+    assert [a.kept for a in made.ledger if a.step.startswith("read")] == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from manifests.run.manifest import load_run
 from manifests.step import Columns, Context, Corpus, CorpusStep, Outcome, RowStep, Workspace
 from manifests.storage import parts
 from tests.ingest.tars import JPEG, shard
-from tests.make import write_texts
+from tests.make import write_json_lines, write_texts
 from tests.runs import (
     curate,
     order_pass,
@@ -255,13 +256,18 @@ def test_a_record_is_found_by_the_image_that_it_shows(tmp_path: Path) -> None:
 def test_an_origin_with_a_line_break_is_printed_on_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shard(tmp_path, [("a\nb.jpg", JPEG), ("a\nb.txt", b"one")])
+    samples = [[(f"{key}\nb.jpg", JPEG), (f"{key}\nb.txt", b"one")] for key in "ac"]
+    shard(tmp_path, [*samples[0], *samples[1], ("d\nb.txt", b"no image")])
     source = {"name": "web", "reader": "webdataset", "path": "a.tar"}
-    run_steps(tmp_path, "out", contract("Lengths", tmp_path), sources=[source])
-    for arguments in (("explain", "out", "a\nb"), ("show", "out")):
-        shown = printed(tmp_path, capsys, *arguments)
-        assert "a.tar#a\\nb\n" in shown
-        assert "a.tar#a\nb" not in shown
+    write_recipe(tmp_path, source, steps=[{"duplicates": {"by": "text"}}], max_quarantined=0.9)
+    printed(tmp_path, capsys, "run", "recipe.yaml", "-o", "out", "--inline", "-q")
+    commands = ("explain out a\nb", "explain out d\nb", "explain out --quarantine", "show out",
+                "show out --dropped", "show out --quarantined", "duplicates out",
+                "probe recipe.yaml")  # fmt: skip
+    for command in commands:
+        shown = printed(tmp_path, capsys, *command.split(" "))
+        assert "\\nb" in shown, command
+        assert "\nb" not in shown, command
 
 
 def test_a_key_that_occurs_twice_in_a_tar_is_one_story(tmp_path: Path) -> None:
@@ -307,3 +313,40 @@ def test_the_lists_of_quarantined_inputs_and_the_summary_of_a_run_advise_to_retr
 def printed(base: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert curate(base, *arguments) == 0
     return capsys.readouterr().out
+
+
+def test_an_input_is_found_by_the_missing_image_that_its_message_names(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/cat.jpg").write_bytes(JPEG)
+    rows = ({"file": name, "text": "one"} for name in ("cat.jpg", "b/nope.jpg"))
+    write_json_lines(tmp_path / "a.jsonl", rows)
+    source = text_source(path="a.jsonl", image="file", media_root="photos")
+    run_steps(tmp_path, "out", contract("Lengths", tmp_path), sources=[source])
+    out = str(tmp_path / "out")
+    for name in ("nope.jpg", "b/nope.jpg", "photos/b/nope.jpg"):
+        found = explain(out, name)
+        assert (found.origin, found.events[-1].what) == ("a.jsonl#2", "quarantined")
+    for name in ("ope.jpg", "nope", "file", "nope.jp", "nope.*"):
+        with pytest.raises(InputError, match="no record has the id or origin"):
+            explain(out, name)
+
+
+def test_lines_of_the_quarantine_are_cut_and_whole_in_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = "/".join(["a" * 40] * 5)
+    source = text_source(path=f"{folder}/a.jsonl", image="file", media_root=folder)
+    (tmp_path / folder).mkdir(parents=True)
+    write_json_lines(
+        tmp_path / folder / "a.jsonl", [{"file": f"{n}.jpg", "text": ""} for n in "ab"]
+    )
+    run_steps(tmp_path, "out", contract("Lengths", tmp_path), sources=[source])
+    lines = printed(tmp_path, capsys, "explain", "out", "--quarantine").splitlines()
+    assert max(map(len, lines)) < 200
+    assert "aaa/a.jsonl#1 " in lines[2]
+    assert lines[-1] == "in full: curate explain out --quarantine --json"
+    found = json.loads(printed(tmp_path, capsys, "explain", "out", "--quarantine", "--json"))
+    assert [row["origin"] for row in found] == [f"{folder}/a.jsonl#{n}" for n in (1, 2)]
+    assert found[0]["message"].startswith(f"{folder}/a.jpg: ")
+    end = lines[2].split()[0]
+    assert explain(str(tmp_path / "out"), end.removeprefix("…")).origin == found[0]["origin"]

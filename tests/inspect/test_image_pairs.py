@@ -13,7 +13,7 @@ from PIL import Image
 
 from curate.cli import FAILED, OK, run
 from curate.inspect import image_pairs
-from curate.inspect.image_pairs import _images, _lowest
+from curate.inspect.image_pairs import MAX_BITS, _images, _lowest
 from manifests.kernels.look_alike import BYTES, looks
 from manifests.kernels.near_pairs import near_pairs
 from manifests.run.manifest import PassManifest, load_run
@@ -153,3 +153,27 @@ def test_pairs_and_samples_are_those_of_every_two_images() -> None:
     assert found.alike.tolist() == [sum(s for _, s, _, _ in some) for some in expected.values()]
     for some, sample in zip(expected.values(), found.sampled, strict=True):
         assert [tuple(pair) for pair in sample.tolist()] == [pair[2:] for pair in sorted(some)[:3]]
+
+
+def test_only_distances_that_occur_or_may_occur_are_listed(
+    base: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    _, out, _ = answer(base, capsys, "--pairs", str(tmp_path / "a"))
+    assert _listed_bits(out) == list(range(0, MAX_BITS + 1, 2))
+    (tmp_path / "photos").mkdir()
+    one = np.asarray(photograph(1))
+    both = np.concatenate([one, one[:, ::-1]], axis=1)  # symmetric: 32 frequencies are 0
+    noise = np.random.default_rng(0)
+    for n in range(24):
+        moved = np.clip(both + np.repeat(noise.normal(0, n, (240, 1, 3)), 640, 1), 0, 255)
+        Image.fromarray(moved.astype(np.uint8)).save(tmp_path / "photos" / f"{n}.png")
+    source = {"name": "photos", "reader": "folder", "path": "photos"}
+    run_recipe(tmp_path, source, steps=["image_hash"])
+    _, out, _ = answer(tmp_path, capsys, "--pairs", str(tmp_path / "b"))
+    found = _listed_bits(out)
+    assert [bits for bits in found if bits % 2]
+    assert {*range(0, MAX_BITS + 1, 2)} <= {*found}
+
+
+def _listed_bits(table: str) -> list[int]:
+    return [int(line.split()[0]) for line in table.split("\n\n")[0].splitlines()[2:]]

@@ -86,6 +86,7 @@ class SortedParts(NamedTuple):
 class State(NamedTuple):
     """The results of all passes so far. Each pass takes a state and returns the next state.
 
+    `checked` are the names of the sources whose first files were checked before the first pass.
     `parts` are the files of records with the results of the steps so far. `sorted` are the files
     whose rows were sorted into the order of the shards. `shards` has, for each format, the folder,
     the files, and the numbers of rows and bytes that were written.
@@ -94,6 +95,7 @@ class State(NamedTuple):
     parts: tuple[PartView, ...] = ()
     sorted: SortedParts = SortedParts("", (), 1)
     shards: Mapping[str, ShardsEntry] = {}
+    checked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ class ReadPass(Pass[ReadTask]):
         return f"read {self.name}"
 
     def tasks(self, run: RunContext, state: State) -> list[ReadTask]:
-        note = run.progress.note
-        found = splits.of_source(self.reader, run.media, self.folder(run), run.executor, note)
+        note, folder, is_checked = run.progress.note, self.folder(run), self.name in state.checked
+        found = splits.of_source(self.reader, run.media, folder, run.executor, note, is_checked)
         return [read_task(self.reader, split, run.media.base) for split in found]
 
     def work(self, run: RunContext, tasks: Iterable[ReadTask]) -> Iterator[Commit]:

@@ -57,6 +57,7 @@ class HfParquet(Reader):
 
     version: ClassVar[int] = 3
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    modalities: ClassVar[tuple[str, ...]] = ("caption", "chat")
 
     text: Names | None = Field(
         None,
@@ -73,6 +74,11 @@ class HfParquet(Reader):
     def sniff(cls, head: Head) -> bool:
         schema = sniffed_schema(head)
         return schema is not None and bool(image_column(schema) or chat_column(schema))
+
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        schema = sniffed_schema(head)
+        if schema is not None and (self.text is not None or chat_column(schema) is None):
+            text_columns(self.text, TEXTS, schema.names, file.uri)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return splits(file, context)

@@ -77,7 +77,7 @@ class Llava(Reader):
 
     version: ClassVar[int] = 4
     suffixes: ClassVar[tuple[str, ...]] = with_compressed(".json", ".jsonl", ".ndjson")
-    modality: ClassVar[str] = "chat"
+    modalities: ClassVar[tuple[str, ...]] = ("chat",)
 
     media_root: str | None = Field(None, description=ROOT_DESCRIPTION)
 
@@ -119,7 +119,7 @@ class Llava(Reader):
     ) -> ReadBatch:
         """Makes the records of a batch one row at a time, because conversations differ in their
         number of segments."""
-        builder = record.Builder(self.name, self.modality)
+        builder = record.Builder(self.name, "chat")
         failures: list[Failure] = []
         for within, sample in (pair for element in batch for pair in samples(element)):
             key, origin = self.key(file, within), self.origin(file, within)

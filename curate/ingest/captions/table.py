@@ -37,6 +37,7 @@ from curate.ingest.formats.text_tables import (
     Rows,
     Wanted,
     count_units,
+    header_of,
     layout_of,
     read_rows,
     table_splits,
@@ -77,7 +78,7 @@ class Table(Reader):
     """
 
     version: ClassVar[int] = 4
-
+    modalities: ClassVar[tuple[str, ...]] = ("caption", "text")
     suffixes: ClassVar[tuple[str, ...]] = (*columnar.SUFFIXES, *_TEXT_SUFFIXES)
 
     text: Names = Field(
@@ -115,6 +116,17 @@ class Table(Reader):
             return _is_row(first_object(head))
         is_header = any(mark.encode() in first for mark in DELIMITERS) and b"\0" not in first
         return columnar.is_columnar_data(head.data) or is_header
+
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        if columnar.is_columnar(file.name):
+            if (schema := columnar.sniffed_schema(head)) is not None:
+                self._require(schema.names, file)
+            return
+        split = Split((file,))
+        if header := header_of(split, context, self._wanted()):
+            self._require(header, file)
+        else:
+            next(self._batches(split, context), None)
 
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         if columnar.is_columnar(file.name):

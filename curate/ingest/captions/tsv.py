@@ -88,6 +88,10 @@ class Tsv(Reader):
         rows = [line for line in sample if line.strip() and not line.startswith(("{", "["))]
         return 2 * sum("\t" in line for line in rows) > len(rows)
 
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        self._layout(file, context)
+        self._templates(file)
+
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         if is_one_split(file):
             return iter([Split((file,))])

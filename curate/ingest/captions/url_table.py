@@ -86,6 +86,11 @@ class UrlTable(Reader):
             return False
         return any(pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema)
 
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        if (schema := sniffed_schema(head)) is not None:
+            text_columns(self.text, TEXTS, schema.names, file.uri)
+            self._templates(schema.names, self._url_column(schema.names, file), file)
+
     def splits(self, file: File, context: Context) -> Iterator[Split]:
         return splits(file, context)
 

@@ -69,6 +69,7 @@ class WebDataset(Reader):
     version: ClassVar[int] = 4
     counts_while_reading: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".tar",)
+    modalities: ClassVar[tuple[str, ...]] = ("caption", "chat")
 
     caption: Names = Field(
         CAPTION_NAMES,

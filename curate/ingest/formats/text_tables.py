@@ -95,6 +95,22 @@ def layout_of(split: Split, context: Context, wanted: Wanted) -> Layout:
     cannot be a header, if two columns have the same name, or if the header or the quotes can be
     read in two ways. Also raises FileError if none of the first lines of JSON lines is an object.
     """
+    found = _layout_without_quotes(split, context, wanted)
+    if found.kind != "fields":
+        return found
+    quotes = wanted.quotes or "doubled"
+    if wanted.quotes is None and found.delimiter == "\t":
+        quotes = split_quotes(split, context, len(found.header))
+    return found._replace(quotes=quotes)
+
+
+def header_of(split: Split, context: Context, wanted: Wanted) -> list[str]:
+    """The column names in the header of a table; [] for JSON, which has no header. Only the start
+    of the file is read. Raises FileError as `layout_of` does."""
+    return _layout_without_quotes(split, context, wanted).header
+
+
+def _layout_without_quotes(split: Split, context: Context, wanted: Wanted) -> Layout:
     file = split.files[0]
     place = storage.resolve(context.base, file.uri)
     if file.name.lower().endswith(JSON_SUFFIXES):
@@ -113,10 +129,7 @@ def layout_of(split: Split, context: Context, wanted: Wanted) -> Layout:
         fault = f"line {number} is not the header of a table: {error.fault}"
         raise FileError(fault, file.uri, error.fix) from None
     delimiter, names = _delimiter_and_names(header, number, file, wanted)
-    quotes = wanted.quotes or "doubled"
-    if wanted.quotes is None and delimiter == "\t":
-        quotes = split_quotes(split, context, len(names))
-    return Layout("fields", names, number, delimiter, quotes)
+    return Layout("fields", names, number, delimiter)
 
 
 def _check_lines(split: Split, context: Context) -> None:

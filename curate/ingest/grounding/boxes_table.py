@@ -152,6 +152,12 @@ class BoxesTable(AnnotatedTable):
     def files_beside(self, files: Sequence[File], base: str) -> list[File]:
         return existing_files([self.names] if isinstance(self.names, str) else [], base)
 
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        if isinstance(self.names, str):
+            read_class_names(self.names, context.base)
+        if (schema := sniffed_schema(head)) is not None:
+            self._require(schema.names, file)
+
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file = split.files[0]
         root = root_of(self.media_root, file, context.base)

@@ -13,13 +13,18 @@ from curate.ingest.formats.nested_tables import column_names, row_batches
 from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, annotated_rows
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.fields import size_in, without
-from curate.ingest.grounding.annotations.images_by_columns import images_by_columns, last_parts_of
+from curate.ingest.grounding.annotations.images_by_columns import (
+    check_templates,
+    images_by_columns,
+    last_parts_of,
+)
 from curate.ingest.images import OpenedImage
 from curate.ingest.last_parts import check_last_parts
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.reader import Context, Head, ReadBatch, Split
 from manifests.errors import RowError
 from manifests.geometry.space import SPACES, Space
+from manifests.storage import File
 
 
 class Grit(AnnotatedTable):
@@ -59,6 +64,9 @@ class Grit(AnnotatedTable):
     def sniff(cls, head: Head) -> bool:
         names = column_names(head)
         return "caption" in names and bool({"ref_exps", "noun_chunks"} & names)
+
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        check_templates(self.file, "url", head, file.uri)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, folder = split.files[0], MediaFolder(self.media_root, context.base)

@@ -13,7 +13,11 @@ from typing import Any, ClassVar
 from curate.ingest.formats.json_elements import object_keys
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.fields import number_in, size_in, without
-from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
+from curate.ingest.grounding.annotations.file_per_image import (
+    NO_ANNOTATION,
+    FilePerImage,
+    SplitCache,
+)
 from curate.ingest.grounding.annotations.object_parts import box_around, join_parts
 from curate.ingest.images import OpenedImage, keep_image
 from curate.ingest.reader import Head
@@ -30,7 +34,6 @@ QUADS = ("rectangle", "rotation", "oriented_rectangle", "quadrilateral")
 LabelMe's rotated box."""
 _HEADER_CHARACTERS = 64
 """Number of characters of base64 in which a PNG states its size (its first 24 bytes)."""
-_FIX = "If it is not a file of LabelMe, leave it out with `exclude`."
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 _BLANKS = codecs.BOM_UTF8 + b" \t\r\n"
 
@@ -79,7 +82,7 @@ class LabelMe(FilePerImage):
         shapes = content.get("shapes")
         if not isinstance(shapes, list):
             fault = f"the field 'shapes' is {shapes!r:.80}, not a list."
-            raise FileError(fault, file.uri, _FIX)
+            raise FileError(fault, file.uri, NO_ANNOTATION)
         annotations = join_parts(one for n, shape in enumerate(shapes) for one in _parts(shape, n))
         size = size_in(content, "imageWidth", "imageHeight")
         image = self._image(content, file, cache)
@@ -106,7 +109,9 @@ def _parse_json(data: bytes, file: File) -> dict[str, Any]:
     except RowError as error:
         raise FileError(error.fault, file.uri, error.fix) from None
     if not isinstance(content, dict):
-        raise FileError(f"the file contains {content!r:.80}, not a JSON object.", file.uri, _FIX)
+        raise FileError(
+            f"the file contains {content!r:.80}, not a JSON object.", file.uri, NO_ANNOTATION
+        )
     return content
 
 

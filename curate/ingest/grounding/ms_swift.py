@@ -75,7 +75,7 @@ class MsSwift(Llava):
                     Failure.of(self.key(file, within), self.origin(file, within), error)
                 )
         objects, wrong = self._objects(file, rows, context)
-        builder = record.Builder(self.name, self.modality)
+        builder = record.Builder(self.name, "chat")
         for row in rows:
             if row.within in wrong:
                 key, origin = self.key(file, row.within), self.origin(file, row.within)

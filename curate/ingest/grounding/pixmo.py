@@ -15,13 +15,18 @@ from curate.ingest.grounding.annotations.annotated_table import AnnotatedTable, 
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.annotations_in_cells import xy_pairs
 from curate.ingest.grounding.annotations.fields import without
-from curate.ingest.grounding.annotations.images_by_columns import images_by_columns, last_parts_of
+from curate.ingest.grounding.annotations.images_by_columns import (
+    check_templates,
+    images_by_columns,
+    last_parts_of,
+)
 from curate.ingest.images import OpenedImage
 from curate.ingest.last_parts import check_last_parts
 from curate.ingest.media_folder import MediaFolder
 from curate.ingest.reader import Context, Head, ReadBatch, Split
 from manifests.errors import RowError
 from manifests.geometry.space import Space
+from manifests.storage import File
 
 POINTS = Space(form="xyxy", unit="percent")
 """The coordinate space of PixMo-Points. The data set's card states pixels, but the authors' own
@@ -64,6 +69,9 @@ class Pixmo(AnnotatedTable):
     @classmethod
     def sniff(cls, head: Head) -> bool:
         return {"image_url", "points", "label"} <= column_names(head)
+
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        check_templates(self.file, "image_url", head, file.uri)
 
     def read(self, split: Split, context: Context) -> Iterator[ReadBatch]:
         file, folder = split.files[0], MediaFolder(self.media_root, context.base)

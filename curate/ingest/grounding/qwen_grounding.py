@@ -10,7 +10,6 @@ from pydantic import Field
 
 from curate.compose.grounding.parsing import (
     ParsedObject,
-    has_markup,
     outside_image_error,
     parse_objects,
 )
@@ -27,7 +26,7 @@ from curate.ingest.grounding.annotations.grounding_reader import (
 from curate.ingest.grounding.annotations.grounding_records import check_spaces, grounding_records
 from curate.ingest.grounding.annotations.space_check import SLACK
 from curate.ingest.images import OpenedImage, row_failures
-from curate.ingest.reader import Context, Head, ReadBatch
+from curate.ingest.reader import Context, ReadBatch
 from manifests.errors import RowError
 from manifests.geometry.angles import QWEN3_ANGLES, Angles, boxes_to_record
 from manifests.geometry.space import SPACES, UNITS, Space
@@ -40,9 +39,6 @@ from manifests.storage import File
 FIX_SPACE = (
     "Set `space` to the coordinate space that the answers use, or leave the sample in quarantine."
 )
-HEAD_BYTES = 1 << 16
-"""A file is accepted without a box in the bytes that `sniff` sees if these are at least this many
-(our choice), because the first box may come later in the file."""
 
 
 class QwenGrounding(Llava):
@@ -58,7 +54,7 @@ class QwenGrounding(Llava):
     tokens that Qwen2-VL has in place of these two tags; and `<points>` elements (Qwen2.5-VL). These
     become objects of the record: `label`, coordinates, `text_content` as `text`, and other keys as
     attributes. The text is not changed. A sample without objects becomes the same record as with
-    `llava`.
+    `llava`, and a file without any objects is read like any other.
 
     Coordinates are thousandths unless `space` is set. Coordinates of Qwen2.5-VL need `space:
     qwen2.5`, which cannot be detected from a file. A sample fails if the markup of its objects is
@@ -67,19 +63,13 @@ class QwenGrounding(Llava):
     """
 
     version: ClassVar[int] = 3
-    modality: ClassVar[str] = "chat"
+    modalities: ClassVar[tuple[str, ...]] = ("chat", "grounding")
 
     space: SpaceOverride = None
     trust: TrustSetting = False
     angles: Annotated[Angles, completed(QWEN3_ANGLES)] = Field(
         QWEN3_ANGLES, description="convention of the angles of 3D boxes in the answers"
     )
-
-    @classmethod
-    def sniff(cls, head: Head) -> bool:
-        if not super().sniff(head):
-            return False
-        return len(head.data) >= HEAD_BYTES or has_markup(head.data.decode(errors="replace"))
 
     def _read_batch(
         self, file: File, batch: list[Element], root: str, context: Context

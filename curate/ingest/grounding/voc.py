@@ -10,7 +10,11 @@ from xml.etree.ElementTree import Element
 
 from curate.ingest.formats.xml_files import parsed, rest_of, text_of
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
-from curate.ingest.grounding.annotations.file_per_image import FilePerImage, SplitCache
+from curate.ingest.grounding.annotations.file_per_image import (
+    NO_ANNOTATION,
+    FilePerImage,
+    SplitCache,
+)
 from curate.ingest.reader import Head
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
@@ -78,7 +82,8 @@ def is_annotation(head: Head) -> bool:
 def annotation_root(data: bytes, file: File) -> Element:
     root = parsed(data, file.uri)
     if root.tag != "annotation":
-        raise FileError(f"the root element is <{root.tag}>, not <annotation>.", file.uri)
+        fault = f"the root element is <{root.tag}>, not <annotation>."
+        raise FileError(fault, file.uri, NO_ANNOTATION)
     return root
 
 

@@ -97,6 +97,10 @@ class Yolo(FilePerImage):
         near = (class_names_file(folder, base) for folder in folders)
         return existing_files(filter(None, [self.names] if self.names else near), base)
 
+    def check_settings(self, file: File, head: Head, context: Context) -> None:
+        if not isinstance(self.names, tuple):
+            self._read_names(self.names or storage.folder_of(file.uri), context.base)
+
     def parse(self, file: File, data: bytes, cache: SplitCache) -> AnnotatedImage:
         names = self._names(file, cache)
         try:
@@ -121,9 +125,11 @@ class Yolo(FilePerImage):
             return dict(enumerate(self.names))
         where = storage.folder_of(file.uri) if self.names is None else self.names
         if where not in cache.class_names:
-            find = class_names_near if self.names is None else read_class_names
-            cache.class_names[where] = find(where, cache.context.base)
+            cache.class_names[where] = self._read_names(where, cache.context.base)
         return cache.class_names[where]
+
+    def _read_names(self, where: str, base: str) -> dict[int, str]:
+        return (class_names_near if self.names is None else read_class_names)(where, base)
 
 
 def _annotation(line: str, number: int, names: dict[int, str], tracks: bool | None) -> Annotation:

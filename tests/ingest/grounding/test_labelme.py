@@ -174,11 +174,15 @@ def test_numbers_are_of_the_size_that_the_file_states(tmp_path: Path) -> None:
 
 BROKEN: dict[str, tuple[str, str, str]] = {
     "json": ('{"shapes": [', "FileError", "broken JSON: "),
-    "list": ("[]", "FileError", "the file contains [], not a JSON object."),
+    "list": (
+        "[]",
+        "FileError",
+        "the file contains [], not a JSON object. If this is no annotation file, leave it out",
+    ),
     "no shapes": (
         '{"imagePath": "a.jpg"}',
         "FileError",
-        "the field 'shapes' is None, not a list.",
+        "the field 'shapes' is None, not a list. If this is no annotation file, leave it out with",
     ),
     "no shape": (content(5), "RowError", "shape 0 is 5, not a JSON object"),
     "unnamed": (content(shape("point", [1, 2], label=None)), "RowError", "label of shape 0 is No"),

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from curate.engine.media_options import MediaOptions
+from curate.engine.source_check import checked_files
 from curate.ingest import sniff
 from curate.ingest.captions.llava import Llava
 from curate.ingest.grounding.qwen_grounding import QwenGrounding
 from curate.ingest.reader import Failure
 from manifests import record, storage
 from manifests.errors import InputError
+from manifests.media import Limits
 from tests.make import make_image, read_all
 
 WIDTH, HEIGHT = 640, 428
@@ -235,17 +238,16 @@ def test_a_missing_image_fails_as_in_llava(tmp_path: Path) -> None:
     assert [(f.origin, f.error) for f in failures] == [("a.json#0", "MediaError")]
 
 
-def test_a_small_file_without_objects_is_recognised_as_llava(tmp_path: Path) -> None:
+def test_a_file_without_objects_is_accepted(tmp_path: Path) -> None:
     def takes(*samples: Any) -> bool:
         (tmp_path / "a.json").write_text(json.dumps(samples))
         [file] = storage.list_files(str(tmp_path / "a.json"))
         return QwenGrounding.sniff(sniff.head(file, str(tmp_path)))
 
     assert takes(sample(FENCED))
-    assert takes(sample("<box>(1,2),(3,4)</box>"))
-    assert not takes(sample("A dog."))
+    assert takes(sample("A dog."))
+    assert takes()
     assert not takes({"bbox_2d": 1})
-    assert takes(*[sample("A dog.")] * 1000)
 
 
 def test_the_demo_data_of_qwen_have_no_box(real_data: Path) -> None:
@@ -253,6 +255,8 @@ def test_the_demo_data_of_qwen_have_no_box(real_data: Path) -> None:
     if not demo.is_dir():
         pytest.skip(f"no {demo}")
     reader = QwenGrounding(name="own", path="demo/single_images.json", media_root=".")
+    media = MediaOptions(str(demo), "", Limits())
+    assert len(checked_files(reader, media).readable) == 1
     found = read_all(reader, str(demo))
     assert [part.failures for part in found] == [[]]
     assert [row["objects"] for part in found for row in part.records.to_pylist()] == [[], [], []]

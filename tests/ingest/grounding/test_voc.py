@@ -110,7 +110,11 @@ BROKEN: dict[str, tuple[bytes | str, str, str]] = {
     "utf8": (xml("").encode() + b"\xff", "FileError", "the XML is broken: "),
     "entity": (xml("&lol;"), "FileError", "the XML is broken: undefined entity"),
     "encoding": ('<?xml version="1.0" encoding="ebcdic-9"?><annotation/>', "FileError", "XML"),
-    "other": ("<html/>", "FileError", "the root element is <html>, not <annotation>."),
+    "other": (
+        "<html/>",
+        "FileError",
+        "the root element is <html>, not <annotation>. If this is no annotation file, leave it out",
+    ),
     "no box": (xml(NO_BOX), "RowError", "object 0 has no <bndbox>"),
     "rotated": (
         xml("<object><name>a</name><robndbox/></object>"),

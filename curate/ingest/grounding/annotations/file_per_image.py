@@ -31,6 +31,7 @@ from manifests.storage import File
 GROUP_FILES = 2000
 """Average number of files for one task (our choice: seconds of work, and enough to detect a wrong
 coordinate space)."""
+NO_ANNOTATION = "If this is no annotation file, leave it out with `exclude`."
 
 
 class FilePerImage(GroundingReader):
@@ -95,10 +96,7 @@ class FilePerImage(GroundingReader):
                 "for the annotations of one image."
             )
             raise FileError(
-                fault,
-                file.uri,
-                "If this is no annotation file, leave it out with `exclude`. Otherwise, leave it "
-                "in quarantine.",
+                fault, file.uri, f"{NO_ANNOTATION} Otherwise, leave it in quarantine."
             )
         data = storage.read_bytes(cache.context.media.resolve(file.uri))
         return self.parse(file, data, cache)._replace(within="", file=file)

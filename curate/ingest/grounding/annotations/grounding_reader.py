@@ -48,7 +48,7 @@ PlacedError = tuple[str, RowError]
 class GroundingReader(Reader):
     """A reader of images with annotated objects."""
 
-    modality: ClassVar[str] = "grounding"
+    modalities: ClassVar[tuple[str, ...]] = ("grounding",)
     own_space: ClassVar[Space | None] = None
     """The coordinate space of the format; None if the format defines none, so that the setting
     `space` is required."""

@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from curate.ingest.columns import require_columns
 from curate.ingest.file_template import URL_FIELDS, USUAL_FILES, Files, Template
+from curate.ingest.formats.columnar import sniffed_schema
 from curate.ingest.formats.nested_tables import row_batches
 from curate.ingest.images import OpenedImage
 from curate.ingest.last_parts import LastParts
 from curate.ingest.media_folder import MediaFolder, open_row_images
-from curate.ingest.reader import Context, Split
+from curate.ingest.reader import Context, Head, Split
 from manifests.errors import InputError, RowError
 
 
@@ -36,11 +37,18 @@ def images_by_columns(
     if not rows:
         return []
     names = {name for row in rows for name in row}
-    templates = _templates(files, names | (URL_FIELDS.keys() if url in names else set()), place)
+    templates = _templates(files, url, names, place)
     used = {name for template in templates for name in template.columns} & names
     urls = _texts(rows, url) if url in names else None
     columns = {name: _texts(rows, name) for name in used}
     return open_row_images(templates, columns, urls, folder, context, last_parts)
+
+
+def check_templates(files: Files | None, url: str, head: Head, place: str) -> None:
+    """Raises InputError if a parquet or Arrow file does not have the columns of the templates
+    `files`. The columns of JSON are known only when its rows are read."""
+    if (schema := sniffed_schema(head)) is not None:
+        _templates(files, url, {*schema.names}, place)
 
 
 def last_parts_of(split: Split, url: str, context: Context) -> LastParts:
@@ -57,9 +65,10 @@ def _urls(split: Split, url: str, context: Context) -> Iterator[pa.Array]:
         yield _texts(batch.rows, url)
 
 
-def _templates(files: Files | None, known: set[str], place: str) -> list[Template]:
+def _templates(files: Files | None, url: str, names: set[str], place: str) -> list[Template]:
     """Returns the templates of the recipe (`files`) or, if the recipe has no templates, the usual
-    templates for which the table has all columns (`known`)."""
+    templates for which the table has all columns. `names` are the columns of the table."""
+    known = names | (URL_FIELDS.keys() if url in names else set())
     if files is not None:
         templates = [Template(file) for file in files]
         for template in templates:

@@ -265,9 +265,9 @@ def test_verify_names_a_file_of_each_folder_that_is_not_covered(
     assert cli.run(["verify", str(out), "--no-inputs"]) == cli.OK
     shown = capsys.readouterr().out.splitlines()
     assert shown[:4] == [
-        "not covered by a manifest: c\\nd",
         "not covered by a manifest: a/1 and 2 more files beside it",
         "not covered by a manifest: b/1 and 1 more file beside it",
+        "not covered by a manifest: c\\nd",
         "Results of other settings are no part of this run, and may be deleted.",
     ]
     assert shown[4].endswith("no faults, and all counts agree")

@@ -340,7 +340,8 @@ def test_lines_of_the_quarantine_are_cut_and_whole_in_json(
     write_json_lines(
         tmp_path / folder / "a.jsonl", [{"file": f"{n}.jpg", "text": ""} for n in "ab"]
     )
-    run_steps(tmp_path, "out", contract("Lengths", tmp_path), sources=[source])
+    write_recipe(tmp_path, source, max_quarantined=2)
+    printed(tmp_path, capsys, "run", "recipe.yaml", "-o", "out", "--inline", "-q")
     lines = printed(tmp_path, capsys, "explain", "out", "--quarantine").splitlines()
     assert max(map(len, lines)) < 200
     assert "aaa/a.jsonl#1 " in lines[2]

@@ -63,7 +63,7 @@ def of_source(
     missing = [group for group in groups if group_key(group) not in known]
     if missing:
         if len(missing) == len(groups) and not is_checked:
-            source_check.check_content(reader, groups, media)
+            source_check.check_content(reader, files.readable, media)
         found = dict(executor.map(Cut(reader, media, folder), [tuple(group) for group in missing]))
         known |= {group_key(group): splits for group, splits in found.items()}
     known = {group_key(group): known[group_key(group)] for group in groups}

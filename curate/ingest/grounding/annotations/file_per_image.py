@@ -95,9 +95,7 @@ class FilePerImage(GroundingReader):
                 f"the file has {file.size} bytes, over the limit of {self.max_bytes} bytes "
                 "for the annotations of one image."
             )
-            raise FileError(
-                fault, file.uri, f"{NO_ANNOTATION} Otherwise, leave it in quarantine."
-            )
+            raise FileError(fault, file.uri, f"{NO_ANNOTATION} Otherwise, leave it in quarantine.")
         data = storage.read_bytes(cache.context.media.resolve(file.uri))
         return self.parse(file, data, cache)._replace(within="", file=file)
 

@@ -45,5 +45,5 @@ class Holder:
         return run_item(self._call, item)
 
     def close(self) -> None:
-        """Close the work, if it was opened for an item."""
+        """Free what was opened for the first item, such as models; nothing if there was no item."""
         self._stack.close()

@@ -1,5 +1,5 @@
-"""The step `count_agreement`: drops records whose stated number of objects is not the annotated
-number."""
+"""The step `count_agreement`: drops records whose text states another number of objects than are
+annotated."""
 
 from __future__ import annotations
 

@@ -201,8 +201,9 @@ def _colour_difference(images: Looks, one: int, other: int) -> Any:
 
 @compiled(boolean(LOOKS, int64, int64, float64))
 def alike(images: Looks, one: int, other: int, colour_distance: float) -> bool:
-    """Returns true if the small colour images (8 x 8 pixels) of two images differ by at most
-    `colour_distance` levels of 0 to 255, with the images as they are or with one image mirrored."""
+    """Returns true if the small colour images (8 x 8 pixels) of two images look alike, with the
+    images as they are or with one image mirrored: the 4 pixels that differ most differ by at most
+    `colour_distance` on average, in levels of 0 to 255."""
     if _difference(images, one, other, False, colour_distance) <= colour_distance:
         return True
     mirrored = _difference(images, one, other, True, colour_distance)

@@ -104,8 +104,9 @@ def _places(offsets: np.ndarray, max_span: int) -> tuple[np.ndarray, np.ndarray,
     number of windows that the n-gram spans. Text i has the windows offsets[i] to offsets[i + 1] -
     1.
 
-    An n-gram spans `max_span` windows. If a text has fewer windows, but at least two, it has one
-    n-gram that spans all its windows.
+    A window is a fixed number of successive tokens and starts at every token; an n-gram is the
+    tokens of `max_span` successive windows. If a text has fewer windows, but at least two, it has
+    one n-gram that spans all its windows. A text with fewer than two windows has no n-gram.
     """
     windows = np.diff(offsets)
     spans = np.minimum(windows, max_span)

@@ -45,11 +45,11 @@ def csv_rows(
     `Block(1, [b'a,"x\\n', b'y"\\n'])` and two columns -> `[(1, ("a", "x\\ny"), 2)]`.
 
     A row without an error is parsed by Python's csv module. If the quotes of a field are faulty,
-    the following lines decide how many lines are broken. If all following lines are rows of `width`
-    fields, only the first line is broken (a quote is not closed in it), and the following lines are
-    read as rows. Otherwise the following lines may be the text of the field; then one error covers
-    all these lines, and reading continues at the next line whose quotes are complete. A row of more
-    than `max_bytes` bytes is an error too.
+    the other lines that the csv module took into this field decide how many lines are broken. If
+    each of them is a row of `width` fields, only the first line is broken (a quote is not closed in
+    it), and the others are read as rows. Otherwise they may be the text of the field; then one
+    error covers all of them, and reading continues at the next line in which every quote is closed.
+    A row of more than `max_bytes` bytes is an error too.
     """
     csv.field_size_limit(max_bytes)  # of the process; the csv module has no other
     source = _Source(blocks, max_bytes)

@@ -172,7 +172,9 @@ def _delimiter_and_names(
     readings = {d: names for d in given or [","] if (names := _fields(header, d)) is not None}
     if not readings:
         fault = f"line {number} is not the header of a table: {header!r:.80} has a broken quote."
-        raise FileError(fault, file.uri, "Close each quoted name with a quote.")
+        raise FileError(
+            fault, file.uri, "Close each quoted column name in the header with a quote."
+        )
     with_names = {d: names for d, names in readings.items() if set(wanted.names) <= set(names)}
     if len(with_names) > 1:
         both = " or ".join(

@@ -208,7 +208,7 @@ class Cvat(GroundingReader):
             raise RowError(
                 f"several shapes with the label {label!r:.80} have the group_id {group}, so these "
                 "shapes may be the parts of one object, or several objects.",
-                fix="Set `group_id` to parts or objects.",
+                fix="Set the setting `group_id` of the source to parts or objects.",
             )
         return [one for shape in shapes for one in shape]
 

@@ -163,7 +163,7 @@ def _drawn(
     elif kind == "points" or (kind == "point" and len(points) == 1):
         yield from (annotation._replace(point=point) for point in points)
     elif kind in {*RINGS, *QUADS, "mask", "circle", "point"}:
-        raise RowError(f"the number of its points, {len(points)}, does not fit this shape type")
+        raise RowError(f"a shape of this type cannot have {len(points)} points")
     else:
         raise RowError("this shape type is not supported")
 

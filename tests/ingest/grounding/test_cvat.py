@@ -151,7 +151,8 @@ def test_what_has_two_readings_is_refused_until_a_setting_chooses(tmp_path: Path
     )
     assert refused["a.xml#1"][1] == (
         "several shapes with the label 'dog' have the group_id 3, so these shapes may be the "
-        "parts of one object, or several objects. Set `group_id` to parts or objects."
+        "parts of one object, or several objects. Set the setting `group_id` of the source to "
+        "parts or objects."
     )
     both = image(points + parts)
     several = read(tmp_path, both, points="objects", group_id="objects").records["a.xml#0"]

@@ -61,8 +61,8 @@ class _Tally(NamedTuple):
     `wrong` is the number of boxes or points that are outside their image or inverted. `far` is the
     number of boxes or points that are outside by more than the size of the image. `large` is the
     number of boxes or points on large images; the shorter side of a large image has at least
-    LARGE_SIDE pixels. `largest` is the largest number in the file; `on_large` is the largest
-    coordinate on large images, in thousandths of the image.
+    LARGE_SIDE pixels. `largest` is the largest coordinate, as it is in the file; `on_large` is the
+    largest coordinate on large images, in thousandths of the image.
     """
 
     number: int

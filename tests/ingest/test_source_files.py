@@ -201,8 +201,8 @@ def test_entries_that_are_no_files_come_with_a_way_on(tmp_path: Path) -> None:
     run_engine(recipe, tmp_path, tmp_path / "out")
     assert {r["origin"]: r["message"] for r in quarantined(str(tmp_path / "out")).to_pylist()} == {
         "data/gone.jsonl": "the link points to nothing. Restore its target, or delete the link.",
-        "data/deep/up": "the link leads back to itself, or to a folder that is already read. Delete "
-        "the link.",
+        "data/deep/up": "the link leads back to itself, or to a folder that is already read. "
+        "Delete the link.",
         "data/pipe.jsonl": "the path leads to a FIFO, socket or device, not to a regular file. "
         "Delete it, or move it away.",
     }

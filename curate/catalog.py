@@ -73,6 +73,7 @@ STEPS = {
     "duplicates": "filters.duplicates.duplicates:Duplicates",
     "duplicate_images": "filters.duplicates.duplicate_images:DuplicateImages",
     "embed": "clustering.embed.embed:Embed",
+    "recaption": "recaption.caption.recaption:Recaption",
     "sample": "curate.sampling.sample:Sample",
 }
 

@@ -219,6 +219,15 @@ def _add_inspection(commands: Commands) -> None:
     _add_show(commands)
     _add_duplicates(commands)
     _add_distinct(commands)
+    _add_journal(commands)
+
+
+def _add_journal(commands: Commands) -> None:
+    journal = commands.add_parser(
+        "journal", help="count the replies of models that a journal has, and how often they served"
+    )
+    journal.add_argument("folder", help="the folder that the setting `journal` of a step names")
+    _json(journal)
 
 
 def _add_explain(commands: Commands) -> None:

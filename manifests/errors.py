@@ -73,6 +73,10 @@ class TimeLimitError(RowError):
     """A record took more CPU seconds than the recipe's `max_cpu_seconds`."""
 
 
+class ReplyError(RowError):
+    """A model gave no usable reply to the request of a record."""
+
+
 class CrashError(RowError):
     """The process crashed at a record (by SIGSEGV, SIGABRT, SIGBUS, SIGILL or SIGFPE): the fault is
     in code that is not Python."""
@@ -81,6 +85,11 @@ class CrashError(RowError):
 class StepError(CurateError):
     """A step returned an invalid result, for example with the wrong length or with an unknown
     column."""
+
+
+class EndpointError(CurateError):
+    """The endpoint of a model refuses all requests, for example because of the key or the name of
+    the model, or it has given no reply for a long time. The replies before are kept."""
 
 
 class StorageError(CurateError):

@@ -1,2 +1,1 @@
-"""The package for steps that write new captions with a vision-language model. There are no such
-steps yet."""
+"""Steps that ask generative models, the client that sends their requests, and the prompts."""

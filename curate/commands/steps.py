@@ -10,7 +10,7 @@ from curate.commands.manual import first_line, page
 from curate.commands.tables import table
 from curate.recipe.presets import Preset, load_presets
 from manifests.errors import RecipeError
-from manifests.step import CorpusStep, ReshapeStep, Step
+from manifests.step import CorpusStep, RequestStep, ReshapeStep, Step
 from manifests.step.spelling import nearest
 
 
@@ -49,6 +49,8 @@ def _list(as_json: bool) -> int:
 def shape(kind: type[Step]) -> str:
     if issubclass(kind, CorpusStep):
         return "corpus"
+    if issubclass(kind, RequestStep):
+        return "request"
     return "reshape" if issubclass(kind, ReshapeStep) else "row"
 
 

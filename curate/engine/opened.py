@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from curate.engine.media_options import MediaOptions
 from curate.engine.planned import PlannedStep
 from curate.engine.step_errors import naming
 from manifests.errors import StepError
 from manifests.media import Media
-from manifests.step import Blobs, Context, Part, Resources, Worker
+from manifests.step import Blobs, Context, Part, RequestStep, Resources, Worker
+
+if TYPE_CHECKING:
+    from recaption.client import Client
 
 
 class OpenedSteps(NamedTuple):
-    """The models that this process has loaded, by the name of their step, and the seed of the
-    recipe."""
+    """The models that this process has loaded, and what sends the requests of request steps, by the
+    name of their step, and the seed of the recipe."""
 
     models: dict[str, Any]
+    askers: dict[str, Client]
     seed: int
 
     def context(
@@ -28,7 +32,9 @@ class OpenedSteps(NamedTuple):
         """Returns the context that is passed to the methods of one step. `blobs` stores bytes for
         the step, and `part` is the file of records that is processed."""
         own = blobs if planned.step.stores_bytes else partial(_refuse, planned)
-        return Context(media, own, planned.seed(self.seed), self.models.get(planned.name), part)
+        name = planned.name
+        seed, model = planned.seed(self.seed), self.models.get(name)
+        return Context(media, own, seed, model, part, self.askers.get(name))
 
 
 def _refuse(planned: PlannedStep, data: bytes | memoryview) -> NoReturn:
@@ -44,6 +50,7 @@ def opened(steps: list[PlannedStep], options: MediaOptions, seed: int) -> Iterat
     """Load the models of the steps for a `with` block. At its end, each model that has a method
     `close` is closed."""
     models: dict[str, Any] = {}
+    askers: dict[str, Client] = {}
     with contextlib.ExitStack() as stack:
         for planned in steps:
             gpus = planned.step.resources().gpus
@@ -52,7 +59,16 @@ def opened(steps: list[PlannedStep], options: MediaOptions, seed: int) -> Iterat
             if hasattr(model, "close"):
                 stack.callback(_close, planned, model)
             models[planned.name] = model
-        yield OpenedSteps(models, seed)
+            if isinstance(planned.step, RequestStep):
+                asker = askers[planned.name] = _asker(planned, planned.step, options.base)
+                stack.callback(asker.close)
+        yield OpenedSteps(models, askers, seed)
+
+
+def _asker(planned: PlannedStep, step: RequestStep, base: str) -> Client:
+    from recaption.client import Client
+
+    return Client(step, f"step {planned.name}", base)
 
 
 def _close(planned: PlannedStep, model: Any) -> None:
@@ -63,8 +79,10 @@ def _close(planned: PlannedStep, model: Any) -> None:
 def joint_resources(steps: list[PlannedStep]) -> Resources:
     """The resources that one worker needs to run all of these steps, one after another."""
     needs = [planned.step.resources() for planned in steps] or [Resources()]
+    limits = [need.workers for need in needs if need.workers is not None]
     return Resources(
         max(need.cpus for need in needs),
         max(need.gpus for need in needs),
         max(need.memory_bytes for need in needs),
+        min(limits, default=None),
     )

@@ -18,6 +18,7 @@ from manifests.step import (
     Columns,
     CorpusStep,
     Location,
+    RequestStep,
     ReshapeStep,
     Resources,
     RowStep,
@@ -44,8 +45,13 @@ class PlannedStep(NamedTuple):
 
     @property
     def shape(self) -> str:
-        """The kind of the step: `row`, `reshape` or `corpus`."""
-        shapes = {"row": RowStep, "corpus": CorpusStep, "reshape": ReshapeStep}
+        """The kind of the step: `row`, `request`, `reshape` or `corpus`."""
+        shapes = {
+            "request": RequestStep,  # which is a RowStep too
+            "row": RowStep,
+            "corpus": CorpusStep,
+            "reshape": ReshapeStep,
+        }
         return next(shape for shape, kind in shapes.items() if isinstance(self.step, kind))
 
     @property

@@ -69,8 +69,8 @@ def probe(loaded: Loaded, rows: int) -> Probed:
     """Read at most `rows` records (or one of each source), spread over all sources, and measure all
     of them with every row step.
 
-    A step is skipped if it is a corpus or reshape step, or if it needs a measure of a skipped
-    step.
+    A step is skipped if it is a corpus, reshape or request step, or if it needs a measure of a
+    skipped step.
     """
     skipped = _skipped(loaded.steps)
     steps = [step for step in loaded.steps if step.name not in skipped]
@@ -101,6 +101,8 @@ def _skipped(steps: list[PlannedStep]) -> dict[str, str]:
         missing = next((column for maker, column in makers.items() if maker in skipped), None)
         if step.shape == "corpus":
             skipped[step.name] = "needs the whole corpus"
+        elif step.shape == "request":
+            skipped[step.name] = "asks a model, which may cost money"
         elif step.shape == "reshape":
             skipped[step.name] = (
                 "makes new records, so the steps after it were measured on the original records"

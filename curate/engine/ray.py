@@ -77,6 +77,7 @@ class RayExecutor:
             return
         self._start()
         size = min(self.workers, actors_that_fit(_nodes(), resources))
+        size = min(size, resources.workers or size)
         known = [first, *itertools.islice(waiting, size - 1)]
         pool = _Actors(work, resources, len(known))
         try:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 
 _STDERR = 2
+_ONE_AT_A_TIME = threading.Lock()  # the standard error stream belongs to the process
 
 
 class Printed:
@@ -34,7 +36,7 @@ def decoder_output(prints: bool) -> Iterator[Printed]:
         if not prints:
             yield printed
             return
-        with tempfile.TemporaryFile() as file, _redirected(file.fileno()):
+        with _ONE_AT_A_TIME, tempfile.TemporaryFile() as file, _redirected(file.fileno()):
             try:
                 yield printed
             finally:

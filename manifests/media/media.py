@@ -195,7 +195,7 @@ class Media:
 
     def _decode_once(self, ref: Reference) -> Decoded | MediaError:
         try:
-            return self._decode(ref)
+            return self.decode(self.read(ref), ref, self._side)
         except MediaError as error:
             return error
 
@@ -218,11 +218,17 @@ class Media:
         while self._files:
             self._files.popitem()[1].close()
 
-    def _decode(self, ref: Reference) -> Decoded:
-        data = self.read(ref)
+    def another(self) -> Media:
+        """Returns a `Media` of the same folders and limits, for another thread: a `Media` must not
+        be used by two threads at once."""
+        return Media(self._base, self._kept, self.limits, self._side)
+
+    def decode(self, data: bytes, ref: Reference, side: int | None) -> Decoded:
+        """Decodes an image from its bytes, which `read` returned for `ref`. `side` has the meaning
+        that it has for `Media`."""
         with decoder_output(prints=is_tiff(data)) as printed:
             try:
-                return self._decoded(data, ref)
+                return self._decoded(data, ref, side)
             except Exception as error:  # on broken bytes Pillow raises errors of many types
                 if isinstance(error, MediaError) or is_of_environment(error):
                     raise
@@ -230,25 +236,16 @@ class Media:
         fault = _decoder_fault(caught, len(data), printed.text)
         raise MediaError(fault, ref.place, _FIX_BROKEN) from None
 
-    def _decoded(self, data: bytes, ref: Reference) -> Decoded:
+    def _decoded(self, data: bytes, ref: Reference, side: int | None) -> Decoded:
         from PIL import Image
 
         Image.MAX_IMAGE_PIXELS = None  # `check` below applies the recipe's own limit
         with Image.open(io.BytesIO(data), formats=PILLOW_FORMATS) as image:
             self.check(Header("", image.width, image.height), ref.place)
             self._check_frames(image, ref)
-            extent = self._reduce(image)
+            extent = _reduce(image, side)
             image.load()
             return Decoded(rgb(image), extent or image.size, exif_orientation(image))
-
-    def _reduce(self, image: Image) -> tuple[float, float] | None:
-        """Asks the codec to decode the image at a smaller scale. Returns the size of the image at
-        that scale, not rounded; None if the codec cannot scale, or if full size is needed."""
-        if not self._side:
-            return None
-        scale = min(image.width, image.height) / self._side
-        drafted = image.draft("RGB", (int(image.width / scale), int(image.height / scale)))
-        return drafted and drafted[1][2:]
 
     def _check_frames(self, image: Any, ref: Reference) -> None:
         """Raises LimitError if an image has more frames than the limit `max_frames`."""
@@ -326,6 +323,16 @@ def _media_errors(uri: str) -> Iterator[None]:
         if isinstance(error, StorageError):
             raise MediaError(error.fault, uri, error.fix) from error
         raise MediaError(foreign_message(error), uri) from error
+
+
+def _reduce(image: Image, side: int | None) -> tuple[float, float] | None:
+    """Asks the codec to decode the image at a smaller scale. Returns the size of the image at that
+    scale, not rounded; None if the codec cannot scale, or if full size is needed."""
+    if not side:
+        return None
+    scale = min(image.width, image.height) / side
+    drafted = image.draft("RGB", (int(image.width / scale), int(image.height / scale)))
+    return drafted and drafted[1][2:]
 
 
 def _decoder_fault(error: Exception, size: int, printed: str) -> str:

@@ -1,4 +1,4 @@
-"""The base classes of the three kinds of steps, and the types of their inputs and results."""
+"""The base classes of the four kinds of steps, and the types of their inputs and results."""
 
 from manifests.step.context import Blobs, Context
 from manifests.step.corpus import (
@@ -21,11 +21,14 @@ from manifests.step.outcome import (
     each_row,
     reasons,
 )
+from manifests.step.request import Answered, Asker, Message, Reply, Request, Unanswered
+from manifests.step.request_step import RequestStep
 from manifests.step.shapes import CorpusStep, ReshapeStep, RowStep, Step
 
 __all__ = [
-    "Blobs", "Bound", "Columns", "Context", "Corpus", "CorpusStep", "Executor", "Images",
-    "Location", "Measured", "ModelIdentity", "Opened", "Outcome", "Part", "ReshapeStep",
-    "Reshaped", "Resources", "RowErrors", "RowStep", "Step", "Task", "TaskResult", "Worker",
-    "Workspace", "each_row", "reasons",
+    "Answered", "Asker", "Blobs", "Bound", "Columns", "Context", "Corpus", "CorpusStep", "Executor",
+    "Images", "Location", "Measured", "Message", "ModelIdentity", "Opened", "Outcome", "Part",
+    "Reply", "Request", "RequestStep", "ReshapeStep", "Reshaped", "Resources", "RowErrors",
+    "RowStep", "Step", "Task", "TaskResult", "Unanswered", "Worker", "Workspace", "each_row",
+    "reasons",
 ]  # fmt: skip

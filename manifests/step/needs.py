@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 
 class Resources(NamedTuple):
-    """The CPUs, GPUs and memory that a worker needs to run the step."""
+    """The CPUs, GPUs and memory that a worker needs to run the step. `workers` is how many workers
+    may run the step at once; None means as many as there are."""
 
     cpus: float = 1
     gpus: float = 0
     memory_bytes: int = 0
+    workers: int | None = None
 
 
 class Images(NamedTuple):
@@ -31,7 +33,8 @@ class ModelIdentity(NamedTuple):
 
 
 class Location:
-    """Marks a setting that is only a location: a path, an endpoint or a cache folder.
+    """Marks a setting that is only a location: a path, an endpoint or a cache folder, or how the
+    endpoint is reached, such as a time limit.
 
     Example: `path: Annotated[str, Location()]`. The setting is not part of the step's identity, so
     a model file can be moved. The content of the file is part of the identity, through the step's

@@ -1,4 +1,5 @@
 """The base classes of steps. There are three kinds: row, reshape and corpus steps.
+`request_step` has the base class of row steps that ask a generative model.
 
 A step is a frozen pydantic model. Its fields are its settings in the recipe, and they are part of
 its identity. Its docstring is its manual page. A step returns a result for every row, in order, and

@@ -1,0 +1,81 @@
+"""Requests to generative models, their replies, and the object that asks the models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from manifests.errors import RowError
+from manifests.media import Media, Reference
+
+
+class Message(NamedTuple):
+    """One message of a request. `parts` are its texts and images, in order: a text is a `str`, an
+    image a `Reference`. Example: `Message("user", (reference, "What is this?"))`."""
+
+    role: str
+    parts: tuple[str | Reference, ...]
+
+
+class Request(NamedTuple):
+    """A question to a model.
+
+    `prompt` names the prompt and its version, such as "caption 1". `schema` is the JSON Schema that
+    the reply must follow; None: the reply is plain text. `parameters` are added to the parameters
+    of the step's settings, under the names that the endpoint uses. `notes` are not sent: the step's
+    method `fault` may need them, such as the text of the record.
+    """
+
+    messages: tuple[Message, ...]
+    prompt: str = ""
+    schema: Mapping[str, Any] | None = None
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    notes: Mapping[str, str] = MappingProxyType({})
+
+
+class Reply(NamedTuple):
+    """A reply of a model.
+
+    `finish` is why the text ends, in the endpoint's words: "stop", "length", "content_filter".
+    `refusal` is the reason of a model that refuses in a field of its own. `model` is the name that
+    the endpoint states. `askings` is how often the model was asked: 2 if the first reply was bad.
+    `fault` is what the step's method `fault` found in this reply, None if the reply is good. The
+    numbers of tokens are None if the endpoint does not state them.
+    """
+
+    text: str
+    finish: str
+    model: str
+    refusal: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    askings: int = 1
+    fault: str | None = None
+
+
+class Unanswered(NamedTuple):
+    """A request without a reply. `later`: whether the cause may be gone later, such as a server
+    that was busy."""
+
+    error: RowError
+    later: bool
+
+
+Answered = Reply | Unanswered | None
+"""What became of a request; None for a row without a request."""
+
+
+class Asker(Protocol):
+    """Sends requests to a model. It keeps every reply in a journal, and asks nothing that the
+    journal has."""
+
+    def ask(
+        self,
+        requests: Sequence[Request | None],
+        media: Media,
+        fault: Callable[[Request, Reply], str | None],
+    ) -> list[Answered]:
+        """Returns what became of each request, in order. A request whose reply has a fault is sent
+        once more, with another seed."""
+        ...

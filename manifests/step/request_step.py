@@ -1,0 +1,125 @@
+"""The base class of steps that ask a generative model about each record."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import pyarrow as pa
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
+
+from manifests.step.context import Context
+from manifests.step.needs import Location, ModelIdentity, Resources
+from manifests.step.outcome import Measured, RowErrors
+from manifests.step.request import Reply, Request, Unanswered
+from manifests.step.shapes import RowStep
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+
+class RequestStep(RowStep):
+    """A step that asks a generative model about each record.
+
+    The step makes requests, and measures from the replies. All between is done for it: concurrent
+    requests, repeated attempts, and a journal, in which every reply is kept before it is used. One
+    worker sends all requests of a run, so that the run has one limit.
+    """
+
+    costs: ClassVar[bool] = True
+
+    model: str = Field(min_length=1, description="name of the model, as the endpoint knows it")
+    endpoint: Annotated[str, Location()] = Field(
+        pattern=r"^https?://",
+        description="address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1",
+    )
+    revision: str = Field(
+        "", description="change it if the endpoint serves another model by the same name"
+    )
+    api_key_variable: Annotated[str | None, Location()] = Field(
+        None, description="name of the environment variable that has the key; null: no key is sent"
+    )
+    journal: Annotated[str, Location()] = Field(
+        "journal", description="folder of the journal, in which all replies are kept"
+    )
+    max_concurrent: Annotated[PositiveInt, Location()] = Field(
+        32, le=1024, description="most requests in flight at once"
+    )
+    timeout_seconds: Annotated[PositiveFloat, Location()] = Field(
+        300, description="longest time from sending a request to the end of its reply"
+    )
+    max_attempts: Annotated[PositiveInt, Location()] = Field(
+        6, description="how often a request is sent if the endpoint fails for a while"
+    )
+    max_gone_seconds: Annotated[PositiveFloat, Location()] = Field(
+        300, description="the run stops if the endpoint gives no reply for so long"
+    )
+    max_pixels: PositiveInt = Field(
+        1 << 20, description="width x height of an image as it is sent; larger images are resized"
+    )
+    temperature: NonNegativeFloat = Field(0.6, description="sampling temperature")
+    max_tokens: PositiveInt | None = Field(1024, description="most tokens of a reply")
+    seed: NonNegativeInt = Field(
+        0, description="seed of the model's sampling; a second asking has the next seed"
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="further parameters of requests, such as {top_p: 0.9}, as the endpoint names "
+        "them",
+    )
+
+    @field_validator("api_key_variable")
+    @classmethod
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        if value is not None and not _VARIABLE.fullmatch(value):
+            raise ValueError(
+                "it must be the name of an environment variable in capital letters, such as "
+                "VLM_API_KEY, and never the key itself"
+            )
+        return value
+
+    def resources(self) -> Resources:
+        return Resources(workers=1)
+
+    def batch_rows(self) -> int:
+        return min(max(4 * self.max_concurrent, 64), 1024)
+
+    def models(self, base: str) -> tuple[ModelIdentity, ...]:
+        return (ModelIdentity(self.model, self.revision),)
+
+    @abstractmethod
+    def requests(self, batch: pa.Table, context: Context) -> Sequence[Request | None]:
+        """Returns the request of each row, None for a row that needs none. The requests may depend
+        only on the batch and the step's settings, because a reply is found again in the journal by
+        its request."""
+
+    def fault(self, request: Request, reply: Reply) -> str | None:
+        """Returns what is wrong with a reply, a short and fixed phrase; None if it is good. After a
+        bad reply, the model is asked once more. The method is called in several threads."""
+        return None
+
+    @abstractmethod
+    def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
+        """Returns the measures and the rewritten columns of every row, in order, as `measure` of a
+        row step does. A row without a request, or whose request failed, has no reply; the values of
+        a row whose request failed are ignored."""
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
+        assert context.asker is not None
+        requests = self.requests(batch, context)
+        answered = context.asker.ask(requests, context.media, self.fault)
+        replies = [None if isinstance(one, Unanswered) else one for one in answered]
+        made = self.answer(batch, replies)
+        errors = made.errors or RowErrors(batch.num_rows)
+        for row, one in enumerate(answered):
+            if isinstance(one, Unanswered):
+                errors.add(row, one.error, one.later)
+        return made._replace(errors=errors)

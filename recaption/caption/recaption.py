@@ -1,0 +1,180 @@
+"""The step `recaption`: a vision-language model rewrites captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from manifests import record
+from manifests.errors import RowError
+from manifests.media import Reference, references
+from manifests.record import media_lists
+from manifests.step import (
+    Bound,
+    Context,
+    Location,
+    Measured,
+    Message,
+    Reply,
+    Request,
+    RequestStep,
+    RowErrors,
+    Worker,
+    reasons,
+)
+from recaption.checks import copy_fault, fault_of
+from recaption.prompts import Prompt, load_prompt, prompt_file
+
+REWRITTEN, NO_IMAGE = "rewritten", "no image"
+_NO_CAPTION = RowError(
+    "the record is not a caption: it has roles, several texts, or a video",
+    fix="Limit the step, for example with `only: {modality: caption}`.",
+)
+
+
+class Recaption(RequestStep):
+    """Let a vision-language model rewrite the caption of each image, with the old text as context.
+
+    The model is asked about the images of a record and its text, in the record's language if that
+    is known. Its reply becomes the text; the old text is kept in `raw_text`, unless an earlier step
+    has already set `raw_text`. A record without an image is not asked about. A record with roles,
+    with several texts or with a video is quarantined.
+
+    A reply is bad if it is empty, cut off by `max_tokens`, a refusal or stopped by a content
+    filter, if it repeats itself, or if it is a copy of the old text or of the prompt. The model is
+    then asked once more, with the next `seed`. If the second reply is bad too, the record keeps its
+    text, and `status` is the reason; otherwise it is `rewritten`, or `no image`. With `bad: drop`
+    records with a bad reply are dropped; a change of `bad` asks nothing again. `model` is the name
+    of the model that wrote the text, as the endpoint states it.
+
+    `prompt` is `caption`, which comes with this package, or the path of a YAML file with the same
+    fields. Every reply is kept in the folder `journal`, and nothing that it has is asked again. See
+    docs/models-in-the-loop.md.
+    """
+
+    rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
+
+    prompt: Annotated[str, Location()] = Field(
+        "caption", description="`caption`, or the path of a YAML file"
+    )
+    bad: Annotated[str, Bound()] = Field(
+        "keep", pattern="^(keep|drop)$", description="keep or drop records with a bad reply"
+    )
+
+    def reads(self) -> tuple[str, ...]:
+        return ("content", "media", "language", "raw_text")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {
+            "status": pa.string(),
+            "model": pa.string(),
+            "askings": pa.int32(),
+            "input_tokens": pa.int32(),
+            "output_tokens": pa.int32(),
+        }
+
+    def files(self, base: str) -> tuple[str, ...]:
+        return (prompt_file(self.prompt, base),)
+
+    def load(self, worker: Worker) -> Prompt:
+        return load_prompt(prompt_file(self.prompt, worker.base))
+
+    def requests(self, batch: pa.Table, context: Context) -> list[Request | None]:
+        prompt: Prompt = context.model
+        captions = _captions(batch)
+        languages = batch["language"].to_pylist()
+        return [
+            None if one is None or not one.images else _request(prompt, one, language)
+            for one, language in zip(captions, languages, strict=True)
+        ]
+
+    def fault(self, request: Request, reply: Reply) -> str | None:
+        notes = request.notes
+        return fault_of(reply) or copy_fault(reply.text, notes["raw_text"], notes["instructions"])
+
+    def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
+        errors, captions = RowErrors(batch.num_rows), _captions(batch)
+        for row, caption in enumerate(captions):
+            if caption is None:
+                errors.add(row, _NO_CAPTION)
+        texts = [None if r is None or r.fault else r.text.strip() for r in replies]
+        return Measured({**_measures(replies), **_rewritten(batch, texts)}, errors)
+
+    def decide(self, measured: pa.Table) -> pa.Array | None:
+        if self.bad == "keep":
+            return None
+        good = pc.is_in(measured["status"], pa.array([REWRITTEN, NO_IMAGE]))
+        return reasons(measured.num_rows, (pc.invert(good), "bad reply"))
+
+
+class _Caption(NamedTuple):
+    """The images of a record, and its text; "" if it has none."""
+
+    images: tuple[Reference, ...]
+    text: str
+
+
+def _captions(batch: pa.Table) -> list[_Caption | None]:
+    """Returns the images and the text of each record; None for a record that is no caption."""
+    _, flat = media_lists(batch["media"])
+    refs, ends = iter(references(flat)), batch["media"].to_pylist()
+    media = [[next(refs) for _ in one] for one in ends]
+    # A loop over rows: a request to a model costs far more than a row of Python objects.
+    return [
+        _caption(content, own)
+        for content, own in zip(batch["content"].to_pylist(), media, strict=True)
+    ]
+
+
+def _caption(content: list[dict[str, Any]], media: list[Reference]) -> _Caption | None:
+    texts = [one["text"] for one in content if one["kind"] == "text" and one["text"] is not None]
+    if len(texts) > 1 or any(one["role"] or one["kind"] == "video" for one in content):
+        return None
+    images = tuple(media[one["media"]] for one in content if one["kind"] == "image")
+    return _Caption(images, texts[0].strip() if texts else "")
+
+
+def _request(prompt: Prompt, caption: _Caption, language: str | None) -> Request:
+    user = Message("user", (*caption.images, prompt.filled(caption.text, language)))
+    system = [Message("system", (prompt.system,))] if prompt.system else []
+    notes = {"raw_text": caption.text, "instructions": f"{prompt.text}\n{prompt.without_text}"}
+    return Request((*system, user), prompt.title, notes=notes)
+
+
+def _measures(replies: Sequence[Reply | None]) -> dict[str, pa.Array]:
+    status = [NO_IMAGE if r is None else r.fault or REWRITTEN for r in replies]
+    model = [None if r is None or r.fault else r.model for r in replies]
+    counts = {
+        name: [None if r is None else getattr(r, name) for r in replies]
+        for name in ("askings", "input_tokens", "output_tokens")
+    }
+    texts = {"status": pa.array(status, pa.string()), "model": pa.array(model, pa.string())}
+    return {**texts, **{name: pa.array(v, pa.int32()) for name, v in counts.items()}}
+
+
+def _rewritten(batch: pa.Table, texts: list[str | None]) -> dict[str, pa.Array]:
+    """Returns the columns `content` and `raw_text` with the new texts; None keeps a record as it
+    is."""
+    content = record.one_chunk(batch["content"])
+    new = [
+        old if text is None else _with_text(old, text)
+        for old, text in zip(content.to_pylist(), texts, strict=True)
+    ]
+    before = record.texts(content)
+    old_text = pc.if_else(pc.equal(before, ""), None, before)
+    raw = record.one_chunk(batch["raw_text"])
+    is_new = pa.array([text is not None for text in texts])
+    kept = pc.if_else(is_new, pc.coalesce(raw, old_text), raw)
+    return {"content": pa.array(new, content.type), "raw_text": kept}
+
+
+def _with_text(content: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """Returns the segments with the text in place of the old one, or at the end."""
+    if any(one["kind"] == "text" for one in content):
+        return [{**one, "text": text} if one["kind"] == "text" else one for one in content]
+    segment = {"kind": "text", "text": text, "media": None, "role": None, "loss": True}
+    return [*content, segment]

@@ -1,0 +1,337 @@
+"""Asks a model all requests of a batch, many at once, and keeps every reply in the journal."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import itertools
+import os
+import ssl
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from manifests import storage
+from manifests.errors import EndpointError, ReplyError, RowError
+from manifests.media import Media, Reference
+from manifests.step import Reply, Request, RequestStep, Unanswered
+from manifests.step.outcome import TRANSIENT
+from manifests.visible import HIDDEN, on_one_line
+from recaption.client import wire
+from recaption.client.connections import Connections, HttpAnswer
+from recaption.client.images import SentImage, sent_image
+from recaption.client.journal import Journal
+from recaption.client.limiter import Limiter
+
+ASKINGS = 2
+"""How often a model is asked if its reply is bad (our choice)."""
+BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 60.0
+"""The wait before the second attempt, which doubles with each further one, and the longest wait
+(our choice)."""
+REFUSED = 16
+"""If the endpoint refuses so many requests before it accepts one, the requests themselves are wrong
+and the run stops (our choice)."""
+MAX_PUT_OFF = 64
+"""How often a request is sent at most if the endpoint answers that it is busy (our choice)."""
+_OF_THE_RECORD = (400, 413, 422)
+"""Statuses of a request that this record makes impossible, such as one that is too long."""
+_FATAL = {
+    401: "it does not accept the key",
+    402: "the account has no money left",
+    403: "it does not allow this request",
+    404: "it does not know the model or the address",
+}
+_BUSY = (429, 503)
+_TRANSIENT = (408, 409, 425)
+_RUN_AGAIN = "All replies so far are in the journal: then run the same command again."
+
+Fault = Callable[[Request, Reply], str | None]
+
+
+class _FailedError(Exception):
+    """An attempt failed for a cause that may pass. `wait_seconds` is what the endpoint asked for.
+    `is_busy` is true if fewer requests at once may help. An attempt that the endpoint put off
+    (`is_put_off`) does not count."""
+
+    def __init__(
+        self,
+        fault: str,
+        wait_seconds: float | None = None,
+        is_busy: bool = False,
+        is_put_off: bool = False,
+    ) -> None:
+        super().__init__(fault)
+        self.wait_seconds, self.is_busy, self.is_put_off = wait_seconds, is_busy, is_put_off
+
+
+class Client:
+    """Asks the model of a step. `place` names the step in errors, and `base` is the folder of
+    relative paths in its settings."""
+
+    def __init__(self, step: RequestStep, place: str, base: str) -> None:
+        self._step, self._place = step, f"{place}, {step.endpoint}"
+        self._key = _api_key(step, self._place)
+        self._connections = Connections(step.endpoint, self._key, step.timeout_seconds)
+        self._limiter = Limiter(step.max_concurrent)
+        self._journal = Journal(storage.resolve(base, step.journal))
+        self._pool = ThreadPoolExecutor(step.max_concurrent, "ask")
+        self._lock = threading.Lock()
+        self._asked: dict[bytes, Future[str]] = {}
+        self._fatal: EndpointError | None = None
+        self._refused = 0
+        self._has_accepted = False
+        self._failing_since: float | None = None
+
+    @property
+    def limit(self) -> int:
+        """The number of requests that may be in flight now."""
+        return self._limiter.limit
+
+    def ask(
+        self, requests: Sequence[Request | None], media: Media, fault: Fault
+    ) -> list[Reply | Unanswered | None]:
+        """As `Asker.ask`. Raises EndpointError if the endpoint refuses all requests, or has been
+        gone for too long; the replies before it are kept."""
+        with warnings.catch_warnings(action="ignore"):  # decoders in threads would restore others'
+            futures = [
+                None if request is None else self._pool.submit(self._answer, request, media, fault)
+                for request in requests
+            ]
+            waiting = [future for future in futures if future is not None]
+            try:
+                return [None if future is None else future.result() for future in futures]
+            except BaseException as error:
+                for future in waiting:
+                    future.cancel()
+                if isinstance(error, Exception):
+                    wait(waiting)  # replies to requests in flight are paid for
+                raise
+            finally:
+                self._journal.sync()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._journal.close()
+        self._connections.close()
+
+    def _answer(self, request: Request, media: Media, fault: Fault) -> Reply | Unanswered:
+        """Ask until a reply is good, at most ASKINGS times."""
+        with contextlib.closing(media.another()) as own:
+            try:
+                files = {ref: own.read(ref) for ref in wire.images_of(request)}
+                for asking in range(ASKINGS):
+                    reply = self._reply(request, asking, files, own)
+                    reply = reply._replace(askings=asking + 1, fault=fault(request, reply))
+                    if reply.fault is None:
+                        break
+                return reply
+            except _FailedError as error:
+                fault_text = f"the endpoint gave no reply after several attempts: {error}."
+                return Unanswered(ReplyError(fault_text, fix="Run again with --retry."), True)
+            except RowError as error:
+                return Unanswered(error, isinstance(error, TRANSIENT))
+
+    def _reply(
+        self, request: Request, asking: int, files: dict[Reference, bytes], media: Media
+    ) -> Reply:
+        """Return the reply from the journal, or ask for it. Equal requests are asked once."""
+        step = self._step
+        parameters = _parameters(step, request, asking)
+        digests = {ref: hashlib.sha256(data).hexdigest() for ref, data in files.items()}
+        model = (step.model, step.revision)
+        key = wire.request_key(request, model, parameters, step.max_pixels, digests)
+        with self._lock:
+            other = self._asked.get(key)
+            is_known = other is None and key in self._journal
+            own = self._asked[key] = Future() if other is None else other
+        if other is not None:
+            return wire.reply_of(other.result())
+        try:
+            if is_known:
+                body = str(self._journal.get(key)["body"])
+            else:
+                images = {r: sent_image(d, r, media, step.max_pixels) for r, d in files.items()}
+                body = self._send(key, request, parameters, images)
+            own.set_result(body)
+            return wire.reply_of(body)
+        except BaseException as error:
+            own.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._asked[key]
+
+    def _send(
+        self,
+        key: bytes,
+        request: Request,
+        parameters: dict[str, Any],
+        images: dict[Reference, SentImage],
+    ) -> str:
+        """Send a request until it is answered, and write the answer to the journal. Returns the
+        body of the answer, which has a reply."""
+        body = wire.request_body(request, self._step.model, parameters, images)
+        failures = 0
+        for attempt in itertools.count(1):
+            try:
+                return self._attempt(key, request, body)
+            except _FailedError as error:
+                self._note_failure(error)
+                failures += not error.is_put_off
+                if failures == self._step.max_attempts or attempt == MAX_PUT_OFF:
+                    raise
+                self._sleep(_backoff(key, attempt, error.wait_seconds))
+        raise AssertionError("the loop ends by a reply or an error")
+
+    def _attempt(self, key: bytes, request: Request, body: bytes) -> str:
+        with self._slot() as sent:
+            started = time.time()
+            try:
+                text = self._accepted(self._connections.post(body))
+                reply = wire.reply_of(text)
+            except _FailedError as error:
+                if error.is_busy:
+                    self._limiter.busy(sent)
+                raise
+            except wire.NoReplyError as error:
+                raise _FailedError(self._shown(str(error))) from None
+            except ssl.SSLCertVerificationError as error:
+                raise self._stop(f"its certificate is not valid: {error.verify_message}") from None
+            except (OSError, http.client.HTTPException) as error:
+                is_busy = isinstance(error, TimeoutError)
+                if is_busy:
+                    self._limiter.busy(sent)
+                fault = self._shown(f"{type(error).__name__}: {error}")
+                raise _FailedError(fault, is_busy=is_busy) from None
+            about = {
+                "model": self._step.model,
+                "prompt": request.prompt,
+                "seconds": round(time.time() - started, 3),
+                "input_tokens": reply.input_tokens,
+                "output_tokens": reply.output_tokens,
+            }
+            self._journal.add(key, 200, text, about)
+            self._limiter.answered()
+            self._failing_since, self._has_accepted = None, True
+            return text
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[float]:
+        """In the `with` block, one of the requests in flight."""
+        sent = self._limiter.acquire(lambda: self._fatal is not None)
+        if sent is None:
+            assert self._fatal is not None
+            raise self._fatal
+        try:
+            yield sent
+        finally:
+            self._limiter.release()
+
+    def _accepted(self, answer: HttpAnswer) -> str:
+        """Return the body of an answer of status 200. Raises EndpointError, _FailedError or
+        ReplyError for the others."""
+        text = self._without_key(answer.body.decode("utf-8", "replace"))
+        status = answer.status
+        if status == 200:
+            return text
+        fault = f"HTTP {status}: {self._shown(wire.error_text(text))}"
+        if status in _OF_THE_RECORD:
+            raise self._refusal(fault)
+        if wire.error_code(text) == "insufficient_quota":
+            raise self._stop(f"{_FATAL[402]} ({fault})")
+        if status in _BUSY or status in _TRANSIENT or status >= 500:
+            seconds = _retry_after(answer.headers.get("retry-after"))
+            if seconds is not None and seconds > self._step.max_gone_seconds:
+                raise self._stop(f"it asks to wait {seconds:.0f} seconds ({fault})")
+            if status in _BUSY and seconds is not None:
+                self._limiter.pause(seconds)
+            raise _FailedError(fault, seconds, status in _BUSY, status in _BUSY)
+        if status < 400:
+            fault = f"{fault} It redirects to {answer.headers.get('location', 'nothing')!r}"
+        raise self._stop(f"{_FATAL.get(status, 'it refuses the request')} ({fault})")
+
+    def _refusal(self, fault: str) -> ReplyError | EndpointError:
+        """Return the error of a request that the endpoint does not accept: of its record, or of the
+        run if no request was ever accepted."""
+        with self._lock:
+            self._refused += 1
+            is_all = not self._has_accepted and self._refused >= REFUSED
+        if is_all:
+            return self._stop(f"it refused the first {REFUSED} requests ({fault})")
+        self._failing_since = None
+        return ReplyError(f"the endpoint refuses the request: {fault}")
+
+    def _note_failure(self, error: _FailedError) -> None:
+        """Stop the run if requests have failed for too long, and none succeeded meanwhile."""
+        now = time.monotonic()
+        since = self._failing_since = self._failing_since or now
+        if now - since > self._step.max_gone_seconds:
+            raise self._stop(f"it has given no reply for {now - since:.0f} seconds ({error})")
+
+    def _stop(self, fault: str) -> EndpointError:
+        """Return the error that stops the run, and let no other request be sent."""
+        check = f" Check the variable {self._step.api_key_variable}." if self._key else ""
+        fix = f"Check the endpoint and the settings of the step.{check} {_RUN_AGAIN}"
+        error = EndpointError(f"the endpoint cannot be used: {fault}.", self._place, fix)
+        with self._lock:
+            self._fatal = self._fatal or error
+        self._limiter.wake()
+        return self._fatal
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, but not after the run was stopped."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0 and self._fatal is None:
+            time.sleep(min(left, 0.5))
+
+    def _shown(self, text: str) -> str:
+        return on_one_line(self._without_key(text))
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, HIDDEN) if self._key else text
+
+
+def _api_key(step: RequestStep, place: str) -> str | None:
+    """Return the key from the environment. No error contains the key."""
+    name = step.api_key_variable
+    if name is None:
+        return None
+    key = os.environ.get(name, "").strip()
+    if not key:
+        fix = f"Set it where the worker runs: export {name}=KEY. On a cluster, on every node."
+        raise EndpointError(f"the environment variable {name} is not set", place, fix)
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        fault = f"the environment variable {name} is no key: it has spaces or other characters"
+        raise EndpointError(fault, place, "Set it to the key alone.")
+    return key
+
+
+def _parameters(step: RequestStep, request: Request, asking: int) -> dict[str, Any]:
+    limit = {} if step.max_tokens is None else {"max_tokens": step.max_tokens}
+    own = {"temperature": step.temperature, "seed": step.seed + asking}
+    return {**limit, **own, **step.parameters, **request.parameters}
+
+
+def _backoff(key: bytes, attempt: int, asked: float | None) -> float:
+    """The seconds to wait before the next attempt: at least what the endpoint asked for. The jitter
+    comes from the request's key, whose seed is that of the step."""
+    jitter = hashlib.blake2b(key + bytes([attempt]), digest_size=4).digest()
+    share = 0.5 + int.from_bytes(jitter, "big") / 2**33
+    own = share * min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2.0 ** (attempt - 1))
+    return own if asked is None else asked + own * share / 4
+
+
+def _retry_after(value: str | None) -> float | None:
+    """The seconds of a header Retry-After, which has seconds or a date (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(value))
+    with contextlib.suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    return None

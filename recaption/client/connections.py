@@ -1,0 +1,134 @@
+"""HTTP requests to one endpoint: one open connection for each thread, and one time limit for all of
+an answer.
+
+This is the standard library's `http.client`, because it repeats nothing on its own: every request
+on the wire is one that `Client` decided to send and counts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+MAX_BYTES = 64 << 20
+"""The longest answer that is read (our choice)."""
+_BLOCK = 1 << 16
+
+
+class HttpAnswer(NamedTuple):
+    """An answer of an HTTP server. The names in `headers` are in small letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Connections:
+    """Sends requests to `<endpoint>/chat/completions`. `key` is sent as the bearer token, if it is
+    given. No object of this class shows the key."""
+
+    def __init__(self, endpoint: str, key: str | None, timeout_seconds: float) -> None:
+        url = urlsplit(endpoint.rstrip("/") + "/chat/completions")
+        self._is_https, self._host, self._port = url.scheme == "https", url.hostname, url.port
+        self._path = url.path + (f"?{url.query}" if url.query else "")
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._timeout = timeout_seconds
+        self._tls = ssl.create_default_context() if self._is_https else None
+        self._local = threading.local()
+        self._open: list[http.client.HTTPConnection] = []
+
+    def post(self, body: bytes) -> HttpAnswer:
+        """Send a request, and return the complete answer, whatever its status is.
+
+        Raises OSError (TimeoutError, ConnectionError) or http.client.HTTPException if there is no
+        complete answer. A connection that the server has closed since the last answer is replaced
+        before the request is sent.
+        """
+        deadline = time.monotonic() + self._timeout
+        kept: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if kept is not None and _is_closed(kept.sock):
+            kept.close()
+            self._open.remove(kept)
+            kept = None
+        return self._exchange(kept or self._connect(), body, deadline)
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host = self._host or ""
+        made = (
+            http.client.HTTPSConnection(host, self._port, timeout=self._timeout, context=self._tls)
+            if self._tls
+            else http.client.HTTPConnection(host, self._port, timeout=self._timeout)
+        )
+        self._open.append(made)
+        return made
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, body: bytes, deadline: float
+    ) -> HttpAnswer:
+        self._local.connection = None  # kept again only after a complete answer
+        try:
+            connection.timeout = _left(deadline)
+            if connection.sock is None:
+                connection.connect()
+            connection.sock.settimeout(_left(deadline))
+            connection.request("POST", self._path, body, self._headers)
+            sock = connection.sock
+            response = connection.getresponse()
+            data = _read(response, sock, deadline)
+            headers = {name.lower(): value for name, value in response.getheaders()}
+        except BaseException:
+            connection.close()
+            self._open.remove(connection)
+            raise
+        if connection.sock is None:  # the server closes it after this answer
+            self._open.remove(connection)
+        else:
+            self._local.connection = connection
+        return HttpAnswer(response.status, headers, data)
+
+
+def _is_closed(sock: socket.socket) -> bool:
+    """Whether the server has closed a connection that waits for the next request: then it can be
+    read at once, to its end."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _read(response: http.client.HTTPResponse, sock: socket.socket, deadline: float) -> bytes:
+    """Read an answer to its end, or raise TimeoutError at the deadline: the socket's own limit
+    starts again with every byte."""
+    blocks, size = [], 0
+    while True:
+        sock.settimeout(_left(deadline))
+        block = response.read1(_BLOCK)
+        if not block:
+            break
+        blocks.append(block)
+        size += len(block)
+        if size > MAX_BYTES:
+            raise http.client.HTTPException(f"the answer is longer than {MAX_BYTES} bytes")
+    response.close()  # so that the connection can be used again
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    return b"".join(blocks)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left

@@ -1,0 +1,67 @@
+"""Images as they are sent to a model: within a budget of pixels, upright, encoded."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from manifests.media import Media, Reference
+from manifests.media.header import Header, orientation, probe
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ENCODING = 1
+"""Raised if the same image would be sent as other bytes: it is a part of the key of a reply."""
+_SENT_AS_THEY_ARE = ("image/jpeg", "image/png", "image/webp")
+"""Formats that every endpoint reads."""
+_MAX_BYTES = 4 << 20
+"""A larger file is encoded again, even if its pixels are within the budget (our choice)."""
+_QUALITY = 90
+"""JPEG quality of an image that is encoded again (our choice)."""
+
+
+class SentImage(NamedTuple):
+    """An image as it is sent."""
+
+    mime: str
+    data: bytes
+
+
+def sent_image(data: bytes, ref: Reference, media: Media, max_pixels: int) -> SentImage:
+    """Returns the image of the file `data` with at most `max_pixels` pixels. Raises MediaError if
+    it must be resized, and cannot be decoded.
+
+    A file that is small enough is sent as it is. An image that Exif turns is encoded again, because
+    some endpoints apply the orientation and others do not.
+    """
+    header = probe(data)
+    media.check(header, ref.place)
+    if _fits(header, data, max_pixels):
+        return SentImage(header.mime, data)
+    width, height = _within(header.width, header.height, max_pixels)
+    image = media.decode(data, ref, min(width, height)).upright()
+    return SentImage("image/jpeg", _encoded(image, max_pixels))
+
+
+def _fits(header: Header, data: bytes, max_pixels: int) -> bool:
+    is_small = header.width * header.height <= max_pixels and len(data) <= _MAX_BYTES
+    return is_small and header.mime in _SENT_AS_THEY_ARE and orientation(data) == 1
+
+
+def _within(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    """`_within(2000, 1000, 500_000) -> (1000, 500)`"""
+    scale = min(1.0, math.sqrt(max_pixels / (width * height)))
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _encoded(image: Image, max_pixels: int) -> bytes:
+    from PIL.Image import Resampling
+
+    size = _within(image.width, image.height, max_pixels)
+    if size != image.size:
+        image = image.resize(size, Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()

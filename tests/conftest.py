@@ -16,6 +16,7 @@ hypothesis.settings.load_profile("full")
 RAY = (
     "tests/engine/test_cluster.py",
     "tests/engine/test_kill.py",
+    "tests/recaption/test_killed.py",
     "tests/test_real_captions.py::test_ray_writes_the_same_bytes",
     "tests/test_real_grounding.py::test_ray_writes_the_same_bytes",
     "tests/test_shadows.py::test_a_ray_worker",
@@ -46,6 +47,7 @@ SLOW = (
     "tests/filters/decontamination/test_tables.py::test_benchmarks_are_read_from_s3",
     "tests/manifests/kernels/test_kernels.py",
     "tests/manifests/kernels/test_overlap.py",
+    "tests/recaption/test_client.py::test_the_limit",
     "tests/test_recipes.py",
     "tests/test_run_cases.py::test_a_case",
     "tests/hunt/test_hunt.py::test_what",

@@ -9,6 +9,7 @@ from curate.cli import DIFFERS, OK
 from curate.commands.tables import count, size, table
 from manifests.errors import InputError
 from recaption.client.journal import JournalFile, files, survey
+from recaption.client.journal import damaged as damaged_line
 
 _MODEL = ("model", "replies", "input_tokens", "output_tokens")
 
@@ -56,8 +57,5 @@ def _text(found: list[JournalFile], damaged: list[tuple[str, int, int]]) -> str:
         "",
         table([name.replace("_", " ") for name in _MODEL], _models(found)),
     ]
-    lines += [
-        f"{name}: {length} bytes at byte {start} are no complete entry; all others are used"
-        for name, start, length in damaged
-    ]
+    lines += [damaged_line(*one) for one in damaged]
     return "\n".join(lines)

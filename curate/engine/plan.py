@@ -24,7 +24,9 @@ from curate.engine.passes import (
 from curate.engine.planned import PlannedStep
 from curate.ingest.reader import Reader
 from curate.recipe import Loaded
+from manifests import storage
 from manifests.run.fingerprint import fingerprint
+from manifests.step import RequestStep
 from manifests.step.spelling import nearest
 
 RECORDS_VERSION = 2
@@ -51,7 +53,11 @@ def notes(loaded: Loaded) -> list[str]:
     return [
         f"{planned.name}: {note}"
         for planned in loaded.steps
-        for note in (*_unknown_sources(planned, sources), *planned.step.notes(loaded.base))
+        for note in (
+            *_unknown_sources(planned, sources),
+            *planned.step.notes(loaded.base),
+            *_journal_notes(planned, loaded.base),
+        )
     ]
 
 
@@ -61,6 +67,15 @@ def _unknown_sources(planned: PlannedStep, sources: list[str]) -> Iterator[str]:
     for name in (planned.only or {}).get("source", []):
         if name not in sources:
             yield f"only: there is no source named {name!r}. {nearest(str(name), sources)}"
+
+
+def _journal_notes(planned: PlannedStep, base: str) -> list[str]:
+    """Return the damaged entries of the journal of a request step."""
+    if not isinstance(planned.step, RequestStep):
+        return []
+    from recaption.client.journal import damage
+
+    return damage(storage.resolve(base, planned.step.journal))
 
 
 def _read_pass(reader: Reader, limits: dict[str, object]) -> ReadPass:

@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from manifests.errors import StepError
 from manifests.step.context import Context
 from manifests.step.needs import Location, ModelIdentity, Resources
 from manifests.step.outcome import Measured, RowErrors
@@ -65,10 +66,16 @@ class RequestStep(RowStep):
     max_pixels: PositiveInt = Field(
         1 << 20, description="width x height of an image as it is sent; larger images are resized"
     )
-    temperature: NonNegativeFloat = Field(0.6, description="sampling temperature")
-    max_tokens: PositiveInt | None = Field(1024, description="most tokens of a reply")
-    seed: NonNegativeInt = Field(
-        0, description="seed of the model's sampling; a second asking has the next seed"
+    temperature: NonNegativeFloat | None = Field(
+        0.6, description="sampling temperature; null: that of the endpoint"
+    )
+    max_tokens: PositiveInt | None = Field(
+        1024, description="most tokens of a reply; null: as many as the endpoint allows"
+    )
+    seed: NonNegativeInt | None = Field(
+        0,
+        description="seed of the model's sampling, and the next one for a second asking; null: "
+        "no seed is sent",
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict,
@@ -115,6 +122,9 @@ class RequestStep(RowStep):
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         assert context.asker is not None
         requests = self.requests(batch, context)
+        if len(requests) != batch.num_rows:
+            fault = f"the step returned {len(requests)} requests for {batch.num_rows} rows"
+            raise StepError(fault, f"step {type(self).__name__}")
         answered = context.asker.ask(requests, context.media, self.fault)
         replies = [None if isinstance(one, Unanswered) else one for one in answered]
         made = self.answer(batch, replies)

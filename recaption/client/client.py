@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from manifests import storage
-from manifests.errors import EndpointError, ReplyError, RowError
+from manifests.errors import EndpointError, ReplyError, RowError, is_of_environment
 from manifests.media import Media, Reference
 from manifests.step import Reply, Request, RequestStep, Unanswered
 from manifests.step.outcome import TRANSIENT
@@ -80,6 +80,7 @@ class Client:
         self._limiter = Limiter(step.max_concurrent)
         self._journal = Journal(storage.resolve(base, step.journal))
         self._pool = ThreadPoolExecutor(step.max_concurrent, "ask")
+        self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)  # bounds memory
         self._lock = threading.Lock()
         self._asked: dict[bytes, Future[str]] = {}
         self._fatal: EndpointError | None = None
@@ -123,9 +124,8 @@ class Client:
         """Ask until a reply is good, at most ASKINGS times."""
         with contextlib.closing(media.another()) as own:
             try:
-                files = {ref: own.read(ref) for ref in wire.images_of(request)}
                 for asking in range(ASKINGS):
-                    reply = self._reply(request, asking, files, own)
+                    reply = self._reply(request, asking, own)
                     reply = reply._replace(askings=asking + 1, fault=fault(request, reply))
                     if reply.fault is None:
                         break
@@ -136,15 +136,14 @@ class Client:
             except RowError as error:
                 return Unanswered(error, isinstance(error, TRANSIENT))
 
-    def _reply(
-        self, request: Request, asking: int, files: dict[Reference, bytes], media: Media
-    ) -> Reply:
+    def _reply(self, request: Request, asking: int, media: Media) -> Reply:
         """Return the reply from the journal, or ask for it. Equal requests are asked once."""
         step = self._step
         parameters = _parameters(step, request, asking)
+        files = {ref: media.read(ref) for ref in wire.images_of(request)}
         digests = {ref: hashlib.sha256(data).hexdigest() for ref, data in files.items()}
         model = (step.model, step.revision)
-        key = wire.request_key(request, model, parameters, step.max_pixels, digests)
+        key = wire.request_key(request, model, parameters, asking, step.max_pixels, digests)
         with self._lock:
             other = self._asked.get(key)
             is_known = other is None and key in self._journal
@@ -153,12 +152,14 @@ class Client:
             return wire.reply_of(other.result())
         try:
             if is_known:
-                body = str(self._journal.get(key)["body"])
+                answer = str(self._journal.get(key)["body"])
             else:
-                images = {r: sent_image(d, r, media, step.max_pixels) for r, d in files.items()}
-                body = self._send(key, request, parameters, images)
-            own.set_result(body)
-            return wire.reply_of(body)
+                images = {ref: self._image(files.pop(ref), ref, media) for ref in digests}
+                body = wire.request_body(request, step.model, parameters, images)
+                del images  # the files and the images are not kept while the request waits
+                answer = self._send(key, request, body)
+            own.set_result(answer)
+            return wire.reply_of(answer)
         except BaseException as error:
             own.set_exception(error)
             raise
@@ -166,16 +167,13 @@ class Client:
             with self._lock:
                 del self._asked[key]
 
-    def _send(
-        self,
-        key: bytes,
-        request: Request,
-        parameters: dict[str, Any],
-        images: dict[Reference, SentImage],
-    ) -> str:
+    def _image(self, data: bytes, ref: Reference, media: Media) -> SentImage:
+        with self._decoding:
+            return sent_image(data, ref, media, self._step.max_pixels)
+
+    def _send(self, key: bytes, request: Request, body: bytes) -> str:
         """Send a request until it is answered, and write the answer to the journal. Returns the
         body of the answer, which has a reply."""
-        body = wire.request_body(request, self._step.model, parameters, images)
         failures = 0
         for attempt in itertools.count(1):
             try:
@@ -203,6 +201,8 @@ class Client:
             except ssl.SSLCertVerificationError as error:
                 raise self._stop(f"its certificate is not valid: {error.verify_message}") from None
             except (OSError, http.client.HTTPException) as error:
+                if is_of_environment(error):  # such as too many open files
+                    raise
                 is_busy = isinstance(error, TimeoutError)
                 if is_busy:
                     self._limiter.busy(sent)
@@ -312,9 +312,13 @@ def _api_key(step: RequestStep, place: str) -> str | None:
 
 
 def _parameters(step: RequestStep, request: Request, asking: int) -> dict[str, Any]:
-    limit = {} if step.max_tokens is None else {"max_tokens": step.max_tokens}
-    own = {"temperature": step.temperature, "seed": step.seed + asking}
-    return {**limit, **own, **step.parameters, **request.parameters}
+    own = {
+        "max_tokens": step.max_tokens,
+        "temperature": step.temperature,
+        "seed": None if step.seed is None else step.seed + asking,
+    }
+    sent = {name: value for name, value in own.items() if value is not None}
+    return {**sent, **step.parameters, **request.parameters}
 
 
 def _backoff(key: bytes, attempt: int, asked: float | None) -> float:

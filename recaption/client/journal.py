@@ -81,6 +81,21 @@ def files(folder: str) -> list[str]:
     return [storage.join(folder, n) for n in storage.names(folder) if n.endswith(SUFFIX)]
 
 
+def damage(folder: str) -> list[str]:
+    """Returns a sentence for each line of a journal that cannot be used."""
+    return [
+        damaged(uri, line.start, line.size)
+        for uri in files(folder)
+        for line in lines(uri)
+        if line.entry is None
+    ]
+
+
+def damaged(name: str, start: int, size: int) -> str:
+    """Names a line that cannot be used."""
+    return f"{name}: {size} bytes at byte {start} are no complete entry; all others are used."
+
+
 class Journal:
     """Reads and writes the journal in `folder`. All methods may be called in several threads.
 

@@ -52,7 +52,7 @@ class Limiter:
     def release(self) -> None:
         with self._changed:
             self._in_flight -= 1
-            self._changed.notify_all()
+            self._changed.notify()
 
     def answered(self) -> None:
         """Count a reply of the endpoint, which may raise the limit."""
@@ -68,7 +68,7 @@ class Limiter:
                     self._probe_after = max(1, self._probe_after // 2)
                 self._has_tried, self._replies = True, 0
                 self._limit, self._ceiling = float(self._ceiling), self._ceiling + 1
-            self._changed.notify_all()
+            self._changed.notify()
 
     def busy(self, sent: float) -> None:
         """Lower the limit, because the endpoint was too busy for a request that was sent at the

@@ -28,7 +28,14 @@ import yaml
 from curate.engine.inline import Inline
 from manifests.run.verify import verify
 from tests.make import write_captions
-from tests.runs import caption_recipe, environment, file_bytes, row_counts, run_engine
+from tests.runs import (
+    caption_recipe,
+    environment,
+    file_bytes,
+    marked_processes,
+    row_counts,
+    run_engine,
+)
 
 KILLS = int(os.environ.get("CURATE_KILLS", "4"))
 VICTIMS = {
@@ -180,7 +187,7 @@ def _running(
     try:
         yield driver
     finally:
-        for pid in _marked(mark):
+        for pid in marked_processes(mark):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         driver.wait(timeout=30)
@@ -198,16 +205,6 @@ def _commits(out: Path) -> int:
     return len([*itertools.chain(*(out.glob(f"steps/*/{kind}.json") for kind in kinds))])
 
 
-def _marked(mark: str) -> list[int]:
-    """The ids of all processes of a run, found by an environment variable that they inherited."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-    return found
-
-
 def _kill(mark: str, what: str, chance: random.Random, driver: subprocess.Popen[bytes]) -> bool:
     """Kill one of the processes of a run whose command has this text, as soon as there is one;
     False if the run ends before."""
@@ -221,7 +218,7 @@ def _kill(mark: str, what: str, chance: random.Random, driver: subprocess.Popen[
 
 def _victims(mark: str, what: str) -> list[int]:
     victims = []
-    for pid in _marked(mark):
+    for pid in marked_processes(mark):
         with contextlib.suppress(OSError):
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             if what in line:

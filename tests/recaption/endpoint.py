@@ -74,11 +74,14 @@ Behaviour = Callable[[Asked], "Answer | None"]
 
 
 class Endpoint:
-    """`answer` decides what the server sends; None closes the connection. `asked` has all requests,
-    `most` is the largest number of them that it worked on at once."""
+    """`answer` decides what the server sends; None closes the connection. A connection without a
+    request for `idle_seconds` is closed. `asked` has all requests, `most` is the largest number of
+    them that it worked on at once."""
 
-    def __init__(self, answer: Behaviour = good, seconds: float = 0.0) -> None:
-        self.answer, self.seconds = answer, seconds
+    def __init__(
+        self, answer: Behaviour = good, seconds: float = 0.0, idle_seconds: float | None = None
+    ) -> None:
+        self.answer, self.seconds, self.idle_seconds = answer, seconds, idle_seconds
         self.asked: list[Asked] = []
         self.busy = self.most = 0
         self.lock = threading.Lock()
@@ -95,6 +98,7 @@ class Endpoint:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
+            timeout = endpoint.idle_seconds
 
             def do_POST(self) -> None:
                 data = self.rfile.read(int(self.headers["Content-Length"]))

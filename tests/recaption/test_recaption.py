@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from curate import recipe as recipes
+from curate.engine import plan
 from curate.engine.ray import RayExecutor
 from manifests.errors import EndpointError
 from manifests.run.manifest import RunManifest
@@ -52,11 +54,14 @@ def run(
     retry: bool = False,
     **settings: Any,
 ) -> RunManifest:
-    step = {"model": MODEL, "endpoint": endpoint.url, **settings}
-    recipe = caption_recipe(steps=[{"recaption": step}])
-    made = run_engine(recipe, base, base / out, executor, retry)
+    made = run_engine(recipe(endpoint, **settings), base, base / out, executor, retry)
     assert verify(str(base / out)).faults == []
     return made
+
+
+def recipe(endpoint: Endpoint, **settings: Any) -> dict[str, Any]:
+    step = {"model": MODEL, "endpoint": endpoint.url, **settings}
+    return caption_recipe(steps=[{"recaption": step}])
 
 
 def records(base: Path, made: RunManifest, out: str = "out") -> list[dict[str, Any]]:
@@ -322,8 +327,7 @@ def test_a_broken_or_missing_image_fails_its_record_alone(
 ) -> None:
     write(tmp_path, TEXTS[:4])
     (tmp_path / "data/images/1.jpg").write_bytes(make_image(900, 900)[:5000])
-    step = {"recaption": {"model": MODEL, "endpoint": endpoint.url, "max_pixels": 1000}}
-    made = run_engine(caption_recipe(steps=[step]), tmp_path, tmp_path / "out")
+    made = run(tmp_path, endpoint, max_pixels=1000)
     assert row_counts(made)["recaption"] == (4, 3, {}, {"MediaError": 1})
     assert len(endpoint.asked) == 3
 
@@ -430,6 +434,9 @@ def test_a_damaged_journal_is_named_and_its_sound_entries_are_used(
     printed = capsys.readouterr().out
     assert "10 different replies in 1 file" in printed
     assert printed.count("are no complete entry") == 2
+    notes = plan.notes(recipes.build(recipe(endpoint), base=str(tmp_path)))
+    assert [note.split(": ")[0] for note in notes] == ["recaption", "recaption"]
+    assert path.name in notes[0]
     made = run(tmp_path, endpoint, "again")
     assert row_counts(made)["recaption"] == (12, 12, {}, {})
     assert len(endpoint.asked) == 14

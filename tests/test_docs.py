@@ -19,11 +19,17 @@ from curate.cli import OK
 from curate.cli import run as command
 from docs.generator.regions import pages
 from manifests.media import Media
+from manifests.record import texts as texts_of
 from manifests.run.manifest import load_run
+from recaption.caption.recaption import Recaption
+from recaption.prompts import Prompt
 from tests.filters.rows import answers, media_records
 from tests.make import write_captions, write_texts
+from tests.recaption.endpoint import Endpoint, reply
 from tests.runs import (
     caption_recipe,
+    order_pass,
+    part_tables,
     read_run,
     row_counts,
     run_engine,
@@ -112,6 +118,39 @@ def test_a_step_is_tried_as_shown(
     assert command(["run", "try.yaml", "-o", "out", "--inline", "-q"]) == OK
     counts = row_counts(load_run("out"))
     assert counts["Questions"] == (2, 1, {"too many questions": 1}, {})
+
+
+MODELS = "docs/models-in-the-loop.md"
+
+
+def test_the_request_step_and_the_reader_of_the_page_on_models_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = {text.split("\n")[0]: text for text in blocks(MODELS, "python")}
+    (tmp_path / "myscores.py").write_text(code["# myscores.py"])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    write_texts(tmp_path / "data", ["clear", "unclear", "odd"], files=1)
+    scores = {"clear": "5", "unclear": " 1 ", "odd": "it depends"}
+    with Endpoint(lambda asked: reply(scores[asked.text.split()[-1]])).serving() as endpoint:
+        step = {"myscores:Clarity": {"model": "m", "endpoint": endpoint.url}}
+        made = run_engine(text_recipe(step), tmp_path, tmp_path / "out")
+    [table] = part_tables(tmp_path / "out", order_pass(made), ("content", "Clarity.score"))
+    texts = texts_of(table["content"]).to_pylist()
+    found = dict(zip(texts, table["Clarity.score"].to_pylist(), strict=True))
+    assert found == {"clear": 5, "unclear": 1, "odd": None}
+    exec(code["import json"])
+    assert sorted(line.split()[1] for line in capsys.readouterr().out.splitlines()) == [
+        "1", "5", "it", "it",
+    ]  # fmt: skip
+
+
+def test_the_recipes_of_the_page_on_models_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, prompt = (yaml.safe_load(text) for text in blocks(MODELS, "yaml"))
+    [settings] = (one["recaption"] for one in step["steps"])
+    Recaption(**{n: v for n, v in settings.items() if n not in ("only", "endpoint")},
+              endpoint="http://127.0.0.1/v1")  # fmt: skip
+    Prompt.model_validate(prompt)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/recipe.md", "docs/duplicates.md"])

@@ -17,6 +17,7 @@ from curate import cli
 from curate.commands import init
 from tests.ingest.tars import shard
 from tests.make import make_image
+from tests.recaption.endpoint import MODEL, Endpoint
 from tests.runs import FinishedRun, Quarantined, curate, last_answer, read_run, sha256
 
 RECIPES = {
@@ -26,7 +27,9 @@ CAPTION = "A brown dog runs along the beach behind a red ball."
 
 
 def test_there_are_recipes() -> None:
-    assert sorted(RECIPES) == ["captions", "datacomp", "duplicates", "finetune", "grounding"]
+    assert sorted(RECIPES) == [
+        "captions", "datacomp", "duplicates", "finetune", "grounding", "recaption",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -40,7 +43,7 @@ def test_every_recipe_plans(
 ) -> None:
     for variable in (
         "CAPTIONS", "POOL", "IMAGES", "CONVERSATIONS", "COCO", "COCO_IMAGES", "VOC",
-        "VOC_IMAGES", "SCREENS", "SCREENS_IMAGES",
+        "VOC_IMAGES", "SCREENS", "SCREENS_IMAGES", "JOURNAL", "VLM_MODEL", "VLM_URL",
     ):  # fmt: skip
         monkeypatch.delenv(variable, raising=False)
     assert curate(tmp_path, "plan", str(RECIPES[name]), "--json") == cli.OK
@@ -113,6 +116,22 @@ def shrunk(data: bytes) -> bytes:
     with Image.open(io.BytesIO(data)) as image:
         image.resize((200, 150)).save(out, "JPEG", quality=80)
     return out.getvalue()
+
+
+def test_recaption_rewrites_captions_that_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data/web").mkdir(parents=True)
+    members = [("a.jpg", make_image(200, 150)), ("a.txt", CAPTION.encode()),
+               ("b.jpg", make_image(40, 40)), ("b.txt", CAPTION.encode())]  # fmt: skip
+    shard(tmp_path / "data/web", members)
+    with Endpoint().serving() as endpoint:
+        monkeypatch.setenv("VLM_URL", endpoint.url)
+        made = run_shipped("recaption", tmp_path)
+    [row] = made.rows
+    assert "with the mark" in (last_answer(row) or "")
+    assert (row["recaption.status"], row["recaption.model"]) == ("rewritten", f"{MODEL}-2026")
+    assert endpoint.texts == [CAPTION]
 
 
 def test_datacomp_writes_the_keep_list_of_the_survivors(

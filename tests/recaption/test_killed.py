@@ -23,7 +23,7 @@ from tests.recaption.endpoint import KEY, MODEL
 from tests.runs import caption_recipe, environment, file_bytes, marked_processes
 
 ROWS, IN_FLIGHT = 300, 8
-KILLS = int(os.environ.get("CURATE_KILLS", "3"))
+KILLS = int(os.environ.get("CURATE_KILLS", "2"))
 
 
 @contextlib.contextmanager

@@ -481,3 +481,16 @@ def test_ray_writes_the_same_bytes_and_keeps_to_one_limit(
     assert len(endpoint.asked) == 120
     assert file_bytes(tmp_path / "inline") == file_bytes(tmp_path / "ray")
     assert os.listdir(tmp_path / "two")
+
+
+def test_a_fatal_answer_on_ray_keeps_what_was_paid(
+    tmp_path: Path, endpoint: Endpoint, ray: None
+) -> None:
+    endpoint.answer = lambda a: refusal(401, "expired") if len(endpoint.asked) > 9 else good(a)
+    write(tmp_path, [f"caption {n}" for n in range(30)], files=1)
+    with pytest.raises(EndpointError, match="does not accept the key"):
+        run(tmp_path, endpoint, executor=RayExecutor(2), max_concurrent=1)
+    assert len(endpoint.asked) == 10
+    endpoint.answer = good
+    run(tmp_path, endpoint, executor=RayExecutor(2), max_concurrent=1)
+    assert len(endpoint.asked) == 31

@@ -43,13 +43,15 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the server sends. With `length`, it states another Content-Length than it sends."""
+    """What the server sends. With `length`, it states another Content-Length than it sends. With
+    `pause`, it waits so many seconds after each byte of the body."""
 
     status: int = 200
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     length: int | None = None
     kind: str = "application/json"
+    pause: float = 0.0
 
 
 def reply(text: str | None, finish: str = "stop", **message: Any) -> Answer:
@@ -129,7 +131,11 @@ class Endpoint:
                     self.send_header(name, value)
                 self.end_headers()
                 with contextlib.suppress(OSError):
-                    self.wfile.write(answer.body)
+                    for n in range(len(answer.body) if answer.pause else 0):
+                        self.wfile.write(answer.body[n : n + 1])
+                        time.sleep(answer.pause)
+                    if not answer.pause:
+                        self.wfile.write(answer.body)
                 if answer.length is not None:
                     self.close_connection = True
 

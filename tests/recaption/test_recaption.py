@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from PIL import Image
 
 from curate import recipe as recipes
 from curate.engine import plan
 from curate.engine.ray import RayExecutor
-from manifests.errors import EndpointError
+from manifests import storage
+from manifests.errors import EndpointError, RecipeError
+from manifests.media import Media, Reference
+from manifests.record import Builder
 from manifests.run.manifest import RunManifest
 from manifests.run.verify import verify
-from manifests.step import Executor
+from manifests.step import Context, Executor, Reply
 from manifests.storage import parts
+from recaption.caption.recaption import Recaption
+from recaption.client import Client
 from recaption.client import client as client_module
+from recaption.prompts import load_prompt, prompt_file
 from tests.make import make_image, write_json_lines
 from tests.recaption.endpoint import KEY, MODEL, Answer, Asked, Endpoint, good, refusal, reply
-from tests.runs import caption_recipe, file_bytes, order_pass, part_tables, row_counts, run_engine
+from tests.runs import (
+    caption_recipe,
+    curate,
+    file_bytes,
+    order_pass,
+    part_tables,
+    row_counts,
+    run_engine,
+)
+from tests.servers import dead_port
 
 TEXTS = [f"a short caption {n}" for n in range(12)]
 
@@ -149,10 +168,6 @@ def test_equal_requests_are_asked_once(tmp_path: Path, endpoint: Endpoint) -> No
 
 
 def test_an_image_is_sent_within_the_budget_and_upright(tmp_path: Path, endpoint: Endpoint) -> None:
-    import io
-
-    from PIL import Image
-
     write(tmp_path, TEXTS[:3], width=640, height=480)
     turned = Image.open(io.BytesIO(make_image(400, 100, 2)))
     exif = Image.Exif()
@@ -169,13 +184,6 @@ def test_an_image_is_sent_within_the_budget_and_upright(tmp_path: Path, endpoint
 def test_a_record_with_several_images_sends_them_in_order(
     tmp_path: Path, endpoint: Endpoint
 ) -> None:
-    from manifests.media import Media, Reference
-    from manifests.record import Builder
-    from manifests.step import Context
-    from recaption.caption.recaption import Recaption
-    from recaption.client import Client
-    from recaption.prompts import load_prompt, prompt_file
-
     write(tmp_path, TEXTS[:3])
     rows = Builder("made", "interleaved")
     row = rows.add("1", "1", language="de")
@@ -203,7 +211,20 @@ def test_a_record_with_several_images_sends_them_in_order(
     assert content[1:] == batch["content"].to_pylist()[1:]
 
 
-PROMPT_LINE = "Describe the image for someone who cannot see it. Name the objects, their attributes"
+def test_an_earlier_raw_text_is_not_overwritten() -> None:
+    rows = Builder("made", "caption")
+    for key in "12":
+        rows.add(key, key).image(Reference("a.jpg")).text("the second")
+    table = rows.table()
+    raw = pa.array([None, "the first"], pa.string())
+    table = table.set_column(table.column_names.index("raw_text"), "raw_text", raw)
+    step = Recaption(model=MODEL, endpoint="http://127.0.0.1/v1")
+    reply = Reply("the third", "stop", MODEL)
+    made = step.answer(table.select(step.reads()), [reply, reply])
+    assert made.columns["raw_text"].to_pylist() == ["the second", "the first"]
+    assert [c[1]["text"] for c in made.columns["content"].to_pylist()] == ["the third"] * 2
+
+
 BAD = {
     "empty": lambda a: reply("  \n"),
     "cut off": lambda a: reply("A long desc", finish="length"),
@@ -292,19 +313,25 @@ def test_a_record_that_fails_to_the_end_is_asked_again_with_retry(
     assert len(endpoint.asked) == 15
 
 
-def test_a_slow_reply_is_cut_off_by_the_time_limit(tmp_path: Path, endpoint: Endpoint) -> None:
-    import time
-
+@pytest.mark.parametrize("is_dripping", [False, True])
+def test_a_slow_reply_is_cut_off_by_the_time_limit(
+    tmp_path: Path, endpoint: Endpoint, is_dripping: bool
+) -> None:
     def answer(asked: Asked) -> Answer:
-        if asked.raw_text == TEXTS[0] and endpoint.texts.count(TEXTS[0]) == 1:
-            time.sleep(2)
+        if asked.raw_text != TEXTS[0] or endpoint.texts.count(TEXTS[0]) > 1:
+            return good(asked)
+        if is_dripping:
+            return good(asked)._replace(pause=0.1)
+        time.sleep(2)
         return good(asked)
 
     endpoint.answer = answer
     write(tmp_path, TEXTS[:3])
+    started = time.monotonic()
     made = run(tmp_path, endpoint, timeout_seconds=0.5)
     assert statuses(tmp_path, made) == {"rewritten": 3}
     assert endpoint.texts.count(TEXTS[0]) == 2
+    assert time.monotonic() - started < 20  # a reply that drips would take longer
 
 
 def test_a_record_that_the_endpoint_refuses_is_quarantined_for_good(
@@ -375,8 +402,6 @@ def test_requests_that_are_all_refused_stop_the_run(tmp_path: Path, endpoint: En
 
 
 def test_an_endpoint_that_is_gone_stops_the_run(tmp_path: Path) -> None:
-    from tests.servers import dead_port
-
     write(tmp_path)
     gone = Endpoint()
     gone.url = f"http://127.0.0.1:{dead_port()}/v1"
@@ -387,8 +412,6 @@ def test_an_endpoint_that_is_gone_stops_the_run(tmp_path: Path) -> None:
 def test_a_key_that_is_not_set_or_pasted_is_refused(
     tmp_path: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from manifests.errors import RecipeError
-
     write(tmp_path, TEXTS[:2])
     monkeypatch.delenv("VLM_API_KEY", raising=False)
     with pytest.raises(EndpointError, match="the environment variable VLM_API_KEY is not set"):
@@ -419,8 +442,6 @@ def test_an_own_prompt_decides_what_is_asked(tmp_path: Path, endpoint: Endpoint)
 def test_a_damaged_journal_is_named_and_its_sound_entries_are_used(
     tmp_path: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.runs import curate
-
     write(tmp_path)
     run(tmp_path, endpoint, max_concurrent=1)
     [path] = journal_files(tmp_path)
@@ -457,8 +478,6 @@ def test_a_few_lines_read_the_journal(tmp_path: Path, endpoint: Endpoint) -> Non
 def test_the_journal_lies_on_object_storage(
     tmp_path: Path, endpoint: Endpoint, bucket: str
 ) -> None:
-    from manifests import storage
-
     write(tmp_path)
     where = f"s3://tars/journal{bucket}"
     run(tmp_path, endpoint, journal=where)
@@ -494,3 +513,22 @@ def test_a_fatal_answer_on_ray_keeps_what_was_paid(
     endpoint.answer = good
     run(tmp_path, endpoint, executor=RayExecutor(2), max_concurrent=1)
     assert len(endpoint.asked) == 31
+
+
+def test_replies_in_flight_are_awaited_when_the_run_stops(
+    tmp_path: Path, endpoint: Endpoint, ray: None
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.raw_text == TEXTS[0]:
+            return refusal(401, "expired")
+        time.sleep(0.5)
+        return good(asked)
+
+    endpoint.answer = answer
+    write(tmp_path, files=1)
+    with pytest.raises(EndpointError, match="does not accept the key"):
+        run(tmp_path, endpoint, executor=RayExecutor(2))
+    assert len(endpoint.asked) == 4
+    endpoint.answer = good
+    run(tmp_path, endpoint, executor=RayExecutor(2))
+    assert endpoint.texts == sorted([TEXTS[0], *TEXTS])

@@ -167,6 +167,17 @@ def test_equal_requests_are_asked_once(tmp_path: Path, endpoint: Endpoint) -> No
     assert len(endpoint.asked) == 1
 
 
+def test_equal_requests_that_fail_all_fail(tmp_path: Path, endpoint: Endpoint) -> None:
+    error = TRANSIENT["server error"]
+    endpoint.answer, endpoint.seconds = lambda a: error if "same" in a.raw_text else good(a), 0.2
+    write(tmp_path, ["the same"] * 6 + TEXTS[:6], files=1)
+    for n in range(6):
+        (tmp_path / "data" / "images" / f"{n}.jpg").write_bytes(make_image(seed=0))
+    made = run(tmp_path, endpoint, max_attempts=2)
+    assert row_counts(made)["recaption"] == (12, 6, {}, {"ReplyError": 6})
+    assert len(endpoint.asked) < 6 + 12
+
+
 def test_an_image_is_sent_within_the_budget_and_upright(tmp_path: Path, endpoint: Endpoint) -> None:
     write(tmp_path, TEXTS[:3], width=640, height=480)
     turned = Image.open(io.BytesIO(make_image(400, 100, 2)))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -15,6 +14,7 @@ from curate.emit.read import shard_files
 from curate.engine import on_worker
 from curate.engine.capacity import actors_that_fit
 from curate.engine.cluster_address import check_cluster, refusal
+from curate.engine.worker_imports import NamedFolders
 from curate.interrupts import same_sigterm
 from manifests.errors import CurateError, WorkerError
 from manifests.step import Opened, Resources
@@ -351,20 +351,11 @@ def _nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-class _NamedFolders(list[str]):
-    """The folders from which Ray's workers import modules, besides the usual ones. Ray always adds
-    the current folder; this list accepts only folders that are in `sys.path` of the driver."""
-
-    def extend(self, folders: Iterable[str]) -> None:
-        places = {os.path.abspath(place) for place in sys.path}
-        super().extend(folder for folder in folders if os.path.abspath(folder) in places)
-
-
 def _initialise(workers: int | None, address: str | None, quiet: bool) -> None:
     import ray
 
     job = ray.job_config.JobConfig()
-    job._py_driver_sys_path = _NamedFolders()
+    job._py_driver_sys_path = NamedFolders()
     shared = {"job_config": job, "logging_level": logging.ERROR, "log_to_driver": not quiet}
 
     if address and address != "local":

@@ -1,0 +1,336 @@
+"""The commands of the command line and their options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import curate
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_EPILOG = """\
+exit codes: 0 done; 1 an error while running; 2 a mistake in the recipe or the command;
+3 more quarantined inputs than max_quarantined allows; 4 diff, rerun or verify found a difference;
+130 interrupted, by Ctrl-C or SIGTERM
+
+start with:  curate demo      or:  curate init recipe.yaml
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands and their options. Building it imports no large packages."""
+    top = argparse.ArgumentParser(
+        prog="curate",
+        description=curate.__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"curate {curate.__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_running(commands)
+    _add_inspection(commands)
+    _add_comparison(commands)
+    _add_manuals(commands)
+    _add_beginning(commands)
+    for command in commands.choices.values():
+        _flag(command, "--debug", "if there is an error, print its traceback too")
+    return top
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """Parse the arguments. An unknown option is refused with the usage of its own command, and not
+    with that of `curate`, as `parse_args` would do."""
+    top = parser()
+    options, unknown = top.parse_known_args(arguments)
+    if unknown:
+        commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
+        commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
+
+
+def _add_running(commands: Commands) -> None:
+    run = commands.add_parser("run", help="run a recipe, from sources to shards")
+    _recipe(run)
+    _out(run)
+    _executor(run)
+    _flag(
+        run,
+        "--retry",
+        "process quarantined inputs again; a part with such inputs is processed again as a "
+        "whole, but a costly step, such as one that calls a model, repeats only rows with a "
+        "transient error",
+    )
+
+    plan = commands.add_parser(
+        "plan",
+        help="list the passes over the data that a recipe needs, and which of them are done",
+    )
+    _recipe(plan)
+    plan.add_argument(
+        "-o",
+        "--out",
+        help="folder of a run, to see which passes are done there; without it, all are to run",
+    )
+    _json(plan)
+
+    probe = commands.add_parser(
+        "probe",
+        help="measure a sample of the records, and count how many each step would remove",
+    )
+    _recipe(probe)
+    probe.add_argument(
+        "--rows",
+        type=_at_least(1),
+        default=2000,
+        help="records to measure, at most; one of each source, if there are more sources "
+        "(default 2000)",
+    )
+    _json(probe)
+
+
+def _add_inspection(commands: Commands) -> None:
+    _add_explain(commands)
+    _add_show(commands)
+    _add_duplicates(commands)
+    _add_distinct(commands)
+    _add_journal(commands)
+
+
+def _add_journal(commands: Commands) -> None:
+    journal = commands.add_parser(
+        "journal", help="count the replies of models that a journal has, and how often they served"
+    )
+    journal.add_argument("folder", help="the folder that the setting `journal` of a step names")
+    _json(journal)
+
+
+def _add_explain(commands: Commands) -> None:
+    explain = commands.add_parser("explain", help="show what happened to one record, step by step")
+    _run_folder(explain)
+    explain.add_argument(
+        "record",
+        nargs="?",
+        help=(
+            "the record: its id, the start of its id, its origin (file#place), or the end of "
+            "its origin"
+        ),
+    )
+    _flag(
+        explain,
+        "--quarantine",
+        "list all inputs and records that had an error, instead of one record",
+    )
+    _json(explain)
+
+
+def _add_duplicates(commands: Commands) -> None:
+    duplicates = commands.add_parser(
+        "duplicates",
+        help="list the largest families, which are groups of records that duplicate each other",
+    )
+    _run_folder(duplicates)
+    duplicates.add_argument(
+        "--top", type=_at_least(1), default=10, help="families to list (default 10)"
+    )
+    duplicates.add_argument(
+        "--members",
+        type=_at_least(0),
+        default=3,
+        help="dropped records to list for each family (default 3)",
+    )
+    duplicates.add_argument(
+        "--pairs",
+        metavar="FOLDER",
+        help="instead, count pairs of images by the distance of their hashes, and draw some pairs "
+        "of each distance into this folder",
+    )
+    duplicates.add_argument(
+        "--each",
+        type=_at_least(0),
+        default=8,
+        help="--pairs: pairs to draw for each distance, at most (default 8)",
+    )
+    duplicates.add_argument(
+        "--base",
+        help="--pairs: folder to which relative paths of images refer (default: as in the run)",
+    )
+    duplicates.add_argument(
+        "--step",
+        help="list only families that the step of this name found; --pairs: use the `distance` and "
+        "`colour_distance` of this step",
+    )
+    _json(duplicates)
+
+
+def _add_distinct(commands: Commands) -> None:
+    distinct = commands.add_parser(
+        "distinct",
+        help="estimate the number of different texts, images and n-grams that a run read and wrote",
+    )
+    _run_folder(distinct)
+    distinct.add_argument(
+        "--ngram", type=_at_least(2), default=5, help="number of words in an n-gram (default 5)"
+    )
+    _executor(distinct)
+    _json(distinct)
+
+
+def _add_show(commands: Commands) -> None:
+    show = commands.add_parser("show", help="print a few records of a run")
+    _run_folder(show)
+    show.add_argument(
+        "records",
+        nargs="*",
+        metavar="ID",
+        help="records to print: ids, starts of ids, origins (file#place), or ends of origins that "
+        "follow a / or a #",
+    )
+    show.add_argument(
+        "-n", type=_at_least(1), default=3, help="number of records, if none is named (default 3)"
+    )
+    show.add_argument("--source", help="print only records of this source")
+    show.add_argument(
+        "--step", help="--dropped, --quarantined: print only those of the step of this name"
+    )
+    _flag(show, "--dropped", "print dropped records with their reasons instead")
+    _flag(show, "--quarantined", "print quarantined inputs with their errors instead")
+    show.add_argument(
+        "--image",
+        nargs="?",
+        const="curate-images",
+        metavar="PATH",
+        help="draw boxes, points, polygons and 3D boxes on the images; PATH is a folder, or an "
+        "image file if there is only one image (default curate-images)",
+    )
+    show.add_argument(
+        "--base", help="folder to which relative paths of images refer (default: as in the run)"
+    )
+    _json(show)
+
+
+def _add_comparison(commands: Commands) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="check that the files of a run are intact, and that its numbers of records agree",
+    )
+    _run_folder(verify)
+    _flag(verify, "--no-inputs", "check only the output: do not list and count the inputs again")
+    verify.add_argument(
+        "--base", help="folder to which relative paths of inputs refer (default: as in the run)"
+    )
+    _json(verify)
+
+    diff = commands.add_parser("diff", help="list what differs between two runs")
+    _run_folder(diff)
+    diff.add_argument("other", help="the folder of another run")
+    _json(diff)
+
+    rerun = commands.add_parser(
+        "rerun", help="run the recipe of an earlier run again, and compare the results"
+    )
+    rerun.add_argument("manifest", help="the manifest.json of a run, or the folder of the run")
+    rerun.add_argument(
+        "-o", "--out", help="folder of the new run (default: the old folder's name + -rerun)"
+    )
+    rerun.add_argument(
+        "--base",
+        help="folder to which relative paths of the recipe refer (default: as in the run)",
+    )
+    _executor(rerun)
+    _json(rerun)
+
+
+def _add_manuals(commands: Commands) -> None:
+    for name, listed, what in (
+        ("steps", "steps and presets", "name of a step or a preset"),
+        ("readers", "readers", "name of a reader"),
+    ):
+        listing = commands.add_parser(
+            name, help=f"list all {listed}, or print the manual page of one"
+        )
+        listing.add_argument("name", nargs="?", help=what)
+        _json(listing)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of recipes, for editors")
+    _flag(schema, "--record", "print the columns of a record instead")
+    _json(schema)
+
+
+def _add_beginning(commands: Commands) -> None:
+    commands.add_parser("warm", help="compile all numba functions now, so that no run waits for it")
+
+    demo = commands.add_parser("demo", help="make a small example data set, and run a recipe on it")
+    demo.add_argument(
+        "-o",
+        "--out",
+        default="curate-demo",
+        help="folder for the data set and the run (default curate-demo)",
+    )
+    _executor(demo)
+
+    init = commands.add_parser("init", help="write a commented recipe to start from")
+    init.add_argument(
+        "path", nargs="?", default="recipe.yaml", help="file to write (default recipe.yaml)"
+    )
+
+
+def _recipe(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", help="the recipe, a YAML file")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change a setting of the recipe, such as steps.words.min=5; can be repeated",
+    )
+
+
+def _run_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", help="the folder of a run")
+
+
+def _out(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--out", required=True, help="the folder for the results of the run")
+
+
+def _executor(command: argparse.ArgumentParser) -> None:
+    _flag(command, "--inline", "run in one process, without Ray")
+    command.add_argument(
+        "--workers",
+        type=_at_least(1),
+        help="number of parallel tasks on Ray (default: the number of CPUs of Ray)",
+    )
+    command.add_argument(
+        "--address",
+        help=(
+            "address of a Ray cluster (default: RAY_ADDRESS, "
+            "or a Ray that is started on this machine)"
+        ),
+    )
+    command.add_argument(
+        "-q", "--quiet", action="store_true", help="show no progress and no warnings"
+    )
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    _flag(command, "--json", "print JSON, for programs")
+
+
+def _at_least(smallest: int) -> Callable[[str], int]:
+    """Return a function that converts the text of an option to a whole number, and refuses a number
+    below `smallest`."""
+
+    def whole_number(text: str) -> int:
+        number = int(text)
+        if number < smallest:
+            raise argparse.ArgumentTypeError(f"{number} is below {smallest}, the smallest value")
+        return number
+
+    return whole_number
+
+
+def _flag(command: argparse.ArgumentParser, name: str, meaning: str) -> None:
+    command.add_argument(name, action="store_true", help=meaning)

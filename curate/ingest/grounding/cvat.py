@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 from xml.etree.ElementTree import Element
 
-import numpy as np
 from pydantic import Field
 
 from curate.ingest.formats.chunks import read_chunks, with_compressed
@@ -18,12 +16,17 @@ from curate.ingest.formats.xml_files import children, plain_value
 from curate.ingest.formats.xml_tags import tags
 from curate.ingest.grounding.annotations.annotation import AnnotatedImage, Annotation
 from curate.ingest.grounding.annotations.coco_layout import BATCH_IMAGES
-from curate.ingest.grounding.annotations.coco_masks import to_coco_rle
+from curate.ingest.grounding.annotations.cvat_shapes import (
+    SHAPES,
+    attributes_of,
+    numbers_of,
+    plain_annotation,
+    ring_of,
+)
 from curate.ingest.grounding.annotations.fields import without
 from curate.ingest.grounding.annotations.grounding_reader import GroundingReader
 from curate.ingest.grounding.annotations.image_by_path_end import ImageFolder, SharedEnds
-from curate.ingest.grounding.annotations.object_parts import box_around, join_parts
-from curate.ingest.grounding.annotations.rotated_boxes import ellipse_box, rotated_ring
+from curate.ingest.grounding.annotations.object_parts import join_parts
 from curate.ingest.images import OpenedImage
 from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Split
@@ -168,7 +171,7 @@ class Cvat(GroundingReader):
         if "label" not in shape.attrib:
             fault = f"the <{shape.tag}> has no attribute `label`."
             raise RowError(fault, fix="Write the label of the shape.")
-        read = _SHAPES.get(shape.tag)
+        read = SHAPES.get(shape.tag)
         if shape.tag == "points":
             return self._points(shape)
         if read is None:
@@ -179,7 +182,7 @@ class Cvat(GroundingReader):
         return [read(shape, size)]
 
     def _points(self, shape: Element) -> list[Annotation]:
-        plain, (ring,) = _plain(shape, "points"), [_ring(shape)]
+        plain, (ring,) = plain_annotation(shape, "points"), [ring_of(shape)]
         points = [ring[at : at + 2] for at in range(0, len(ring), 2)]
         if len(points) > 1 and self.points is None:
             raise _TwoReadings(
@@ -279,7 +282,7 @@ def _path(image: dict[str, str]) -> str:
 
 
 def _size(image: Element, context: Context) -> tuple[float, float]:
-    width, height = _numbers(image, "width", "height")
+    width, height = numbers_of(image, "width", "height")
     if min(width, height) <= 0:
         raise RowError(
             f"the <image> states a size of {width:g} x {height:g} pixels, which must be positive.",
@@ -295,7 +298,7 @@ def _size(image: Element, context: Context) -> tuple[float, float]:
 
 
 def _meta(image: Element) -> dict[str, Any]:
-    tagged = [_attributes(child) for child in image if child.tag == "tag"]
+    tagged = [attributes_of(child) for child in image if child.tag == "tag"]
     plain = {name: plain_value(value) for name, value in image.attrib.items()}
     return without(plain, "width", "height") | ({"tags": tagged} if tagged else {})
 
@@ -303,109 +306,3 @@ def _meta(image: Element) -> dict[str, Any]:
 def _group(annotation: Annotation) -> tuple[str | None, Any] | None:
     group = (annotation.attributes or {}).get("group_id")
     return None if group is None else (annotation.label, group)
-
-
-def _plain(shape: Element, *used: str) -> Annotation:
-    """Makes the annotation of a shape, still without coordinates. `used` are the names of the XML
-    attributes that have the coordinates; these do not become attributes of the object."""
-    attributes = {"shape": shape.tag, **without(_attributes(shape), "label", *used)}
-    return Annotation(shape.get("label"), attributes=attributes)
-
-
-def _attributes(element: Element) -> dict[str, Any]:
-    """Returns the XML attributes of an element, and the texts of its child elements `<attribute>`
-    by name under the key `attributes`."""
-    own = {one.get("name", ""): (one.text or "").strip() for one in element.findall("attribute")}
-    plain = {name: plain_value(value) for name, value in element.attrib.items()}
-    return plain | ({"attributes": own} if own else {})
-
-
-def _box(shape: Element, size: tuple[int, int]) -> Annotation:
-    x1, y1, x2, y2 = box = _numbers(shape, "xtl", "ytl", "xbr", "ybr")
-    plain = _plain(shape, "xtl", "ytl", "xbr", "ybr")
-    if "rotation" not in shape.attrib:
-        return plain._replace(box=box)
-    [degrees] = _numbers(shape, "rotation")
-    ring = rotated_ring(box, degrees, ((x1 + x2) / 2, (y1 + y2) / 2))
-    return plain._replace(box=box_around([ring]), polygon=[ring])
-
-
-def _outline(shape: Element, size: tuple[int, int]) -> Annotation:
-    ring = _ring(shape)
-    fewest = 3 if shape.tag == "polygon" else 2
-    if len(ring) < 2 * fewest:
-        raise RowError(f"the <{shape.tag}> has {len(ring) // 2} points, not {fewest} or more")
-    return _plain(shape, "points")._replace(polygon=[ring])
-
-
-def _ellipse(shape: Element, size: tuple[int, int]) -> Annotation:
-    x, y, rx, ry = _numbers(shape, "cx", "cy", "rx", "ry")
-    [degrees] = _numbers(shape, "rotation") if "rotation" in shape.attrib else [0.0]
-    return _plain(shape)._replace(box=ellipse_box((x, y), (rx, ry), degrees))
-
-
-def _skeleton(shape: Element, size: tuple[int, int]) -> Annotation:
-    plain = _plain(shape)
-    points = [_attributes(one) | {"points": _ring(one)} for one in shape.findall("points")]
-    return plain._replace(attributes={**(plain.attributes or {}), "points": points})
-
-
-def _mask(shape: Element, size: tuple[int, int]) -> Annotation:
-    left, top, width, height = map(int, _numbers(shape, "left", "top", "width", "height"))
-    words = shape.get("rle", "").split(",")
-    if not all(word.strip().isdecimal() and len(word) < 12 for word in words):
-        raise RowError(f"'rle' is {shape.get('rle', '')!r:.40}, not run lengths such as 3,2,4")
-    counts = [int(word) for word in words]
-    if min(width, height) <= 0:
-        raise RowError(
-            f"the mask has a size of {width} x {height} pixels, but both sides must be positive"
-        )
-    if width > size[0] or height > size[1]:
-        raise RowError(
-            f"the mask is {width} x {height} pixels, but the image is {size[0]} x {size[1]}"
-        )
-    if sum(counts) != width * height:
-        raise RowError(
-            f"the run lengths in 'rle' add up to {sum(counts)} pixels, but the mask has "
-            f"{width} x {height}"
-        )
-    inside = np.arange(len(counts)) % 2 == 1
-    mask = np.repeat(inside, counts).reshape(height, width)
-    plain = _plain(shape, "rle", "left", "top", "width", "height")
-    attributes = {**(plain.attributes or {}), "rle": to_coco_rle(mask, (left, top), size)}
-    box = [left, top, left + width, top + height]
-    return plain._replace(box=box, attributes=attributes)
-
-
-_SHAPES = {
-    "box": _box,
-    "polygon": _outline,
-    "polyline": _outline,
-    "ellipse": _ellipse,
-    "skeleton": _skeleton,
-    "mask": _mask,
-}
-
-
-def _ring(shape: Element) -> list[float]:
-    """Returns the numbers in the XML attribute `points`, as x y x y ...: `1,2;3,4` -> `[1, 2, 3,
-    4]`."""
-    text = shape.get("points", "")
-    pairs = [pair.split(",") for pair in text.split(";")]
-    if not all(len(pair) == 2 for pair in pairs):
-        raise RowError(f"'points' is {text!r:.80}, not x,y;x,y;...")
-    return [_number(word, "points") for pair in pairs for word in pair]
-
-
-def _numbers(element: Element, *names: str) -> list[float]:
-    return [_number(element.get(name), name) for name in names]
-
-
-def _number(text: str | None, name: str) -> float:
-    try:
-        number = float(text or "")
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise RowError(f"{name!r} is {text!r:.80}, not a number")
-    return number

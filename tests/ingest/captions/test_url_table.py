@@ -11,14 +11,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 
 from curate import cli
 from curate.ingest import media_folder
 from curate.ingest.captions.url_table import UrlTable
-from curate.ingest.file_template import Template
 from curate.ingest.media_folder import MediaFolder
-from curate.ingest.media_root import path_below
 from curate.ingest.reader import Context, Failure, Head, Split
 from manifests.errors import InputError, RowError
 from manifests.media import Media
@@ -270,61 +267,6 @@ def test_a_missing_media_root_is_an_input_error(tmp_path: Path) -> None:
     pq.write_table(pa.table({"url": ["x"], "text": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"^nowhere: there is no such folder"):
         read_all(UrlTable(name="w", path="*", media_root="nowhere"), str(tmp_path))
-
-
-@pytest.mark.parametrize("file", ["uid", "{}", "{uid", "{uid[1]}", "{uid}}", "{uid[a:b]}", ""])
-def test_a_template_without_a_column_is_refused_with_an_example(file: str) -> None:
-    with pytest.raises(ValidationError, match=r"it needs column names in braces"):
-        UrlTable(name="w", path="*", media_root="m", file=file)
-
-
-def test_a_template_is_null_if_any_of_its_columns_is_null_or_empty() -> None:
-    columns = {"a": pa.array(["x", "", None, "é1"]), "b": pa.array([1, 2, 3, 4])}
-    assert Template("p/{a[0:1]}-{b}.jpg").fill(columns) == ["p/x-1.jpg", None, None, "p/é-4.jpg"]
-
-
-def test_paths_below_the_folder_are_normalised() -> None:
-    assert [path_below(p) for p in ("a", "./a", "a//b", "a/../b", "a/./b/")] == [
-        "a", "a", "a/b", "b", "a/b",
-    ]  # fmt: skip
-    for path in ("", ".", "..", "../a", "a/../..", "/a", "http://a/b", "file:///a", "a\0"):
-        with pytest.raises(RowError):
-            path_below(path)
-
-
-@pytest.mark.parametrize(
-    ("path", "below"),
-    [
-        ("a\\b.jpg", "a/b.jpg"),
-        (".\\a\\b.jpg", "a/b.jpg"),
-        ("/data/img/a.jpg", "a.jpg"),
-        ("/data/./img//x/../a.jpg", "a.jpg"),
-        ("file:///data/img/a%20b.jpg", "a b.jpg"),
-        ("file://localhost/data/img/a.jpg", "a.jpg"),
-        ("file:/data/img/a.jpg", "a.jpg"),
-        ("a%20b.jpg", "a%20b.jpg"),
-    ],
-)
-def test_a_full_path_inside_the_folder_and_backslashes_are_taken(path: str, below: str) -> None:
-    assert path_below(path, "/data/img") == path_below(path, "/data/img/") == below
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/data/images/a.jpg", "/data/img", "/data/img/../a.jpg", "file:///etc/a.jpg", "C:\\a\\b.jpg",
-     "file://host/data/img/a.jpg", "..\\a.jpg", "file:///data/img/%2e%2e/a.jpg", "https://a/b.jpg",
-     "s3://data/img/a.jpg", "\\\\host\\a.jpg"],
-)  # fmt: skip
-def test_a_full_path_outside_the_folder_is_refused_by_name(path: str) -> None:
-    with pytest.raises(RowError) as error:
-        path_below(path, "/data/img")
-    assert repr(path) in error.value.fault
-
-
-def test_a_full_url_inside_a_remote_folder_is_taken() -> None:
-    assert path_below("s3://data/img/a/b.jpg", "s3://data/img?region=r") == "a/b.jpg"
-    with pytest.raises(RowError):
-        path_below("s3://data/img2/b.jpg", "s3://data/img?region=r")
 
 
 def test_tables_of_text_without_images_are_sniffed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs of the steps in `contract_steps` over a thousand texts."""
+"""Runs of the steps in `contract_steps` and `failing_steps` over a thousand texts."""
 
 from __future__ import annotations
 
@@ -6,22 +6,35 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from manifests.run.manifest import RunManifest, load_run
 from manifests.run.verify import verify
 from manifests.storage import parts
+from tests.make import write_captions
 from tests.runs import order_pass, run_engine, text_recipe
 
 STEPS = "tests.engine.contract_steps:"
+FAILING = "tests.engine.failing_steps:"
 
 
-def write_thousand_texts(base: Path) -> None:
-    """Write a thousand texts to two files in `data`; one of the texts has the word `poison`."""
-    (base / "data").mkdir()
+@pytest.fixture(name="base")
+def thousand_texts(tmp_path: Path) -> Path:
+    """A thousand texts in two files in `data`; one of the texts has the word `poison`."""
+    (tmp_path / "data").mkdir()
     for file in range(2):
-        with open(base / f"data/{file}.jsonl", "w") as out:
+        with open(tmp_path / f"data/{file}.jsonl", "w") as out:
             for n in range(500):
                 words = "poison here" if (file, n) == (1, 77) else "word " * (n % 9 + 2)
                 out.write(json.dumps({"text": f"{file} {n} {words}".strip()}) + "\n")
+    return tmp_path
+
+
+@pytest.fixture(name="photos")
+def thirty_photos(tmp_path: Path) -> Path:
+    """Thirty images with captions, in one file."""
+    write_captions(tmp_path / "data", files=1, rows=30)
+    return tmp_path
 
 
 def run(base: Path, *steps: dict[str, Any], out: str = "out", **how: Any) -> RunManifest:
@@ -32,6 +45,10 @@ def run(base: Path, *steps: dict[str, Any], out: str = "out", **how: Any) -> Run
 
 def step(kind: str, base: Path, **settings: Any) -> dict[str, Any]:
     return {STEPS + kind: {"folder": str(base), **settings}}
+
+
+def failing_step(kind: str, base: Path, **settings: Any) -> dict[str, Any]:
+    return {FAILING + kind: {"folder": str(base), **settings}}
 
 
 def quarantine(base: Path, out: str = "out") -> list[dict[str, Any]]:

@@ -16,26 +16,15 @@ from manifests.run.manifest import load_pass
 from tests.engine.contract_runs import (
     STEPS,
     clear_log,
+    failing_step,
     order,
     run,
     step,
-    write_thousand_texts,
+    thirty_photos,  # noqa: F401
+    thousand_texts,  # noqa: F401
 )
 from tests.engine.contract_steps import log_lines
-from tests.make import write_captions
 from tests.runs import caption_recipe, file_bytes, part_tables, row_counts, run_engine, text_recipe
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    write_thousand_texts(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    write_captions(tmp_path / "data", files=1, rows=30)
-    return tmp_path
 
 
 def test_a_model_is_loaded_once_and_closed_at_the_end(base: Path) -> None:
@@ -124,12 +113,13 @@ def test_rows_that_only_passes_over_are_counted_apart(base: Path) -> None:
     (base / "more/a.jsonl").write_text('{"text": "a few words"}\n')
     source = {"name": "more", "reader": "table", "path": "more/*.jsonl", "text": "text"}
     data = {"name": "data", "reader": "table", "path": "data/*.jsonl", "text": "text"}
-    for kind, more in (
-        ("Lengths", {"min": 30}),
-        ("LongerThanMean", {}),
-        ("FailsOnOne", {"failure": "os"}),
+    for asked in (
+        step("Lengths", base, min=30),
+        step("LongerThanMean", base),
+        failing_step("FailsOnOne", base, failure="os"),
     ):
-        [(key, settings)] = step(kind, base, **more).items()
+        [(key, settings)] = asked.items()
+        kind = key.rpartition(":")[2]
         content = text_recipe(
             {key: {**settings, "only": {"source": "more"}}}, sources=[data, source]
         )

@@ -13,33 +13,24 @@ from curate.engine.ray import RayExecutor
 from manifests.errors import BudgetError, RecipeError, StepError, WorkerError
 from manifests.storage import parts
 from tests.engine.contract_runs import (
+    FAILING,
     STEPS,
     clear_log,
+    failing_step,
     quarantine,
     run,
     step,
-    write_thousand_texts,
+    thirty_photos,  # noqa: F401
+    thousand_texts,  # noqa: F401
 )
-from tests.engine.contract_steps import FAILURES, MACHINE, log_lines
-from tests.make import write_captions
+from tests.engine.contract_steps import log_lines
+from tests.engine.failing_steps import FAILURES, MACHINE
 from tests.runs import caption_recipe, row_counts, run_engine, text_recipe
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    write_thousand_texts(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    write_captions(tmp_path / "data", files=1, rows=30)
-    return tmp_path
 
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_an_error_of_any_kind_on_one_row_costs_that_row_alone(base: Path, failure: str) -> None:
-    made = run(base, step("FailsOnOne", base, failure=failure))
+    made = run(base, failing_step("FailsOnOne", base, failure=failure))
     kind = type(FAILURES[failure]).__name__
     assert row_counts(made)["FailsOnOne"] == (1000, 999, {}, {kind: 1})
     [lost] = quarantine(base)
@@ -51,7 +42,7 @@ def test_an_error_of_any_kind_on_one_row_costs_that_row_alone(base: Path, failur
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_row_that_spoils_its_batch_is_found(base: Path, failure: str) -> None:
-    made = run(base, step("FailsOnOne", base, failure=failure, one_by_one=False))
+    made = run(base, failing_step("FailsOnOne", base, failure=failure, one_by_one=False))
     kind = type(FAILURES[failure]).__name__
     assert row_counts(made)["FailsOnOne"] == (1000, 999, {}, {kind: 1})
     assert log_lines(base).count("ask") < 3000
@@ -62,7 +53,7 @@ def test_a_step_that_fails_on_many_rows_stops_the_run_and_is_named(tmp_path: Pat
     rows = [json.dumps({"text": f"poison {n}"}) for n in range(MAX_FAILED_ROWS + 1)]
     data = tmp_path / "data/a.jsonl"
     data.write_text("\n".join(rows))
-    failing = text_recipe(step("FailsOnOne", tmp_path, failure="os", one_by_one=False))
+    failing = text_recipe(failing_step("FailsOnOne", tmp_path, failure="os", one_by_one=False))
     failing["max_quarantined"] = 20
     with pytest.raises(StepError, match=r"step FailsOnOne: OSError: .*HTTP Error 500.*a.jsonl#"):
         run_engine(failing, tmp_path, tmp_path / "out")
@@ -72,16 +63,16 @@ def test_a_step_that_fails_on_many_rows_stops_the_run_and_is_named(tmp_path: Pat
 
 
 def test_retry_asks_the_rows_whose_error_was_transient_and_no_other(base: Path) -> None:
-    made = run(base, step("AnswersLater", base))
+    made = run(base, failing_step("AnswersLater", base))
     assert row_counts(made)["AnswersLater"] == (1000, 999, {}, {"TimeoutError": 1})
     clear_log(base)
     (base / "up").touch()
-    made = run(base, step("AnswersLater", base))
+    made = run(base, failing_step("AnswersLater", base))
     assert log_lines(base) == []
-    made = run(base, step("AnswersLater", base), retry=True)
+    made = run(base, failing_step("AnswersLater", base), retry=True)
     assert log_lines(base) == ["ask"]
     assert row_counts(made)["AnswersLater"] == (1000, 1000, {}, {})
-    fresh = run(base, step("AnswersLater", base), out="fresh")
+    fresh = run(base, failing_step("AnswersLater", base), out="fresh")
     assert made.digest == fresh.digest
 
 
@@ -89,7 +80,7 @@ def test_the_error_budget_counts_errors_of_a_costly_step_part_by_part(base: Path
     for file in range(2):
         rows = [json.dumps({"text": f"poison {file} {n}"}) for n in range(20)]
         (base / f"data/{file}.jsonl").write_text("\n".join(rows))
-    content = text_recipe(step("AnswersLater", base)) | {"max_quarantined": 5}
+    content = text_recipe(failing_step("AnswersLater", base)) | {"max_quarantined": 5}
     with pytest.raises(BudgetError, match="20 inputs were quarantined") as spent:
         run_engine(content, base, base / "out")
     assert log_lines(base).count("ask") == 20
@@ -102,7 +93,7 @@ def test_the_error_budget_counts_errors_of_a_costly_step_part_by_part(base: Path
 def test_a_lower_error_budget_holds_for_parts_that_are_done(base: Path) -> None:
     for file in range(2):
         (base / f"data/{file}.jsonl").write_text('{"text": "poison"}\n{"text": "a text"}\n')
-    content = text_recipe(step("AnswersLater", base))
+    content = text_recipe(failing_step("AnswersLater", base))
     run_engine(content | {"max_quarantined": 2}, base, base / "out")
     with pytest.raises(BudgetError, match=r"2 inputs were quarantined.* 2 of them may succeed now"):
         run_engine(content | {"max_quarantined": 1}, base, base / "out")
@@ -131,18 +122,18 @@ def test_a_row_of_which_a_reshape_step_makes_nothing_unsaid_is_an_error(base: Pa
 
 def test_a_reshape_step_that_makes_records_without_an_id_is_refused(base: Path) -> None:
     with pytest.raises(StepError, match=r"step NoId: .* the id None, .*record\.child_ids"):
-        run(base, {STEPS + "NoId": {}})
+        run(base, {FAILING + "NoId": {}})
 
 
 def test_a_record_cannot_be_replaced_and_dropped(base: Path) -> None:
     with pytest.raises(
         StepError, match=r"step Both: the step made new records from .*, but also dropped it"
     ):
-        run(base, {STEPS + "Both": {}})
+        run(base, {FAILING + "Both": {}})
 
 
 def test_a_step_that_stores_bytes_has_to_declare_it(photos: Path) -> None:
-    steps = [{STEPS + "UndeclaredCrops": {}}]
+    steps = [{FAILING + "UndeclaredCrops": {}}]
     with pytest.raises(
         StepError, match="the step stores bytes, but its class does not declare this"
     ):
@@ -157,9 +148,9 @@ def test_a_gpu_that_is_not_there_is_named(base: Path, ray: None) -> None:
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("load", r"step Fails, load: RuntimeError: no weights \(contract_steps.py, line \d+\)"),
-        ("close", r"step Fails, close: RuntimeError: no way out \(contract_steps.py"),
-        ("decide", r"step Fails, decide: KeyError: 'absent' \(contract_steps.py, line"),
+        ("load", r"step Fails, load: RuntimeError: no weights \(failing_steps.py, line \d+\)"),
+        ("close", r"step Fails, close: RuntimeError: no way out \(failing_steps.py"),
+        ("decide", r"step Fails, decide: KeyError: 'absent' \(failing_steps.py, line"),
         (
             "mask",
             r"step Fails: the drop reasons that the step returned are bool, not text. Make",
@@ -176,13 +167,13 @@ def test_an_error_outside_the_rows_names_the_step_the_method_and_the_line(
     base: Path, where: str, message: str
 ) -> None:
     with pytest.raises(StepError, match=message):
-        run(base, {STEPS + "Fails": {"where": where}})
+        run(base, {FAILING + "Fails": {"where": where}})
 
 
 @pytest.mark.parametrize("where", ["fit", "apply"])
 def test_an_error_of_a_corpus_step_names_the_step_and_the_method(base: Path, where: str) -> None:
     with pytest.raises(StepError, match=rf"step FitFails, {where}: RuntimeError: no "):
-        run(base, step("FitFails", base, where=where))
+        run(base, failing_step("FitFails", base, where=where))
 
 
 def test_an_error_names_what_a_reshape_step_or_apply_returned(base: Path) -> None:
@@ -190,12 +181,12 @@ def test_an_error_names_what_a_reshape_step_or_apply_returned(base: Path) -> Non
         StepError,
         match="step ReturnsTable: the step returned a value of type Table instead of Reshaped",
     ):
-        run(base, {STEPS + "ReturnsTable": {}})
+        run(base, {FAILING + "ReturnsTable": {}})
     with pytest.raises(
         StepError,
         match="step FitFails, apply: the method returned a value of type dict instead of Outcome",
     ):
-        run(base, step("FitFails", base, where="outcome"))
+        run(base, failing_step("FitFails", base, where="outcome"))
 
 
 def test_a_column_that_nothing_makes_is_refused_before_the_run(base: Path) -> None:
@@ -208,12 +199,12 @@ def test_a_step_of_the_old_form_is_refused_with_what_it_lacks() -> None:
     with pytest.raises(
         RecipeError, match=r"OldForm does not define measure, measures .*write-a-step"
     ):
-        recipe.build(text_recipe({STEPS + "OldForm": {}}))
+        recipe.build(text_recipe({FAILING + "OldForm": {}}))
 
 
 def test_a_bound_needs_a_default() -> None:
     with pytest.raises(RecipeError, match=r"'most' of .*Unbounded is marked Bound"):
-        recipe.build(text_recipe({STEPS + "Unbounded": {"folder": ".", "most": 3}}))
+        recipe.build(text_recipe({FAILING + "Unbounded": {"folder": ".", "most": 3}}))
 
 
 def test_values_of_only_that_a_column_cannot_have_are_refused_before_the_run() -> None:
@@ -231,7 +222,7 @@ def test_an_error_of_the_machine_is_no_verdict_on_a_row(
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.jsonl").write_text('{"text": "one text"}\n')
-    needy = text_recipe({f"{STEPS}NeedsMachine": {"failure": failure, "one_by_one": one_by_one}})
+    needy = text_recipe({f"{FAILING}NeedsMachine": {"failure": failure, "one_by_one": one_by_one}})
     with pytest.raises(StepError, match=r"step NeedsMachine: .* a limit of this machine"):
         run_engine(needy, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out/manifest.json").exists()

@@ -18,6 +18,7 @@ from manifests.errors import InputError
 from manifests.run.manifest import load_run
 from manifests.step import Columns, Context, Corpus, CorpusStep, Outcome, RowStep, Workspace
 from manifests.storage import parts
+from tests.engine.contract_runs import failing_step
 from tests.ingest.tars import JPEG, shard
 from tests.make import write_json_lines, write_texts
 from tests.runs import (
@@ -171,7 +172,7 @@ def test_a_record_that_a_sidecar_drops_shows_all_its_measures(base: Path) -> Non
 def test_only_on_a_measure_of_a_sidecar_is_evaluated(base: Path) -> None:
     by_length = {"only": {"Lengths.count": [len(TEXTS[0])]}}
     run_steps(base, "out", contract("Lengths", base), contract("LongerThanMean", base, **by_length),
-              contract("FailsOnOne", base, failure="value", **by_length))  # fmt: skip
+              failing_step("FailsOnOne", base, failure="value", **by_length))  # fmt: skip
     short, long = story(base, "data/000.jsonl#1"), story(base, "data/000.jsonl#2")
     assert short[2:4] == [("LongerThanMean", "kept"), ("FailsOnOne", "kept")]
     assert long[2:4] == [("LongerThanMean", "passed over"), ("FailsOnOne", "passed over")]
@@ -291,7 +292,7 @@ def test_records_with_one_id_are_named_by_their_origin() -> None:
 
 def test_a_transient_error_comes_with_the_advice_to_retry(base: Path) -> None:
     write_texts(base / "data", [*TEXTS, "poison"], 2)
-    run_steps(base, "out", contract("AnswersLater", base))
+    run_steps(base, "out", failing_step("AnswersLater", base))
     last = explain(str(base / "out"), "data/000.jsonl#21").events[-1]
     assert (last.what, last.facts["retry"]) == ("quarantined", MAY_SUCCEED)
 
@@ -300,7 +301,7 @@ def test_the_lists_of_quarantined_inputs_and_the_summary_of_a_run_advise_to_retr
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_texts(base / "data", [*TEXTS, "poison"], 2)
-    write_recipe(base, text_source(), steps=[contract("AnswersLater", base)])
+    write_recipe(base, text_source(), steps=[failing_step("AnswersLater", base)])
     output = printed(base, capsys, "run", "recipe.yaml", "-o", "out", "--inline", "-q")
     assert "1 of them may succeed now: run again with --retry" in output
     assert MAY_SUCCEED in printed(base, capsys, "explain", "--quarantine", "out")

@@ -31,16 +31,6 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(root), **changes}
 
 
-def marked_processes(mark: str) -> list[int]:
-    """The ids of all processes of a run, found by an environment variable that they inherited."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-    return found
-
-
 def write_recipe(base: Path, *sources: dict[str, Any], **settings: Any) -> Path:
     """Write a recipe of these sources to `base`/recipe.yaml."""
     path = base / "recipe.yaml"

@@ -15,10 +15,9 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,14 +27,8 @@ import yaml
 from curate.engine.inline import Inline
 from manifests.run.verify import verify
 from tests.make import write_captions
-from tests.runs import (
-    caption_recipe,
-    environment,
-    file_bytes,
-    marked_processes,
-    row_counts,
-    run_engine,
-)
+from tests.processes import marked_processes, running
+from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
 
 KILLS = int(os.environ.get("CURATE_KILLS", "4"))
 VICTIMS = {
@@ -123,7 +116,7 @@ def test_killed_at_a_random_moment_it_resumes_to_the_same_bytes(
     record_property("killed", " ".join(killed))
     for again in range(3):
         inline = small and (number + again) % 2 == 0
-        with _running(corpus, case.recipe, out, uuid.uuid4().hex, inline) as driver:
+        with _run(corpus, case.recipe, out, inline) as driver:
             if driver.wait(timeout=240) == 0:
                 break
     assert verify(str(out)).faults == []
@@ -144,7 +137,7 @@ def _killed_run(
     """Start a run, and kill one of its processes at a random moment; of workers, as many as `times`
     says. Returns what was killed: nothing, if the run was faster."""
     mark, killed = uuid.uuid4().hex, list[str]()
-    with _running(corpus, case.recipe, out, mark, inline) as driver:
+    with _run(corpus, case.recipe, out, inline, mark) as driver:
         done = _commits(out)
         _wait_for_commits(
             out, driver, min(case.last, done + chance.randrange(case.first, case.last))
@@ -171,26 +164,11 @@ def _manifest_digest(out: Path) -> str:
     return load_run(str(out)).digest
 
 
-@contextlib.contextmanager
-def _running(
-    corpus: Path, recipe: str, out: Path, mark: str, inline: bool = False
-) -> Iterator[subprocess.Popen[bytes]]:
+def _run(
+    corpus: Path, recipe: str, out: Path, inline: bool, mark: str = ""
+) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
     how = ["--inline"] if inline else ["--workers", "2"]
-    command = [sys.executable, "-m", "curate", "run", f"{recipe}.yaml", "-o", str(out), *how]
-    driver = subprocess.Popen(
-        command,
-        cwd=corpus,
-        env=environment(CURATE_TEST_MARK=mark),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield driver
-    finally:
-        for pid in marked_processes(mark):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        driver.wait(timeout=30)
+    return running(corpus, f"{recipe}.yaml", "-o", str(out), *how, mark=mark)
 
 
 def _wait_for_commits(out: Path, driver: subprocess.Popen[bytes], commits: int) -> None:

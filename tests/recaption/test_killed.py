@@ -6,11 +6,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +17,9 @@ import pytest
 import yaml
 
 from tests.make import make_image, write_json_lines
+from tests.processes import running
 from tests.recaption.endpoint import KEY, MODEL
-from tests.runs import caption_recipe, environment, file_bytes, marked_processes
+from tests.runs import caption_recipe, environment, file_bytes
 
 ROWS, IN_FLIGHT = 300, 8
 KILLS = int(os.environ.get("CURATE_KILLS", "2"))
@@ -39,22 +38,11 @@ def serving(log: Path) -> Iterator[str]:
         server.kill()
 
 
-@contextlib.contextmanager
-def running(base: Path, out: str, how: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
-    """A run in processes of its own; at the end of the block, all that are left are killed."""
-    mark = uuid.uuid4().hex
-    command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", out, "-q", *how]
-    variables = environment(CURATE_TEST_MARK=mark, VLM_API_KEY=KEY)
-    driver = subprocess.Popen(
-        command, cwd=base, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    try:
-        yield driver
-    finally:
-        for pid in marked_processes(mark):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        driver.communicate(timeout=30)
+def run(
+    base: Path, out: str, how: tuple[str, ...]
+) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    arguments = ("recipe.yaml", "-o", out, "-q", *how)
+    return running(base, *arguments, stderr=subprocess.PIPE, VLM_API_KEY=KEY)
 
 
 @pytest.mark.parametrize("how", [("--inline",), ("--workers", "2")])
@@ -67,15 +55,15 @@ def test_no_request_with_a_journaled_reply_is_sent_again(
         write_recipe(tmp_path, url)
         for number in range(KILLS):
             until = (number + chance.random()) * ROWS / (KILLS + 1)
-            with running(tmp_path, "out", how) as driver:
+            with run(tmp_path, "out", how) as driver:
                 while driver.poll() is None and len(log.read_text().splitlines()) < until:
                     time.sleep(0.005)
                 killed += driver.poll() is None
-        with running(tmp_path, "out", how) as driver:
+        with run(tmp_path, "out", how) as driver:
             _, printed = driver.communicate(timeout=120)
             assert driver.returncode == 0, printed.decode()
         asked = Counter(log.read_text().splitlines())
-        with running(tmp_path, "again", ("--inline",)) as driver:
+        with run(tmp_path, "again", ("--inline",)) as driver:
             assert driver.wait(timeout=120) == 0
         assert Counter(log.read_text().splitlines()) == asked
     assert killed

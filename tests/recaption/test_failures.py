@@ -1,0 +1,250 @@
+"""Replies that are bad, late, refused or missing: what is asked again, what is quarantined, and
+what stops the run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from curate.engine.ray import RayExecutor
+from manifests.errors import EndpointError, RecipeError
+from tests.make import make_image
+from tests.recaption.endpoint import KEY, Answer, Asked, Endpoint, good, refusal, reply
+from tests.recaption.recaption_runs import TEXTS, quarantine, records, run, statuses, text_of, write
+from tests.runs import row_counts
+from tests.servers import dead_port
+
+BAD = {
+    "empty": lambda a: reply("  \n"),
+    "cut off": lambda a: reply("A long desc", finish="length"),
+    "content filter": lambda a: reply("", finish="content_filter"),
+    "refusal": lambda a: reply("I'm sorry, but I can't help with that."),
+    "repetition": lambda a: reply("the tree and the house, " * 200),
+    "copy of the text": lambda a: reply(f" {a.raw_text.upper()}\n"),
+    "copy of the prompt": lambda a: reply(f"Sure. {a.text}"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_reply_is_asked_again_then_recorded(
+    tmp_path: Path, endpoint: Endpoint, fault: str
+) -> None:
+    bad = {TEXTS[0], TEXTS[1]}
+
+    def answer(asked: Asked) -> Answer:
+        is_bad = asked.raw_text == TEXTS[0] or (
+            asked.raw_text == TEXTS[1] and asked.body["seed"] == 0
+        )
+        return BAD[fault](asked) if is_bad else good(asked)
+
+    endpoint.answer = answer
+    write(tmp_path, TEXTS[:4])
+    made = run(tmp_path, endpoint)
+    assert statuses(tmp_path, made) == {fault: 1, "rewritten": 3}
+    rows = {
+        text_of(r) if r["raw_text"] is None else r["raw_text"]: r for r in records(tmp_path, made)
+    }
+    assert text_of(rows[TEXTS[0]]) == TEXTS[0]
+    assert rows[TEXTS[0]]["recaption.model"] is None
+    assert {t: rows[t]["recaption.askings"] for t in bad} == {TEXTS[0]: 2, TEXTS[1]: 2}
+    assert sorted(a.body["seed"] for a in endpoint.asked if a.raw_text in bad) == [0, 0, 1, 1]
+    run(tmp_path, endpoint, "again")
+    assert len(endpoint.asked) == 6
+
+
+HALF = reply("half")
+TRANSIENT = {
+    "busy": refusal(429, "slow down", Retry_After="1"),
+    "server error": refusal(500, "internal"),
+    "bad gateway": Answer(502, b"<html><h1>Bad gateway</h1></html>", kind="text/html"),
+    "half a reply": HALF._replace(length=len(HALF.body), body=HALF.body[:60]),
+    "half of the JSON": HALF._replace(body=HALF.body[:60]),
+    "a page": Answer(200, b"<html>Please log in</html>", kind="text/html"),
+    "nothing": Answer(200, b""),
+    "closed connection": None,
+    "no choices": Answer(200, b'{"choices": []}'),
+}
+
+
+@pytest.mark.parametrize("fault", TRANSIENT)
+def test_a_transient_failure_is_tried_again(tmp_path: Path, endpoint: Endpoint, fault: str) -> None:
+    failed: set[str] = set()
+
+    def answer(asked: Asked) -> Answer | None:
+        if asked.raw_text in TEXTS[:3] and asked.raw_text not in failed:
+            failed.add(asked.raw_text)
+            return TRANSIENT[fault]
+        return good(asked)
+
+    endpoint.answer = answer
+    write(tmp_path)
+    made = run(tmp_path, endpoint)
+    assert statuses(tmp_path, made) == {"rewritten": 12}
+    assert len(endpoint.asked) == 15
+
+
+@pytest.mark.parametrize("fault", ["server error", "closed connection", "half of the JSON"])
+def test_a_record_that_fails_to_the_end_is_asked_again_with_retry(
+    tmp_path: Path, endpoint: Endpoint, fault: str
+) -> None:
+    endpoint.answer = lambda a: TRANSIENT[fault] if a.raw_text == TEXTS[5] else good(a)
+    write(tmp_path)
+    made = run(tmp_path, endpoint, max_attempts=3)
+    assert row_counts(made)["recaption"] == (12, 11, {}, {"ReplyError": 1})
+    [row] = quarantine(tmp_path)
+    assert (row["error"], row["later"]) == ("ReplyError", True)
+    assert endpoint.texts.count(TEXTS[5]) == 3
+    endpoint.answer = good
+    made = run(tmp_path, endpoint, max_attempts=3)
+    assert len(endpoint.asked) == 14
+    made = run(tmp_path, endpoint, retry=True, max_attempts=3)
+    assert row_counts(made)["recaption"] == (12, 12, {}, {})
+    assert len(endpoint.asked) == 15
+
+
+@pytest.mark.parametrize("is_dripping", [False, True])
+def test_a_slow_reply_is_cut_off_by_the_time_limit(
+    tmp_path: Path, endpoint: Endpoint, is_dripping: bool
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.raw_text != TEXTS[0] or endpoint.texts.count(TEXTS[0]) > 1:
+            return good(asked)
+        if is_dripping:
+            return good(asked)._replace(pause=0.1)
+        time.sleep(2)
+        return good(asked)
+
+    endpoint.answer = answer
+    write(tmp_path, TEXTS[:3])
+    started = time.monotonic()
+    made = run(tmp_path, endpoint, timeout_seconds=0.5)
+    assert statuses(tmp_path, made) == {"rewritten": 3}
+    assert endpoint.texts.count(TEXTS[0]) == 2
+    assert time.monotonic() - started < 20  # a reply that drips would take longer
+
+
+def test_a_record_that_the_endpoint_refuses_is_quarantined_for_good(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    too_long = refusal(400, "This model's maximum context length is 4096 tokens")
+    endpoint.answer = lambda a: too_long if a.raw_text == TEXTS[5] else good(a)
+    write(tmp_path)
+    made = run(tmp_path, endpoint)
+    assert row_counts(made)["recaption"] == (12, 11, {}, {"ReplyError": 1})
+    [row] = quarantine(tmp_path)
+    assert row["later"] is False
+    assert "maximum context length is 4096 tokens" in row["message"]
+    run(tmp_path, endpoint, retry=True)
+    assert len(endpoint.asked) == 12
+
+
+def test_a_broken_or_missing_image_fails_its_record_alone(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    write(tmp_path, TEXTS[:4])
+    (tmp_path / "data/images/1.jpg").write_bytes(make_image(900, 900)[:5000])
+    made = run(tmp_path, endpoint, max_pixels=1000)
+    assert row_counts(made)["recaption"] == (4, 3, {}, {"MediaError": 1})
+    assert len(endpoint.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (refusal(401, f"Incorrect API key provided: {KEY}"), "does not accept the key"),
+        (refusal(404, "The model does not exist"), "does not know the model"),
+        (refusal(429, "You exceeded your quota", "insufficient_quota"), "no money left"),
+        (refusal(429, "daily limit", Retry_After="80000"), "asks to wait 80000 seconds"),
+        (Answer(307, b"", (("Location", "https://elsewhere/v1"),)), "redirects to"),
+    ],
+)
+def test_a_fatal_answer_stops_the_run_and_keeps_what_was_paid(
+    tmp_path: Path,
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer,
+    fault: str,
+) -> None:
+    monkeypatch.setenv("VLM_API_KEY", KEY)
+    endpoint.answer = lambda a: answer if len(endpoint.asked) > 5 else good(a)
+    write(tmp_path, [f"caption {n}" for n in range(40)], files=1)
+    settings = {"api_key_variable": "VLM_API_KEY", "max_concurrent": 1}
+    with pytest.raises(EndpointError, match=fault) as raised:
+        run(tmp_path, endpoint, **settings)
+    assert KEY not in repr(raised.value) + str(raised.value)
+    assert len(endpoint.asked) == 6
+    endpoint.answer = good
+    made = run(tmp_path, endpoint, **settings)
+    assert statuses(tmp_path, made) == {"rewritten": 40}
+    assert len(endpoint.asked) == 41
+    assert endpoint.asked[0].headers["authorization"] == f"Bearer {KEY}"
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes()
+
+
+def test_requests_that_are_all_refused_stop_the_run(tmp_path: Path, endpoint: Endpoint) -> None:
+    endpoint.answer = lambda a: refusal(400, "unknown parameter 'seed'")
+    write(tmp_path, [f"caption {n}" for n in range(60)])
+    with pytest.raises(EndpointError, match="refused the first 16 requests"):
+        run(tmp_path, endpoint, max_concurrent=2)
+    assert len(endpoint.asked) <= 18
+
+
+@pytest.mark.usefixtures("without_long_waits")
+def test_an_endpoint_that_is_gone_stops_the_run(tmp_path: Path) -> None:
+    write(tmp_path)
+    gone = Endpoint()
+    gone.url = f"http://127.0.0.1:{dead_port()}/v1"
+    with pytest.raises(EndpointError, match="no reply for"):
+        run(tmp_path, gone, max_gone_seconds=0.3, max_attempts=50)
+
+
+def test_a_key_that_is_not_set_or_pasted_is_refused(
+    tmp_path: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, TEXTS[:2])
+    monkeypatch.delenv("VLM_API_KEY", raising=False)
+    with pytest.raises(EndpointError, match="the environment variable VLM_API_KEY is not set"):
+        run(tmp_path, endpoint, api_key_variable="VLM_API_KEY")
+    monkeypatch.setenv("VLM_API_KEY", f"{KEY}\nsecond line")
+    with pytest.raises(EndpointError, match="is no key") as raised:
+        run(tmp_path, endpoint, api_key_variable="VLM_API_KEY")
+    assert KEY not in str(raised.value)
+    with pytest.raises(RecipeError, match="never the key itself") as refused:
+        run(tmp_path, endpoint, api_key_variable=KEY)
+    assert KEY not in str(refused.value)
+    assert endpoint.asked == []
+
+
+def test_a_fatal_answer_on_ray_keeps_what_was_paid(
+    tmp_path: Path, endpoint: Endpoint, ray: None
+) -> None:
+    endpoint.answer = lambda a: refusal(401, "expired") if len(endpoint.asked) > 9 else good(a)
+    write(tmp_path, [f"caption {n}" for n in range(30)], files=1)
+    with pytest.raises(EndpointError, match="does not accept the key"):
+        run(tmp_path, endpoint, executor=RayExecutor(2), max_concurrent=1)
+    assert len(endpoint.asked) == 10
+    endpoint.answer = good
+    run(tmp_path, endpoint, executor=RayExecutor(2), max_concurrent=1)
+    assert len(endpoint.asked) == 31
+
+
+def test_replies_in_flight_are_awaited_when_the_run_stops(
+    tmp_path: Path, endpoint: Endpoint, ray: None
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.raw_text == TEXTS[0]:
+            return refusal(401, "expired")
+        time.sleep(0.5)
+        return good(asked)
+
+    endpoint.answer = answer
+    write(tmp_path, files=1)
+    with pytest.raises(EndpointError, match="does not accept the key"):
+        run(tmp_path, endpoint, executor=RayExecutor(2))
+    assert len(endpoint.asked) == 4
+    endpoint.answer = good
+    run(tmp_path, endpoint, executor=RayExecutor(2))
+    assert endpoint.texts == sorted([TEXTS[0], *TEXTS])

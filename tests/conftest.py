@@ -62,6 +62,7 @@ SLOW = (
 """Starts of names of tests that take over half a second of CPU time, or their whole file over 2."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by fixtures and names; those with Ray run one after another on one worker."""
     for item in items:

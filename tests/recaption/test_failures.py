@@ -235,10 +235,11 @@ def test_replies_in_flight_are_awaited_when_the_run_stops(
     tmp_path: Path, endpoint: Endpoint, ray: None
 ) -> None:
     def answer(asked: Asked) -> Answer:
-        if asked.raw_text == TEXTS[0]:
-            return refusal(401, "expired")
-        time.sleep(0.5)
-        return good(asked)
+        is_refused = asked.raw_text == TEXTS[0]
+        while is_refused and len(endpoint.asked) < 4:  # until the others are in flight
+            time.sleep(0.01)
+        time.sleep(0 if is_refused else 0.5)
+        return refusal(401, "expired") if is_refused else good(asked)
 
     endpoint.answer = answer
     write(tmp_path, files=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,8 +11,6 @@ from pydantic import Field
 
 from manifests import record
 from manifests.errors import RowError
-from manifests.media import Reference, references
-from manifests.record import media_lists
 from manifests.step import (
     Bound,
     Context,
@@ -21,13 +19,12 @@ from manifests.step import (
     Message,
     Reply,
     Request,
-    RequestStep,
     RowErrors,
-    Worker,
     reasons,
 )
 from recaption.checks import copy_fault, fault_of
-from recaption.prompts import Prompt, load_prompt, prompt_file
+from recaption.prompts import Prompt, PromptedStep
+from recaption.records import Caption, captions
 
 REWRITTEN, NO_IMAGE = "rewritten", "no image"
 _NO_CAPTION = RowError(
@@ -36,7 +33,7 @@ _NO_CAPTION = RowError(
 )
 
 
-class Recaption(RequestStep):
+class Recaption(PromptedStep):
     """Let a vision-language model rewrite the caption of each image, with the old text as context.
 
     The model is asked about the images of a record and its text, in the record's language if that
@@ -77,19 +74,12 @@ class Recaption(RequestStep):
             "output_tokens": pa.int32(),
         }
 
-    def files(self, base: str) -> tuple[str, ...]:
-        return (prompt_file(self.prompt, base),)
-
-    def load(self, worker: Worker) -> Prompt:
-        return load_prompt(prompt_file(self.prompt, worker.base))
-
     def requests(self, batch: pa.Table, context: Context) -> list[Request | None]:
         prompt: Prompt = context.model
-        captions = _captions(batch)
         languages = batch["language"].to_pylist()
         return [
             None if one is None or not one.images else _request(prompt, one, language)
-            for one, language in zip(captions, languages, strict=True)
+            for one, language in zip(captions(batch), languages, strict=True)
         ]
 
     def fault(self, request: Request, reply: Reply) -> str | None:
@@ -97,8 +87,8 @@ class Recaption(RequestStep):
         return fault_of(reply) or copy_fault(reply.text, notes["raw_text"], notes["instructions"])
 
     def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
-        errors, captions = RowErrors(batch.num_rows), _captions(batch)
-        for row, caption in enumerate(captions):
+        errors = RowErrors(batch.num_rows)
+        for row, caption in enumerate(captions(batch)):
             if caption is None:
                 errors.add(row, _NO_CAPTION)
         texts = [None if r is None or r.fault else r.text.strip() for r in replies]
@@ -111,34 +101,7 @@ class Recaption(RequestStep):
         return reasons(measured.num_rows, (pc.invert(good), "bad reply"))
 
 
-class _Caption(NamedTuple):
-    """The images of a record, and its text; "" if it has none."""
-
-    images: tuple[Reference, ...]
-    text: str
-
-
-def _captions(batch: pa.Table) -> list[_Caption | None]:
-    """Returns the images and the text of each record; None for a record that is no caption."""
-    _, flat = media_lists(batch["media"])
-    refs, ends = iter(references(flat)), batch["media"].to_pylist()
-    media = [[next(refs) for _ in one] for one in ends]
-    # A loop over rows: a request to a model costs far more than a row of Python objects.
-    return [
-        _caption(content, own)
-        for content, own in zip(batch["content"].to_pylist(), media, strict=True)
-    ]
-
-
-def _caption(content: list[dict[str, Any]], media: list[Reference]) -> _Caption | None:
-    texts = [one["text"] for one in content if one["kind"] == "text" and one["text"] is not None]
-    if len(texts) > 1 or any(one["role"] or one["kind"] == "video" for one in content):
-        return None
-    images = tuple(media[one["media"]] for one in content if one["kind"] == "image")
-    return _Caption(images, texts[0].strip() if texts else "")
-
-
-def _request(prompt: Prompt, caption: _Caption, language: str | None) -> Request:
+def _request(prompt: Prompt, caption: Caption, language: str | None) -> Request:
     user = Message("user", (*caption.images, prompt.filled(caption.text, language)))
     system = [Message("system", (prompt.system,))] if prompt.system else []
     notes = {"raw_text": caption.text, "instructions": f"{prompt.text}\n{prompt.without_text}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,17 +16,17 @@ from manifests.errors import RecipeError
 _FOLDER = Path(__file__).parent
 PACKAGED = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 """The names of the prompts that come with this package."""
-_PLACEHOLDER = re.compile(r"\{(raw_text|language)\}")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 Text = Annotated[str, Field(min_length=1)]
 
 
 class Prompt(BaseModel):
-    """A prompt. `{raw_text}` in its texts stands for the text of the record, and `{language}` for
-    its language.
+    """A prompt. Words in braces in its texts, such as `{raw_text}`, are placeholders; each step
+    states which ones it fills.
 
     `system` is sent before, if it is given. `text` is used for a record with a text, and
-    `without_text` for one without. `in_language` follows if the language is known, and
-    `in_any_language` if it is not.
+    `without_text` for one without; if there is no `without_text`, `text` is used for all.
+    `in_language` follows if the language is known, and `in_any_language` if it is not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,20 +35,26 @@ class Prompt(BaseModel):
     version: PositiveInt
     system: str = ""
     text: Text
-    without_text: Text
+    without_text: str = ""
     in_language: str = ""
     in_any_language: str = ""
 
-    def filled(self, raw_text: str, language: str | None) -> str:
-        """Returns the prompt for a record. Braces in the record's text stay as they are."""
-        text = self.text if raw_text else self.without_text
+    def filled(self, raw_text: str, language: str | None, values: Mapping[str, str] = {}) -> str:
+        """Returns the prompt for a record, with `{raw_text}`, `{language}` and the placeholders of
+        `values` filled in. Braces in the values stay as they are."""
+        text = self.text if raw_text or not self.without_text else self.without_text
         text += self.in_language if language else self.in_any_language
-        values = {"raw_text": raw_text, "language": language or ""}
-        return _PLACEHOLDER.sub(lambda found: values[found[1]], text).strip()
+        filled = {**values, "raw_text": raw_text, "language": language or ""}
+        return _PLACEHOLDER.sub(lambda found: filled.get(found[1], found[0]), text).strip()
 
     @property
     def title(self) -> str:
         return f"{self.name} {self.version}"
+
+    def placeholders(self) -> set[str]:
+        """The names of the placeholders in the texts of a user's message."""
+        texts = (self.text, self.without_text, self.in_language, self.in_any_language)
+        return {name for text in texts for name in _PLACEHOLDER.findall(text)}
 
 
 def prompt_file(prompt: str, base: str) -> str:
@@ -57,10 +64,11 @@ def prompt_file(prompt: str, base: str) -> str:
     return storage.resolve(base, prompt)
 
 
-def load_prompt(path: str) -> Prompt:
-    """Reads the file of a prompt. Raises RecipeError if it is no prompt."""
+def load_prompt(path: str, filled: Collection[str] = ("raw_text", "language")) -> Prompt:
+    """Reads the file of a prompt. `filled` are the placeholders that the step fills. Raises
+    RecipeError if the file is no prompt, or has another placeholder."""
     try:
-        return Prompt.model_validate(yaml.safe_load(storage.read_bytes(path)))
+        prompt = Prompt.model_validate(yaml.safe_load(storage.read_bytes(path)))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"the prompt is not YAML: {' '.join(str(error).split())}", path) from None
     except ValidationError as error:
@@ -68,3 +76,9 @@ def load_prompt(path: str) -> Prompt:
         where = ".".join(map(str, first["loc"])) or "the file"
         fix = f"A prompt has: {', '.join(Prompt.model_fields)}."
         raise RecipeError(f"the prompt is wrong at {where}: {first['msg']}", path, fix) from None
+    unknown = sorted(prompt.placeholders() - set(filled))
+    if unknown:
+        fault = f"the prompt has the placeholder {{{unknown[0]}}}, which the step does not fill"
+        known = ", ".join(f"{{{name}}}" for name in sorted(filled))
+        raise RecipeError(fault, path, f"The step fills {known}.")
+    return prompt

@@ -8,9 +8,11 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from PIL import Image
 
 from curate.engine.ray import RayExecutor
+from manifests.errors import RecipeError
 from manifests.media import Media, Reference
 from manifests.record import Builder
 from manifests.step import Context, Reply
@@ -124,3 +126,10 @@ def test_ray_writes_the_same_bytes_and_keeps_to_one_limit(
     assert len(endpoint.asked) == 120
     assert file_bytes(tmp_path / "inline") == file_bytes(tmp_path / "ray")
     assert os.listdir(tmp_path / "two")
+
+
+def test_a_placeholder_that_the_step_does_not_fill_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "typo.yaml"
+    path.write_text('name: typo\nversion: 1\ntext: "Rewrite {raw_txt}, as {\\"text\\": ...}."\n')
+    with pytest.raises(RecipeError, match=r"\{raw_txt\}.*\n?.*\{language\}, \{raw_text\}"):
+        load_prompt(str(path))

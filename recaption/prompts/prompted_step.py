@@ -1,0 +1,30 @@
+"""The base class of request steps whose question is a prompt file."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from manifests.step import Location, RequestStep, Worker
+from recaption.prompts.prompt import Prompt, load_prompt, prompt_file
+
+
+class PromptedStep(RequestStep):
+    """A request step whose question is a prompt: one that comes with this package, or a user's own
+    YAML file. The content of the file is part of the step's identity.
+
+    A subclass sets the default of `prompt`, and `placeholders`: the names in braces that it fills.
+    """
+
+    placeholders: ClassVar[tuple[str, ...]] = ("raw_text", "language")
+
+    prompt: Annotated[str, Location()] = Field(
+        description="name of a prompt of this package, or the path of a YAML file"
+    )
+
+    def files(self, base: str) -> tuple[str, ...]:
+        return (prompt_file(self.prompt, base),)
+
+    def load(self, worker: Worker) -> Prompt:
+        return load_prompt(prompt_file(self.prompt, worker.base), self.placeholders)

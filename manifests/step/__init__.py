@@ -21,7 +21,16 @@ from manifests.step.outcome import (
     each_row,
     reasons,
 )
-from manifests.step.request import Answered, Asker, Message, Reply, Request, Unanswered
+from manifests.step.request import (
+    Answered,
+    Asker,
+    Message,
+    Reply,
+    Request,
+    RowRequests,
+    Unanswered,
+    requests_of,
+)
 from manifests.step.request_step import RequestStep
 from manifests.step.shapes import CorpusStep, ReshapeStep, RowStep, Step
 
@@ -29,6 +38,6 @@ __all__ = [
     "Answered", "Asker", "Blobs", "Bound", "Columns", "Context", "Corpus", "CorpusStep", "Executor",
     "Images", "Location", "Measured", "Message", "ModelIdentity", "Opened", "Outcome", "Part",
     "Reply", "Request", "RequestStep", "ReshapeStep", "Reshaped", "Resources", "RowErrors",
-    "RowStep", "Step", "Task", "TaskResult", "Unanswered", "Worker", "Workspace", "each_row",
-    "reasons",
+    "RowRequests", "RowStep", "Step", "Task", "TaskResult", "Unanswered", "Worker", "Workspace",
+    "each_row", "reasons", "requests_of",
 ]  # fmt: skip

@@ -34,6 +34,17 @@ class Request(NamedTuple):
     notes: Mapping[str, str] = MappingProxyType({})
 
 
+RowRequests = Request | tuple[Request, ...] | None
+"""What is asked about a row: one request, several, or nothing."""
+
+
+def requests_of(asked: RowRequests) -> tuple[Request, ...]:
+    """Returns the requests about a row, in order. The tuple is empty if nothing is asked."""
+    if asked is None:
+        return ()
+    return (asked,) if isinstance(asked, Request) else asked
+
+
 class Reply(NamedTuple):
     """A reply of a model.
 

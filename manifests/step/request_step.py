@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -21,7 +22,14 @@ from manifests.errors import StepError
 from manifests.step.context import Context
 from manifests.step.needs import Location, ModelIdentity, Resources
 from manifests.step.outcome import Measured, RowErrors
-from manifests.step.request import Reply, Request, Unanswered
+from manifests.step.request import (
+    Answered,
+    Reply,
+    Request,
+    RowRequests,
+    Unanswered,
+    requests_of,
+)
 from manifests.step.shapes import RowStep
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
@@ -103,10 +111,10 @@ class RequestStep(RowStep):
         return (ModelIdentity(self.model, self.revision),)
 
     @abstractmethod
-    def requests(self, batch: pa.Table, context: Context) -> Sequence[Request | None]:
-        """Returns the request of each row, None for a row that needs none. The requests may depend
-        only on the batch and the step's settings, because a reply is found again in the journal by
-        its request."""
+    def requests(self, batch: pa.Table, context: Context) -> Sequence[RowRequests]:
+        """Returns the request of each row, several requests as a tuple, or None for a row that
+        needs none. The requests may depend only on the batch and the step's settings, because a
+        reply is found again in the journal by its request."""
 
     def fault(self, request: Request, reply: Reply) -> str | None:
         """Returns what is wrong with a reply, a short and fixed phrase; None if it is good. After a
@@ -114,22 +122,41 @@ class RequestStep(RowStep):
         return None
 
     @abstractmethod
-    def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
+    def answer(self, batch: pa.Table, replies: Sequence[Any]) -> Measured:
         """Returns the measures and the rewritten columns of every row, in order, as `measure` of a
-        row step does. A row without a request, or whose request failed, has no reply; the values of
-        a row whose request failed are ignored."""
+        row step does.
+
+        A row with one request has a `Reply`; a row with a tuple of requests has a tuple of replies,
+        in the same order. A row without a request has None, and so has a row of which a request
+        failed; the values of the latter are ignored. A step names the type that it expects, such as
+        `Sequence[Reply | None]`.
+        """
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         assert context.asker is not None
-        requests = self.requests(batch, context)
-        if len(requests) != batch.num_rows:
-            fault = f"the step returned {len(requests)} requests for {batch.num_rows} rows"
+        asked = self.requests(batch, context)
+        if len(asked) != batch.num_rows:
+            fault = f"the step returned {len(asked)} requests for {batch.num_rows} rows"
             raise StepError(fault, f"step {type(self).__name__}")
-        answered = context.asker.ask(requests, context.media, self.fault)
-        replies = [None if isinstance(one, Unanswered) else one for one in answered]
-        made = self.answer(batch, replies)
+        requests = [requests_of(one) for one in asked]
+        flat = list(itertools.chain.from_iterable(requests))
+        answered = iter(context.asker.ask(flat, context.media, self.fault))
+        by_row = [tuple(itertools.islice(answered, len(own))) for own in requests]
+        made = self.answer(batch, [_replies(*both) for both in zip(asked, by_row, strict=True)])
         errors = made.errors or RowErrors(batch.num_rows)
-        for row, one in enumerate(answered):
-            if isinstance(one, Unanswered):
-                errors.add(row, one.error, one.later)
+        for row, own in enumerate(by_row):
+            failed = [one for one in own if isinstance(one, Unanswered)]
+            if failed:  # an error that remains, before one that may pass
+                error, later = min(failed, key=lambda one: one.later)
+                errors.add(row, error, later)
         return made._replace(errors=errors)
+
+
+def _replies(
+    asked: RowRequests, answered: tuple[Answered, ...]
+) -> Reply | tuple[Reply, ...] | None:
+    """Returns the replies to the requests of a row, in the form of `asked`; None if one failed."""
+    replies = tuple(one for one in answered if isinstance(one, Reply))
+    if asked is None or len(replies) < len(answered):
+        return None
+    return replies[0] if isinstance(asked, Request) else replies

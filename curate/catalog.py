@@ -74,6 +74,8 @@ STEPS = {
     "duplicate_images": "filters.duplicates.duplicate_images:DuplicateImages",
     "embed": "clustering.embed.embed:Embed",
     "recaption": "recaption.caption.recaption:Recaption",
+    "judge": "recaption.judge.judge:Judge",
+    "label": "recaption.label.label:Label",
     "sample": "curate.sampling.sample:Sample",
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 from manifests.errors import RowError
 from manifests.step import Reply
 from manifests.text.json_values import parse_json
+from recaption.checks import REPETITION, fault_of
 
 NOT_JSON, WRONG_FIELDS, WRONG_TYPE = "not JSON", "wrong fields", "wrong type"
 OUT_OF_RANGE, TOO_LONG = "out of range", "too long"
@@ -28,8 +29,14 @@ class WrongReplyError(Exception):
 
 
 def fault_by(read: Callable[[str], object], reply: Reply) -> str | None:
-    """Returns the fault for which the function `read`, which is given the text of the reply, raises
-    WrongReplyError; None if it raises nothing."""
+    """Returns the fault of a reply: why it is no answer (`checks.fault_of`), or why the function
+    `read`, which is given its text, raises WrongReplyError; None if it is good.
+
+    Repetition is no fault: the same fields occur in each object of a list.
+    """
+    fault = fault_of(reply)
+    if fault is not None and fault != REPETITION:
+        return fault
     try:
         read(reply.text)
     except WrongReplyError as error:
@@ -50,7 +57,7 @@ def json_value(text: str) -> Any:
     fenced = _FENCE.fullmatch(text)
     try:
         return parse_json((fenced[1] if fenced else text).encode())
-    except (RowError, UnicodeEncodeError):
+    except RowError:
         raise WrongReplyError(NOT_JSON) from None
 
 

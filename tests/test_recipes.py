@@ -15,9 +15,10 @@ from PIL import Image
 
 from curate import cli
 from curate.commands import init
+from recaption.judge.scores import DOCUMENT_CRITERIA
 from tests.ingest.tars import shard
 from tests.make import make_image
-from tests.recaption.endpoint import MODEL, Endpoint
+from tests.recaption.endpoint import MODEL, Answer, Asked, Endpoint, reply
 from tests.runs import FinishedRun, Quarantined, curate, last_answer, read_run, sha256
 
 RECIPES = {
@@ -28,7 +29,7 @@ CAPTION = "A brown dog runs along the beach behind a red ball."
 
 def test_there_are_recipes() -> None:
     assert sorted(RECIPES) == [
-        "captions", "datacomp", "duplicates", "finetune", "grounding", "recaption",
+        "captions", "datacomp", "duplicates", "finetune", "grounding", "judge", "recaption",
     ]  # fmt: skip
 
 
@@ -132,6 +133,27 @@ def test_recaption_rewrites_captions_that_are_kept(
     assert "with the mark" in (last_answer(row) or "")
     assert (row["recaption.status"], row["recaption.model"]) == ("rewritten", f"{MODEL}-2026")
     assert endpoint.texts == [CAPTION]
+
+
+def test_judge_keeps_captions_that_its_scores_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data/web").mkdir(parents=True)
+    members = [("a.jpg", make_image(200, 150)), ("a.txt", CAPTION.encode()),
+               ("b.jpg", make_image(200, 150, 1)), ("b.txt", b"Buy now.")]  # fmt: skip
+    shard(tmp_path / "data/web", members)
+
+    def answer(asked: Asked) -> Answer:
+        score = {"evidence": "a quote", "score": 4 if CAPTION in asked.text else 2}
+        return reply(json.dumps(dict.fromkeys(DOCUMENT_CRITERIA, score)))
+
+    with Endpoint(answer).serving() as endpoint:
+        monkeypatch.setenv("VLM_URL", endpoint.url)
+        made = run_shipped("judge", tmp_path)
+    [row] = made.rows
+    assert last_answer(row) == CAPTION
+    assert {row[f"judge.{name}"] for name in DOCUMENT_CRITERIA} == {4}
+    assert made.accounts["judge"][2] == {"low image_text_relevance": 1}
 
 
 def test_datacomp_writes_the_keep_list_of_the_survivors(

@@ -48,6 +48,8 @@ _FATAL = {
 }
 _BUSY = (429, 503)
 _TRANSIENT = (408, 409, 425)
+_CHECK = "Check the endpoint and the settings of the step."
+_NO_SCHEMA = "Set `structured: false` if the step has it: the prompt alone then states the form."
 _RUN_AGAIN = "All replies so far are in the journal: then run the same command again."
 
 Fault = Callable[[Request, Reply], str | None]
@@ -190,7 +192,8 @@ class Client:
         with self._slot() as sent:
             started = time.time()
             try:
-                text = self._accepted(self._connections.post(body))
+                has_schema = request.schema is not None
+                text = self._accepted(self._connections.post(body), has_schema)
                 reply = wire.reply_of(text)
             except _FailedError as error:
                 if error.is_busy:
@@ -232,7 +235,7 @@ class Client:
         finally:
             self._limiter.release()
 
-    def _accepted(self, answer: HttpAnswer) -> str:
+    def _accepted(self, answer: HttpAnswer, has_schema: bool) -> str:
         """Return the body of an answer of status 200. Raises EndpointError, _FailedError or
         ReplyError for the others."""
         text = self._without_key(answer.body.decode("utf-8", "replace"))
@@ -241,6 +244,8 @@ class Client:
             return text
         fault = f"HTTP {status}: {self._shown(wire.error_text(text))}"
         if status in _OF_THE_RECORD:
+            if has_schema and not self._has_accepted and wire.refuses_schema(text):
+                raise self._stop(f"it does not support this JSON Schema ({fault})", _NO_SCHEMA)
             raise self._refusal(fault)
         if wire.error_code(text) == "insufficient_quota":
             raise self._stop(f"{_FATAL[402]} ({fault})")
@@ -273,10 +278,10 @@ class Client:
         if now - since > self._step.max_gone_seconds:
             raise self._stop(f"it has given no reply for {now - since:.0f} seconds ({error})")
 
-    def _stop(self, fault: str) -> EndpointError:
+    def _stop(self, fault: str, advice: str = _CHECK) -> EndpointError:
         """Return the error that stops the run, and let no other request be sent."""
         check = f" Check the variable {self._step.api_key_variable}." if self._key else ""
-        fix = f"Check the endpoint and the settings of the step.{check} {_RUN_AGAIN}"
+        fix = f"{advice}{check} {_RUN_AGAIN}"
         error = EndpointError(f"the endpoint cannot be used: {fault}.", self._place, fix)
         with self._lock:
             self._fatal = self._fatal or error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,16 @@ from manifests.step import Reply, Request
 from recaption.client.images import ENCODING, SentImage
 
 _KEY_VERSION = 1
+_FORM = r"response_?format|json_?schema|json schema|structured[ _]outputs?|guided[ _]\w+|grammar"
+_REFUSED = (
+    r"not\W+(?:\w+\W+)?(?:support|available|allowed|permitted|implemented)|unsupported"
+    r"|unavailable|unknown|unrecogni[sz]ed|unexpected|invalid|fail"
+)
+_NO_SCHEMA = re.compile(
+    f"(?:{_FORM}).{{0,120}}(?:{_REFUSED})|(?:{_REFUSED}).{{0,120}}(?:{_FORM})", re.I | re.S
+)
+"""How endpoints refuse a JSON Schema (our pattern), such as OpenAI: "Invalid parameter:
+'response_format' of type 'json_schema' is not supported with this model"."""
 
 
 class NoReplyError(Exception):
@@ -117,6 +128,12 @@ def error_text(body: str) -> str:
         return str(error["message"] if isinstance(error, dict) else error)[:500]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return body.strip()[:300]
+
+
+def refuses_schema(body: str) -> bool:
+    """Returns whether the message in the body of a refusal is about the JSON Schema of the request,
+    which is the same for all records."""
+    return _NO_SCHEMA.search(error_text(body)) is not None
 
 
 def error_code(body: str) -> str:

@@ -15,7 +15,8 @@ GOOD = [
     '```JSON\r\n{"a": 1, "b": "x"}\n```',
 ]
 BAD = {
-    "": "not JSON",
+    "": "empty",
+    "I'm sorry, but I can't help with that.": "refusal",
     "no": "not JSON",
     '{"a": 1, "b": "x"': "not JSON",
     '{"a": 1, "b": "x"}.': "not JSON",
@@ -29,7 +30,6 @@ BAD = {
     '```json\n```json\n{"a": 1, "b": "x"}\n```\n```': "not JSON",
     '{"a": 1, "a": 2, "b": "x"}': "not JSON",
     '{"a": 1, "b": "\\ud800"}': "not JSON",
-    '{"a": 1, "b": "\ud800"}': "not JSON",
     '{"a": 1, "b": ' + "[" * 100_000: "not JSON",
     '{"a": 1, "b": "x", "c": ' + "[" * 300 + "]" * 300 + "}": "not JSON",
     "[1]": "wrong type",
@@ -63,6 +63,15 @@ def test_any_other_reply_has_a_fault(text: str) -> None:
     assert fault_by(read, Reply(text, "stop", "model")) == BAD[text]
     with pytest.raises(WrongReplyError):
         read(text)
+
+
+def test_a_reply_that_is_cut_off_is_not_read() -> None:
+    assert fault_by(read, Reply(GOOD[0], "length", "model")) == "cut off"
+
+
+def test_equal_objects_are_no_repetition() -> None:
+    text = "[" + ", ".join(['{"label": "dog", "score": 4}'] * 200) + "]"
+    assert fault_by(json_value, Reply(text, "stop", "model")) is None
 
 
 def test_a_fence_inside_a_string_is_text() -> None:

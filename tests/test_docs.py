@@ -14,14 +14,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from curate import recipe
+from curate import catalog, recipe
 from curate.cli import OK
 from curate.cli import run as command
 from docs.generator.regions import pages
 from manifests.media import Media
 from manifests.record import texts as texts_of
 from manifests.run.manifest import load_run
-from recaption.caption.recaption import Recaption
 from recaption.prompts import Prompt
 from tests.filters.rows import answers, media_records
 from tests.make import write_captions, write_texts
@@ -145,12 +144,17 @@ def test_the_request_step_and_the_reader_of_the_page_on_models_work(
     ]  # fmt: skip
 
 
-def test_the_recipes_of_the_page_on_models_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
-    step, prompt = (yaml.safe_load(text) for text in blocks(MODELS, "yaml"))
-    [settings] = (one["recaption"] for one in step["steps"])
-    Recaption(**{n: v for n, v in settings.items() if n not in ("only", "endpoint")},
-              endpoint="http://127.0.0.1/v1")  # fmt: skip
-    Prompt.model_validate(prompt)
+def test_the_recipes_and_prompts_of_the_page_on_models_are_valid() -> None:
+    shown = [yaml.safe_load(text) for text in blocks(MODELS, "yaml")]
+    steps = [pair for block in shown for one in block.get("steps", ()) for pair in one.items()]
+    assert {"recaption", "judge", "label"} <= {name for name, _ in steps}
+    for name, settings in steps:
+        own = {n: v for n, v in settings.items() if n != "only"}
+        catalog.resolve_step(name)(**own | {"endpoint": "http://127.0.0.1/v1"})
+    prompts = [block for block in shown if "steps" not in block]
+    assert prompts
+    for prompt in prompts:
+        Prompt.model_validate(prompt)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/recipe.md", "docs/duplicates.md"])

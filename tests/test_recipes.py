@@ -16,6 +16,7 @@ from PIL import Image
 from curate import cli
 from curate.commands import init
 from recaption.judge.scores import DOCUMENT_CRITERIA
+from tests.emit import records as shards
 from tests.ingest.tars import shard
 from tests.make import make_image
 from tests.recaption.endpoint import MODEL, Answer, Asked, Endpoint, reply
@@ -154,6 +155,29 @@ def test_judge_keeps_captions_that_its_scores_allow(
     assert last_answer(row) == CAPTION
     assert {row[f"judge.{name}"] for name in DOCUMENT_CRITERIA} == {4}
     assert made.accounts["judge"][2] == {"low image_text_relevance": 1}
+
+
+def test_judge_sends_a_document_of_a_tar_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [make_image(200, 150, n) for n in (1, 2)]
+    (tmp_path / "tars").mkdir()
+    first, second = shards.tar(tmp_path / "tars/in.tar", images)
+    content = [shards.text("First."), shards.medium(0), shards.text("Second."), shards.medium(1)]
+    document = shards.row("1", content, first, second)
+    shards.write("webdataset", tmp_path / "tars", shards.records(document, modality="interleaved"))
+    score = {"evidence": "a quote", "score": 5}
+    scores = json.dumps(dict.fromkeys(DOCUMENT_CRITERIA, score))
+    monkeypatch.setenv("CAPTIONS", str(tmp_path / "tars/out"))
+    with Endpoint(lambda asked: reply(scores)).serving() as endpoint:
+        monkeypatch.setenv("VLM_URL", endpoint.url)
+        made = run_shipped("judge", tmp_path)
+    [asked] = endpoint.asked
+    assert asked.images == images
+    kinds = [part["type"] for part in asked.body["messages"][0]["content"]]
+    assert kinds == ["text", "image_url", "text", "image_url", "text"]
+    assert [row["judge.density_balance"] for row in made.rows] == [5]
+    assert [row["modality"] for row in made.rows] == ["interleaved"]
 
 
 def test_datacomp_writes_the_keep_list_of_the_survivors(

@@ -63,6 +63,12 @@ def _add_running(commands: Commands) -> None:
         "whole, but a costly step, such as one that calls a model, repeats only rows with a "
         "transient error",
     )
+    run.add_argument(
+        "--until",
+        metavar="STEP",
+        help="run only what comes before this step, so that `curate plan` can count the requests "
+        "of the step; the same command without this option continues",
+    )
 
     plan = commands.add_parser(
         "plan",

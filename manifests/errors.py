@@ -115,6 +115,28 @@ class BudgetError(CurateError):
     """More inputs were quarantined than the recipe's `max_quarantined` allows."""
 
 
+class SpentError(BudgetError):
+    """The budget of a request step is used up. `budget` is the name of the setting: `requests`,
+    `tokens` or `money`. `answered` are the requests of a batch that were answered before, by their
+    positions; in the error that the step raises, the rows that need no further request."""
+
+    def __init__(
+        self,
+        fault: str,
+        place: str = "",
+        fix: str = "",
+        budget: str = "",
+        answered: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(fault, place, fix)
+        self.args = (self.fault, self.place, self.fix, budget, answered)  # for other processes
+        self.budget, self.answered = budget, answered
+
+    def after(self, answered: tuple[int, ...]) -> SpentError:
+        """Returns the same error with other values of `answered`."""
+        return SpentError(self.fault, self.place, self.fix, self.budget, answered)
+
+
 class ClusterError(CurateError):
     """The Ray cluster cannot be reached, or refuses the connection."""
 

@@ -16,6 +16,7 @@ hypothesis.settings.load_profile("full")
 RAY = (
     "tests/engine/test_cluster.py",
     "tests/engine/test_kill.py",
+    "tests/recaption/test_budget.py::test_what_a_killed_run_paid_counts",
     "tests/recaption/test_killed.py",
     "tests/test_real_captions.py::test_ray_writes_the_same_bytes",
     "tests/test_real_grounding.py::test_ray_writes_the_same_bytes",

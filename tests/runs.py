@@ -164,11 +164,12 @@ def sha256(data: bytes) -> str:
 
 
 def file_bytes(out: Path) -> dict[str, bytes]:
-    """Every file of a run by name, except manifest.json, which contains times."""
+    """Every file of a run by name, except those of what it cost and manifest.json, which contains
+    times."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name != "manifest.json" and path.parent.name != "requests"
     }
 
 

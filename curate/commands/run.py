@@ -5,38 +5,82 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from curate import recipe
 from curate.commands.tables import count, size, table
 from curate.engine.inline import Inline
+from curate.engine.planned import PlannedStep
 from curate.engine.progress import Progress
 from curate.engine.run import Run, transient_count
 from curate.recipe import Loaded
 from manifests import storage
+from manifests.errors import RecipeError, SpentError
+from manifests.run.bill import money_text
 from manifests.run.counted import Counted
 from manifests.run.file_names import RUN_QUARANTINE
 from manifests.run.ledger import Account
 from manifests.run.manifest import RunManifest
+from manifests.step import RequestStep
+from manifests.step.spelling import nearest
 
 
 def main(options: argparse.Namespace) -> int:
     loaded = recipe.load(options.recipe, options.set)
-    made = execute(loaded, options.out, options)
-    print(ledger_table(made.ledger))
-    print()
-    print(counted_table(made.counted))
-    print()
+    if options.until is not None:
+        return _until(loaded, options)
+    try:
+        made = execute(loaded, options.out, options)
+    except SpentError as error:
+        raise SpentError(error.fault, error.place, _continuing(loaded, error, options)) from None
+    for text in (ledger_table(made.ledger), counted_table(made.counted), bill_table(made)):
+        print(text, end="\n\n" if text else "")
     print(summary(made, options.out))
+    return 0
+
+
+def _until(loaded: Loaded, options: argparse.Namespace) -> int:
+    """Run the passes before a step, and name the commands that follow."""
+    names = [planned.name for planned in loaded.steps]
+    if options.until not in names:
+        fault = f"the recipe has no step named '{options.until}'."
+        raise RecipeError(fault, "the option '--until'", nearest(options.until, names))
+    with _run(loaded, options.out, options) as run:
+        accounts = run.until(options.until)
+    print(ledger_table(accounts))
+    command = f"{shlex.quote(options.recipe)} -o {shlex.quote(options.out)}"
+    print(f"\nThe passes before {options.until} are done.")
+    print(f"next:       curate plan {command}\n            curate run {command}")
     return 0
 
 
 def execute(loaded: Loaded, out: str, options: argparse.Namespace) -> RunManifest:
     """Run a recipe with the executor that the command-line options select."""
+    with _run(loaded, out, options) as run:
+        return run()
+
+
+@contextlib.contextmanager
+def _run(loaded: Loaded, out: str, options: argparse.Namespace) -> Iterator[Run]:
     storage.make_folder(out)
     retry = getattr(options, "retry", False)
     with executor(options) as running:
-        return Run(loaded, out, running, Progress(options.quiet), retry)()
+        yield Run(loaded, out, running, Progress(options.quiet), retry)
+
+
+def _continuing(loaded: Loaded, error: SpentError, options: argparse.Namespace) -> str:
+    """Name the command that continues a run whose budget is used up, with twice the budget."""
+    planned = next(p for p in loaded.steps if error.place.startswith(f"step {p.name},"))
+    assert isinstance(planned.step, RequestStep)
+    assert planned.step.budget is not None
+    most = planned.step.budget.model_dump()[error.budget]
+    raised = f"{_path(planned)}.budget.{error.budget}={2 * most or 1}"
+    changes = [word for one in (*options.set, raised) for word in ("--set", one)]
+    command = ["curate", "run", options.recipe, "-o", options.out, *changes]
+    command += ["--inline"] if options.inline else []
+    return f"To continue, raise the budget, for example: {shlex.join(command)}."
 
 
 def executor(options: argparse.Namespace) -> Any:
@@ -46,6 +90,13 @@ def executor(options: argparse.Namespace) -> Any:
     from curate.engine.ray import RayExecutor
 
     return RayExecutor(options.workers, options.address, options.quiet)
+
+
+def _path(planned: PlannedStep) -> str:
+    """The path of a step for the option --set: the first step of its kind by its key."""
+    walk = [str(one) for one in planned.place]
+    walk = [walk[0], walk[2]] if planned.name == walk[2] else walk
+    return ".".join(f'"{one}"' if "." in one else one for one in walk)
 
 
 def ledger_table(accounts: list[Account]) -> str:
@@ -64,6 +115,31 @@ def ledger_table(accounts: list[Account]) -> str:
         for account in accounts
     ]
     return table(head, rows)
+
+
+def bill_table(made: RunManifest) -> str:
+    """Format a table with one line for each request step: what was asked and paid for in the folder
+    of the run, and the cost of a record in the shards; empty if there is no such step."""
+    if not made.bills:
+        return ""
+    kept = sum(entry.rows for entry in made.passes if entry.kind == "order")
+    head = ("asked", "requests", "in the journal", "tokens in", "tokens out", "money",
+            "money per kept record")  # fmt: skip
+    rows = [
+        (
+            bill.step,
+            bill.requests,
+            bill.found,
+            bill.input_tokens,
+            bill.output_tokens,
+            money_text(bill.money, bill.currency) if bill.currency else "no prices",
+            money_text(bill.money / kept, bill.currency) if bill.currency and kept else "",
+        )
+        for bill in made.bills
+    ]
+    counted = sum(bill.counted for bill in made.bills)
+    note = f"\nThe tokens of {count(counted, 'reply')} were counted here." if counted else ""
+    return table(head, rows) + note
 
 
 def counted_table(counted: list[Counted]) -> str:

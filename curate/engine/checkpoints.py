@@ -20,7 +20,7 @@ from manifests import storage
 from manifests.errors import ManifestError
 from manifests.media.blobs import BlobFile
 from manifests.run import manifest
-from manifests.run.file_names import BLOBS, PART
+from manifests.run.file_names import BLOBS, COMMIT, PART
 from manifests.run.manifest import Commit
 from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
@@ -59,6 +59,11 @@ class Checkpoints:
         checkpoint."""
         self._tables.append(table.select(self._schema.names).cast(self._schema))
         if time.monotonic() - self._started >= SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Save a checkpoint of the batches that were added since the last one."""
+        if self._tables:
             self._commit()
             self._start()
 
@@ -161,6 +166,14 @@ def _in_batches(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
             waiting, rows = [joined.slice(BATCH_ROWS)], rows - BATCH_ROWS
     if rows:
         yield pa.concat_tables(waiting)
+
+
+def saved_rows(folder: str, part: str) -> int:
+    """Return how many rows of an unfinished part the checkpoints have."""
+    place = storage.join(folder, FOLDER, part)
+    names = [name for name in storage.names(place) if name.endswith(COMMIT)]
+    commits = [manifest.load_commit(storage.join(place, name)) for name in names]
+    return sum(commit.rows for commit in commits if commit)
 
 
 def clear(folder: str) -> None:

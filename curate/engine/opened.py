@@ -12,6 +12,7 @@ from curate.engine.planned import PlannedStep
 from curate.engine.step_errors import naming
 from manifests.errors import StepError
 from manifests.media import Media
+from manifests.run.payer import NOBODY, Payer
 from manifests.step import Blobs, Context, Part, RequestStep, Resources, Worker
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ def _refuse(planned: PlannedStep, data: bytes | memoryview) -> NoReturn:
 
 
 @contextlib.contextmanager
-def opened(steps: list[PlannedStep], options: MediaOptions, seed: int) -> Iterator[OpenedSteps]:
+def opened(
+    steps: list[PlannedStep], options: MediaOptions, seed: int, payer: Payer = NOBODY
+) -> Iterator[OpenedSteps]:
     """Load the models of the steps for a `with` block. At its end, each model that has a method
-    `close` is closed."""
+    `close` is closed. `payer` pays for the requests of a request step."""
     models: dict[str, Any] = {}
     askers: dict[str, Client] = {}
     with contextlib.ExitStack() as stack:
@@ -60,15 +63,15 @@ def opened(steps: list[PlannedStep], options: MediaOptions, seed: int) -> Iterat
                 stack.callback(_close, planned, model)
             models[planned.name] = model
             if isinstance(planned.step, RequestStep):
-                asker = askers[planned.name] = _asker(planned, planned.step, options.base)
+                asker = askers[planned.name] = _asker(planned, planned.step, options.base, payer)
                 stack.callback(asker.close)
         yield OpenedSteps(models, askers, seed)
 
 
-def _asker(planned: PlannedStep, step: RequestStep, base: str) -> Client:
+def _asker(planned: PlannedStep, step: RequestStep, base: str, payer: Payer) -> Client:
     from recaption.client import Client
 
-    return Client(step, f"step {planned.name}", base)
+    return Client(step, f"step {planned.name}", base, payer)
 
 
 def _close(planned: PlannedStep, model: Any) -> None:

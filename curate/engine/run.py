@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -22,8 +23,9 @@ from curate.engine.progress import Progress
 from curate.engine.source_check import checked_files
 from curate.recipe import Loaded
 from manifests import storage
-from manifests.errors import BudgetError
-from manifests.run import ledger, manifest
+from manifests.errors import BudgetError, SpentError
+from manifests.run import ledger, manifest, payer
+from manifests.run.bill import Bill
 from manifests.run.file_names import BLOBS, PART, RUN_QUARANTINE, STEPS
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
@@ -35,7 +37,7 @@ from manifests.run.manifest import (
     RunManifest,
     ShardsEntry,
 )  # fmt: skip
-from manifests.step import Executor
+from manifests.step import Executor, RequestStep
 from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
 
@@ -80,21 +82,46 @@ class Run:
         Raises LockError if another run writes to the same folder, and BudgetError if more inputs
         are quarantined than the recipe allows.
         """
-        storage.make_folder(self.out)
-        with holding(self.out, self.context.progress.warn) as self._lock:
+        with self._locked():
             return self._run()
 
-    def _run(self) -> RunManifest:
-        started, cpu = time.time(), time.process_time()
-        for note in notes(self.loaded):
-            self.context.progress.note(note)
-        self._passes = plan(self.loaded)
+    def until(self, name: str) -> list[Account]:
+        """Run all passes before the one that has the step `name`, and return the row counts of
+        their steps. The manifest of the run is not written; a complete run continues here."""
+        with self._locked():
+            self._passes = plan(self.loaded)
+            last = next(n for n, p in enumerate(self._passes) if _has(p, name))
+            self._run_passes(self._passes[:last])
+            self._write_quarantine([])
+        return self.accounts()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        storage.make_folder(self.out)
+        with holding(self.out, self.context.progress.warn) as self._lock:
+            for note in notes(self.loaded):
+                self.context.progress.note(note)
+            if self._request_steps():
+                self.context = self.context._replace(run_id=payer.run_id(self.context.out))
+            yield
+
+    def _request_steps(self) -> list[str]:
+        steps = self.loaded.steps
+        return [planned.name for planned in steps if isinstance(planned.step, RequestStep)]
+
+    def _run_passes(self, passes: list[Pass[Any]]) -> State:
         state = State(checked=self._check_sources())
-        for planned in self._passes:
+        for planned in passes:
             if not isinstance(planned, ReadPass):
                 self._check_budget()  # all sources are read, so the inputs are counted
             state = self._run_pass(planned, state)
         self._check_budget()
+        return state
+
+    def _run(self) -> RunManifest:
+        started, cpu = time.time(), time.process_time()
+        self._passes = plan(self.loaded)
+        state = self._run_passes(self._passes)
         is_unchanged = storage.exists(storage.join(self.out, manifest.NAME))
         storage.clear_unfinished(self.out, below=not is_unchanged)
         files = [self._write_quarantine([])]
@@ -125,12 +152,18 @@ class Run:
             self._delete_manifest()
             place.begin({task.part for task in tasks} | commits.keys())
         done, names = len(tasks) - len(unfinished), {task.part for task in unfinished}
-        with run.progress.show(planned.title, len(unfinished), done) as bar:
-            for commit in planned.work(run, unfinished):
-                self._lock.check()
-                commits[commit.part] = commit
-                bar.step(commit.ledger, commit.part in names)
-                self._check_count(planned, place.folder, state, commits.values())
+        bill = planned.bill(run)
+        with run.progress.show(planned.title, len(unfinished), done, bill) as bar:
+            try:
+                for commit in planned.work(run, unfinished):
+                    self._lock.check()
+                    commits[commit.part] = commit
+                    bar.step(commit.ledger, commit.part in names)
+                    self._check_count(planned, place.folder, state, commits.values())
+            except SpentError as error:
+                rest = [task for task in unfinished if task.part not in commits]
+                left = planned.remaining(run, rest) - len(error.answered)
+                raise _of_records(error, left, sum(view.rows for view in state.parts)) from None
         made = [commits[name] for task in tasks for name in _parts(commits[task.part])]
         self._finish_pass(planned, place, made)
         return planned.after(run, state, made)
@@ -237,6 +270,13 @@ class Run:
             "raise max_quarantined.",
         )
 
+    def _bills(self) -> list[Bill]:
+        """What the request steps have asked and paid for in this folder."""
+        out, run_id = self.context.out, self.context.run_id
+        names = self._request_steps()
+        bills = [payer.load_bill(payer.payer_of(out, run_id, name).bill, name) for name in names]
+        return [bill.model_copy(update={"tokens_per_second": 0.0}) for bill in bills]
+
     def _inputs(self) -> int:
         reads = (done for done in self.finished if isinstance(done.planned, ReadPass))
         return sum(account.rows_in for done in reads for account in done.manifest.ledger)
@@ -276,10 +316,21 @@ class Run:
             counted=[entry for done in self.finished for entry in done.manifest.counted],
             shards=written,
             files=files,
+            bills=self._bills(),
             environment=_environment(self.context, started, cpu),
         )
         manifest.save(made, storage.join(self.out, manifest.NAME))
         return made
+
+
+def _has(planned: Pass[Any], name: str) -> bool:
+    return any(step.name == name for step in planned.steps)
+
+
+def _of_records(error: SpentError, left: int, rows: int) -> SpentError:
+    """Return the error of a budget with the number of records that are left."""
+    fault = f"{error.fault}. {left:,} of {rows:,} records remain."
+    return SpentError(fault, error.place, error.fix, error.budget)
 
 
 def transient_count(out: str) -> int:

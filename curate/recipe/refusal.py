@@ -80,6 +80,8 @@ def _model_at(kind: Any, path: Path) -> type[BaseModel]:
         if isinstance(name, int):  # an index in a list of models
             kind = get_args(kind)[0]
         elif name in kind.model_fields:
-            kind = kind.model_fields[name].annotation
+            annotation = kind.model_fields[name].annotation
+            models = [one for one in get_args(annotation) if isinstance(one, type(BaseModel))]
+            kind = models[0] if models else annotation  # of `Model | None`, the model
     found: type[BaseModel] = kind
     return found

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from manifests import storage
 from manifests.errors import ManifestError
+from manifests.run.bill import Bill
 from manifests.run.counted import Counted
 from manifests.run.file_names import STEPS
 from manifests.run.fingerprint import fingerprint
@@ -149,6 +150,10 @@ class RunManifest(BaseModel):
     )
     shards: dict[str, ShardsEntry]
     files: list[FileEntry]
+    bills: list[Bill] = Field(
+        default_factory=list,
+        description="what the request steps asked and paid for; no part of the digest",
+    )
     environment: dict[str, Any]
 
     @property

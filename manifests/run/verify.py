@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from manifests import storage
 from manifests.errors import CurateError, ManifestError
-from manifests.run import ledger, manifest, saved_splits
+from manifests.run import ledger, manifest, payer, saved_splits
 from manifests.run.blob_references import blobs_of, broken_references
 from manifests.run.file_names import COMMIT, DROPPED, PART, RUN_QUARANTINE
 from manifests.run.manifest import Commit, PassEntry, PassManifest, RunManifest
@@ -84,7 +84,7 @@ def verify(folder: str) -> Verified:
     if storage.join(folder, RUN_QUARANTINE) not in wrong:
         faults += _quarantine(run, folder)
     covered = {name for name, _ in files}
-    faults += _commits_and_splits(run, folder, passes, covered)
+    faults += [*_commits_and_splits(run, folder, passes, covered), *_bills(folder, covered)]
     if not wrong:
         faults += _references(folder, passes)
     covered.add(manifest.NAME)
@@ -177,6 +177,15 @@ def _splits(run: RunManifest, folder: str, covered: set[str]) -> Iterator[Fault]
         found = saved_splits.load(storage.join(folder, entry.folder))
         if isinstance(found, str):
             yield Fault(storage.join(folder, name), found)
+
+
+def _bills(folder: str, covered: set[str]) -> Iterator[Fault]:
+    """Yields a fault for each damaged file about what was paid for requests. The names of these
+    files are added to `covered`."""
+    for name, is_intact in payer.files(folder):
+        covered.add(name)
+        if not is_intact:
+            yield Fault(storage.join(folder, name), "the checksum does not match the content")
 
 
 def _ledgers(run: RunManifest, folder: str, passes: list[_Pass]) -> Iterator[Fault]:

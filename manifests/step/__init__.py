@@ -33,11 +33,12 @@ from manifests.step.request import (
 )
 from manifests.step.request_step import RequestStep
 from manifests.step.shapes import CorpusStep, ReshapeStep, RowStep, Step
+from manifests.step.spending import Budget, Prices
 
 __all__ = [
-    "Answered", "Asker", "Blobs", "Bound", "Columns", "Context", "Corpus", "CorpusStep", "Executor",
-    "Images", "Location", "Measured", "Message", "ModelIdentity", "Opened", "Outcome", "Part",
-    "Reply", "Request", "RequestStep", "ReshapeStep", "Reshaped", "Resources", "RowErrors",
-    "RowRequests", "RowStep", "Step", "Task", "TaskResult", "Unanswered", "Worker", "Workspace",
-    "each_row", "reasons", "requests_of",
+    "Answered", "Asker", "Blobs", "Bound", "Budget", "Columns", "Context", "Corpus", "CorpusStep",
+    "Executor", "Images", "Location", "Measured", "Message", "ModelIdentity", "Opened", "Outcome",
+    "Part", "Prices", "Reply", "Request", "RequestStep", "ReshapeStep", "Reshaped", "Resources",
+    "RowErrors", "RowRequests", "RowStep", "Step", "Task", "TaskResult", "Unanswered", "Worker",
+    "Workspace", "each_row", "reasons", "requests_of",
 ]  # fmt: skip

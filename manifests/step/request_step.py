@@ -16,9 +16,10 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
-from manifests.errors import StepError
+from manifests.errors import SpentError, StepError
 from manifests.step.context import Context
 from manifests.step.needs import Location, ModelIdentity, Resources
 from manifests.step.outcome import Measured, RowErrors
@@ -31,6 +32,7 @@ from manifests.step.request import (
     requests_of,
 )
 from manifests.step.shapes import RowStep
+from manifests.step.spending import Budget, Prices
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
@@ -90,6 +92,29 @@ class RequestStep(RowStep):
         description="further parameters of requests, such as {top_p: 0.9}, as the endpoint names "
         "them",
     )
+    prices: Annotated[Prices | None, Location()] = Field(
+        None,
+        description="what the endpoint charges, such as {input: 0.2, output: 0.6, currency: USD}: "
+        "money for a million input tokens, for a million output tokens, and for a `request`",
+    )
+    budget: Annotated[Budget | None, Location()] = Field(
+        None,
+        description="the most that this step may spend in an output folder, in all its runs: "
+        "`requests`, `tokens` and `money`, or some of them; then the run stops, and continues when "
+        "the budget is raised",
+    )
+
+    @model_validator(mode="after")
+    def _has_prices(self) -> RequestStep:
+        if self.budget is None or self.budget.money is None:
+            return self
+        prices = self.prices
+        if prices is None or not (prices.input or prices.output or prices.request):
+            raise ValueError(
+                "budget.money needs `prices` that are not all 0, such as `prices: {input: 0.2, "
+                "output: 0.6}`"
+            )
+        return self
 
     @field_validator("api_key_variable")
     @classmethod
@@ -140,7 +165,10 @@ class RequestStep(RowStep):
             raise StepError(fault, f"step {type(self).__name__}")
         requests = [requests_of(one) for one in asked]
         flat = list(itertools.chain.from_iterable(requests))
-        answered = iter(context.asker.ask(flat, context.media, self.fault))
+        try:
+            answered = iter(context.asker.ask(flat, context.media, self.fault))
+        except SpentError as error:
+            raise error.after(_complete(requests, error.answered)) from None
         by_row = [tuple(itertools.islice(answered, len(own))) for own in requests]
         made = self.answer(batch, [_replies(*both) for both in zip(asked, by_row, strict=True)])
         errors = made.errors or RowErrors(batch.num_rows)
@@ -150,6 +178,18 @@ class RequestStep(RowStep):
                 error, later = min(failed, key=lambda one: one.later)
                 errors.add(row, error, later)
         return made._replace(errors=errors)
+
+
+def _complete(
+    requests: Sequence[tuple[Request, ...]], answered: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Returns the rows of which all requests are answered. `answered` are the positions of answered
+    requests among those of all rows."""
+    known, ends = set(answered), itertools.accumulate(map(len, requests))
+    pairs = zip(requests, ends, strict=True)
+    return tuple(
+        row for row, (own, end) in enumerate(pairs) if known.issuperset(range(end - len(own), end))
+    )
 
 
 def _replies(

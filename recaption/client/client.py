@@ -17,8 +17,16 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from manifests import storage
-from manifests.errors import EndpointError, ReplyError, RowError, is_of_environment
+from manifests.errors import (
+    CurateError,
+    EndpointError,
+    ReplyError,
+    RowError,
+    SpentError,
+    is_of_environment,
+)
 from manifests.media import Media, Reference
+from manifests.run.payer import NOBODY, Payer
 from manifests.step import Reply, Request, RequestStep, Unanswered
 from manifests.step.outcome import TRANSIENT
 from manifests.visible import HIDDEN, on_one_line
@@ -27,6 +35,7 @@ from recaption.client.connections import Connections, HttpAnswer
 from recaption.client.images import SentImage, sent_image
 from recaption.client.journal import Journal
 from recaption.client.limiter import Limiter
+from recaption.client.spending import Spending
 
 ASKINGS = 2
 """How often a model is asked if its reply is bad (our choice)."""
@@ -51,6 +60,7 @@ _TRANSIENT = (408, 409, 425)
 _CHECK = "Check the endpoint and the settings of the step."
 _NO_SCHEMA = "Set `structured: false` if the step has it: the prompt alone then states the form."
 _RUN_AGAIN = "All replies so far are in the journal: then run the same command again."
+RAISE_BUDGET = "Raise the setting `budget` of the step, and run the same command again."
 
 Fault = Callable[[Request, Reply], str | None]
 
@@ -72,20 +82,21 @@ class _FailedError(Exception):
 
 
 class Client:
-    """Asks the model of a step. `place` names the step in errors, and `base` is the folder of
-    relative paths in its settings."""
+    """Asks the model of a step. `place` names the step in errors, `base` is the folder of relative
+    paths in its settings, and `payer` states on whose account the requests are."""
 
-    def __init__(self, step: RequestStep, place: str, base: str) -> None:
+    def __init__(self, step: RequestStep, place: str, base: str, payer: Payer = NOBODY) -> None:
         self._step, self._place = step, f"{place}, {step.endpoint}"
         self._key = _api_key(step, self._place)
         self._connections = Connections(step.endpoint, self._key, step.timeout_seconds)
         self._limiter = Limiter(step.max_concurrent)
-        self._journal = Journal(storage.resolve(base, step.journal))
+        self._spending = Spending(step, payer)
+        self._journal = Journal(storage.resolve(base, step.journal), self._spending.known)
         self._pool = ThreadPoolExecutor(step.max_concurrent, "ask")
         self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)  # bounds memory
         self._lock = threading.Lock()
         self._asked: dict[bytes, Future[str]] = {}
-        self._fatal: EndpointError | None = None
+        self._fatal: CurateError | None = None
         self._refused = 0
         self._has_accepted = False
         self._failing_since: float | None = None
@@ -99,7 +110,8 @@ class Client:
         self, requests: Sequence[Request | None], media: Media, fault: Fault
     ) -> list[Reply | Unanswered | None]:
         """As `Asker.ask`. Raises EndpointError if the endpoint refuses all requests, or has been
-        gone for too long; the replies before it are kept."""
+        gone for too long, and SpentError if the budget is used up; the replies before it are
+        kept."""
         with warnings.catch_warnings(action="ignore"):  # decoders in threads would restore others'
             futures = [
                 None if request is None else self._pool.submit(self._answer, request, media, fault)
@@ -113,9 +125,12 @@ class Client:
                     future.cancel()
                 if isinstance(error, Exception):
                     wait(waiting)  # replies to requests in flight are paid for
+                if isinstance(error, SpentError):
+                    raise error.after(_answered(futures)) from None
                 raise
             finally:
-                self._journal.sync()
+                self._journal.sync(self._spending.saved())
+                self._spending.save()
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -154,7 +169,9 @@ class Client:
             return wire.reply_of(other.result())
         try:
             if is_known:
-                answer = str(self._journal.get(key)["body"])
+                entry = self._journal.get(key)
+                self._spending.found(entry)
+                answer = str(entry["body"])
             else:
                 images = {ref: self._image(files.pop(ref), ref, media) for ref in digests}
                 body = wire.request_body(request, step.model, parameters, images)
@@ -215,10 +232,10 @@ class Client:
                 "model": self._step.model,
                 "prompt": request.prompt,
                 "seconds": round(time.time() - started, 3),
-                "input_tokens": reply.input_tokens,
-                "output_tokens": reply.output_tokens,
+                **self._spending.entry(reply, body),
             }
             self._journal.add(key, 200, text, about)
+            self._spending.paid(about)
             self._limiter.answered()
             self._failing_since, self._has_accepted = None, True
             return text
@@ -226,14 +243,22 @@ class Client:
     @contextlib.contextmanager
     def _slot(self) -> Iterator[float]:
         """In the `with` block, one of the requests in flight."""
-        sent = self._limiter.acquire(lambda: self._fatal is not None)
-        if sent is None:
-            assert self._fatal is not None
-            raise self._fatal
-        try:
-            yield sent
-        finally:
-            self._limiter.release()
+
+        def is_stopped() -> bool:
+            return self._fatal is not None
+
+        with self._spending.one(is_stopped) as used_up:
+            if used_up:
+                budget, fault = used_up
+                raise self._end(SpentError(fault, self._place, RAISE_BUDGET, budget))
+            sent = self._limiter.acquire(is_stopped)
+            if sent is None:
+                assert self._fatal is not None
+                raise self._fatal
+            try:
+                yield sent
+            finally:
+                self._limiter.release()
 
     def _accepted(self, answer: HttpAnswer, has_schema: bool) -> str:
         """Return the body of an answer of status 200. Raises EndpointError, _FailedError or
@@ -260,7 +285,7 @@ class Client:
             fault = f"{fault} It redirects to {answer.headers.get('location', 'nothing')!r}"
         raise self._stop(f"{_FATAL.get(status, 'it refuses the request')} ({fault})")
 
-    def _refusal(self, fault: str) -> ReplyError | EndpointError:
+    def _refusal(self, fault: str) -> CurateError:
         """Return the error of a request that the endpoint does not accept: of its record, or of the
         run if no request was ever accepted."""
         with self._lock:
@@ -278,11 +303,14 @@ class Client:
         if now - since > self._step.max_gone_seconds:
             raise self._stop(f"it has given no reply for {now - since:.0f} seconds ({error})")
 
-    def _stop(self, fault: str, advice: str = _CHECK) -> EndpointError:
-        """Return the error that stops the run, and let no other request be sent."""
+    def _stop(self, fault: str, advice: str = _CHECK) -> CurateError:
+        """Return the error of an endpoint that cannot be used, and let no request be sent."""
         check = f" Check the variable {self._step.api_key_variable}." if self._key else ""
         fix = f"{advice}{check} {_RUN_AGAIN}"
-        error = EndpointError(f"the endpoint cannot be used: {fault}.", self._place, fix)
+        return self._end(EndpointError(f"the endpoint cannot be used: {fault}.", self._place, fix))
+
+    def _end(self, error: CurateError) -> CurateError:
+        """Return the error that stops the run, the first one, and let no other request be sent."""
         with self._lock:
             self._fatal = self._fatal or error
         self._limiter.wake()
@@ -299,6 +327,15 @@ class Client:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, HIDDEN) if self._key else text
+
+
+def _answered(futures: Sequence[Future[Any] | None]) -> tuple[int, ...]:
+    """The positions of the requests that were answered."""
+
+    def is_answered(future: Future[Any]) -> bool:
+        return future.done() and not future.cancelled() and future.exception() is None
+
+    return tuple(n for n, one in enumerate(futures) if one is None or is_answered(one))
 
 
 def _api_key(step: RequestStep, place: str) -> str | None:

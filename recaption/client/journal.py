@@ -17,7 +17,8 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -100,10 +101,11 @@ class Journal:
     """Reads and writes the journal in `folder`. All methods may be called in several threads.
 
     If several files have an entry for a key, the first file decides, so that all later runs use the
-    same reply. Entries that other processes write meanwhile are not seen.
+    same reply. Entries that other processes write meanwhile are not seen. `known` is called with
+    every entry that is there.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, known: Callable[[dict[str, Any]], None] | None = None) -> None:
         self._folder, self._lock = folder, threading.Lock()
         self._index: dict[bytes, _Place | bytes] = {}
         self._fd, self._uri, self._end, self._number = -1, "", 0, 0
@@ -111,6 +113,7 @@ class Journal:
         self._flushed, self._is_dirty = time.monotonic(), False
         self._asked = self._hits = 0
         self._name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(6)}"
+        self._known = known or (lambda entry: None)
         storage.make_folder(folder)
         for uri in files(folder):
             self._add(uri)
@@ -141,17 +144,19 @@ class Journal:
             if time.monotonic() - self._flushed >= self._seconds:
                 self._sync()
 
-    def sync(self) -> None:
-        """Flush all entries to the disk, or to object storage."""
+    def sync(self, about: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Write how often this process asked, and how often it found a reply, since the last time;
+        `about` states more about it. Then flush all entries to the disk, or to object storage."""
         with self._lock:
+            if self._asked or self._hits:
+                counts = {"v": 1, "at": time.time(), "asked": self._asked, "hits": self._hits}
+                self._write(b"", encoded({**counts, **about}))
+                self._asked = self._hits = 0
             self._sync()
 
     def close(self) -> None:
-        """Write how often this process asked, and how often it found a reply, then end the file."""
+        """Flush all entries, then end the file."""
         with self._lock:
-            if self._asked or self._hits:
-                session = {"v": 1, "at": time.time(), "asked": self._asked, "hits": self._hits}
-                self._write(b"", encoded(session))
             self._sync()
             if self._fd >= 0:
                 os.close(self._fd)
@@ -166,6 +171,7 @@ class Journal:
             if line.entry and "key" in line.entry:
                 key = bytes.fromhex(line.entry["key"])
                 self._index.setdefault(key, _Place(uri, line.start, line.size))
+                self._known(line.entry)
 
     def _write(self, key: bytes, line: bytes) -> None:
         self._is_dirty = True

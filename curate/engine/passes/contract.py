@@ -60,7 +60,8 @@ T = TypeVar("T", bound=Task)
 
 class RunContext(NamedTuple):
     """The settings that all passes of a run share. `out` is the folder of the run, and `steps` is
-    the folder that has a subfolder for each pass.
+    the folder that has a subfolder for each pass. `run_id` is the id by which the run pays for
+    requests; it is empty if no step asks a model.
 
     If `retry` is true, quarantined inputs are tried again, because the cause of their errors may be
     gone.
@@ -72,6 +73,7 @@ class RunContext(NamedTuple):
     executor: Executor
     progress: Progress
     retry: bool = False
+    run_id: str = ""
 
 
 class SortedParts(NamedTuple):
@@ -158,6 +160,16 @@ class Pass(ABC, Generic[T]):
         """Return the tasks that must run, which are the tasks without a valid commit of an earlier
         run. `commits` has the valid commits, by the name of the part."""
         return [task for task in tasks if task.part not in commits]
+
+    def bill(self, run: RunContext) -> str:
+        """The file of the bill of a request step, which the step updates while it asks; empty if
+        the pass asks no model."""
+        return ""
+
+    def remaining(self, run: RunContext, tasks: Iterable[T]) -> int:
+        """Return how many rows of tasks that did not end have no saved result. Only a pass that
+        asks a model answers this."""
+        raise NotImplementedError
 
     @abstractmethod
     def work(self, run: RunContext, tasks: Iterable[T]) -> Iterator[Commit]:

@@ -31,12 +31,13 @@ from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.planned import PlannedStep
 from curate.engine.steps import measure
 from manifests import record, storage
-from manifests.errors import StepError
+from manifests.errors import SpentError, StepError
 from manifests.media import Media
 from manifests.run.file_names import BLOBS, PART
 from manifests.run.fingerprint import fingerprint
 from manifests.run.manifest import Commit
-from manifests.step import Columns, Context
+from manifests.run.payer import NOBODY, Payer, payer_of
+from manifests.step import Columns, Context, RequestStep
 from manifests.step.outcome import ERRORS
 from manifests.storage import parts
 
@@ -94,10 +95,19 @@ class MeasurePass(Pass[MeasureTask]):
     def work(self, run: RunContext, tasks: Iterable[MeasureTask]) -> Iterator[Commit]:
         folder = self.folder(run)
         digests = self.step.file_digests(run.media.base)
-        work = MeasurePart(run.media, self.step, self.seed, folder, digests)
+        payer = payer_of(run.out, run.run_id, self.step.name) if run.run_id else NOBODY
+        work = MeasurePart(run.media, self.step, self.seed, folder, digests, payer)
         items = (self._with_earlier(run, folder, task) for task in tasks)
         made = run.executor.map_opened(work, items, self.step.step.resources())
         return (commit for _, commit in made)
+
+    def bill(self, run: RunContext) -> str:
+        is_asking = isinstance(self.step.step, RequestStep)
+        return payer_of(run.out, run.run_id, self.step.name).bill if is_asking else ""
+
+    def remaining(self, run: RunContext, tasks: Iterable[MeasureTask]) -> int:
+        folder = self.folder(run)
+        return sum(task.view.rows - checkpoints.saved_rows(folder, task.part) for task in tasks)
 
     def _with_earlier(self, run: RunContext, folder: str, task: MeasureTask) -> MeasureTask:
         """With `--retry`, add the commit of an earlier measurement to the task, if an intact
@@ -133,17 +143,18 @@ class MeasurePass(Pass[MeasureTask]):
 @dataclass(frozen=True)
 class MeasurePart:
     """A function for a worker: measures the rows of one part with a step. `digests` has the digests
-    of the files that the step loads."""
+    of the files that the step loads, and `payer` pays for its requests."""
 
     media: MediaOptions
     step: PlannedStep
     seed: int
     folder: str
     digests: list[str]
+    payer: Payer = NOBODY
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[MeasureTask], Commit]]:
-        with opened([self.step], self.media, self.seed) as steps:
+        with opened([self.step], self.media, self.seed, self.payer) as steps:
             if self.step.file_digests(self.media.base) != self.digests:
                 files = ", ".join(self.step.step.files(self.media.base))
                 raise StepError(
@@ -174,7 +185,11 @@ class MeasurePart:
         ):
             for batch, known in self._remaining(view, earlier, saved.rows):
                 context = steps.context(self.step, media, saved.blobs)
-                saved.add(self._measured(batch, known, context, raised))
+                try:
+                    saved.add(self._measured(batch, known, context, raised))
+                except SpentError:
+                    saved.save()
+                    raise
                 media.forget()
             # Delete the old commit first, because the files it lists are about to be replaced.
             storage.delete(part_files.commit_uri(self.folder, view.name))

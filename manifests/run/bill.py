@@ -1,0 +1,40 @@
+"""What a request step of a run has asked and paid for."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class Bill(BaseModel):
+    """What a request step has asked and paid for in an output folder, in all runs of the folder."""
+
+    step: str
+    requests: int = Field(0, description="replies that were paid for")
+    found: int = Field(0, description="how often a reply was found in the journal")
+    input_tokens: int = 0
+    output_tokens: int = 0
+    counted: int = Field(
+        0, description="replies whose tokens were counted here, because the endpoint stated none"
+    )
+    money: float = Field(0.0, description="by the prices of the step")
+    currency: str = Field("", description="empty if the step has no prices")
+    tokens_per_second: float = Field(0.0, description="of the last minute, while the step asks")
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def spent(self) -> str:
+        """What was paid, such as `120 requests, 45,000 tokens, 0.018 USD`."""
+        requests = f"{self.requests:,} request" + ("" if self.requests == 1 else "s")
+        money = f", {money_text(self.money, self.currency)}" if self.currency else ""
+        return f"{requests}, {self.tokens:,} tokens{money}"
+
+
+def money_text(money: float, currency: str) -> str:
+    """Formats money to four significant digits, but at least to a hundredth:
+    `money_text(0.001234, "USD") -> "0.001234 USD"`, `money_text(1234.5, "EUR") -> "1,234.50 EUR"`.
+    """
+    small = f"{money:.4g}"
+    return f"{money:,.2f} {currency}" if money >= 10 or "e" in small else f"{small} {currency}"

@@ -1,0 +1,95 @@
+"""Counts the tokens of requests: for a forecast, and for replies whose endpoint states no usage."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from manifests.errors import InputError, MediaError, RowError
+from manifests.geometry.smart_resize import (
+    AROUND_IMAGE,
+    VISION_PROFILES,
+    VisionProfile,
+    image_tokens,
+)
+from manifests.media import Reference
+from manifests.media.header import probe
+from manifests.models.qwen_tokenizer import qwen_tokenizer
+from manifests.models.tokenizer import Tokenizer
+from manifests.step import Request
+
+BYTES_PER_TOKEN = 3
+"""Bytes of UTF-8 that count as a token if the vocabulary of Qwen is not installed (our choice):
+fewer than a token of English or Chinese text has, so that no bill is counted too low."""
+_QWEN2 = re.compile(r"qwen2(?:\.5)?-?vl", re.IGNORECASE)
+
+
+class TokenCounter:
+    """Counts texts by the vocabulary of Qwen, if it is installed, and images by `smart_resize`, as
+    the step `tokens` does. `model` is the name of a model: those of Qwen2-VL and Qwen2.5-VL have
+    the vision profile `qwen2_5_vl`, all others `qwen3_vl`. `name` states how it counts."""
+
+    def __init__(self, model: str) -> None:
+        self._vision: VisionProfile = "qwen2_5_vl" if _QWEN2.search(model) else "qwen3_vl"
+        self._lock = threading.Lock()
+        self._tokenizer: Tokenizer | None
+        try:
+            self._tokenizer = qwen_tokenizer()
+        except InputError:
+            self._tokenizer = None
+        texts = "the vocabulary of Qwen" if self._tokenizer else f"{BYTES_PER_TOKEN} bytes a token"
+        self.name = f"texts by {texts}, images by the vision profile {self._vision}"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether texts are counted by a vocabulary."""
+        return self._tokenizer is not None
+
+    def text(self, text: str) -> int:
+        if self._tokenizer is not None:
+            try:
+                with self._lock:
+                    return self._tokenizer.count(text)
+            except RowError:  # a text without ends of words
+                pass
+        return -(-len(text.encode()) // BYTES_PER_TOKEN)
+
+    def image(self, width: int, height: int) -> int:
+        """Returns the tokens of an image as it is sent, with the special tokens around it."""
+        [tokens] = image_tokens(np.array([[width, height]]), VISION_PROFILES[self._vision])
+        return int(tokens) + AROUND_IMAGE
+
+    def request(self, request: Request, sizes: Mapping[Reference, tuple[int, int]]) -> int:
+        """Returns the tokens of the texts and images of a request. `sizes` are the widths and
+        heights of its images as they are sent. What a chat template adds is not counted."""
+        parts = [part for message in request.messages for part in message.parts]
+        return sum(
+            self.text(part) if isinstance(part, str) else self.image(*sizes[part]) for part in parts
+        )
+
+    def body(self, body: bytes) -> int:
+        """Returns the same number from the body of the HTTP request."""
+        return sum(
+            self.text(part["text"]) if part["type"] == "text" else self._sent(part["image_url"])
+            for part in _parts(orjson.loads(body)["messages"])
+        )
+
+    def _sent(self, image: Mapping[str, str]) -> int:
+        try:
+            header = probe(base64.b64decode(image["url"].partition(",")[2]))
+        except MediaError:
+            return 0
+        return self.image(header.width, header.height)
+
+
+def _parts(messages: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for message in messages:
+        content = message["content"]
+        is_text = isinstance(content, str)
+        yield from [{"type": "text", "text": content}] if is_text else content

@@ -1,0 +1,176 @@
+"""Counts what the requests of a step cost, and lets none be sent when its budget is used up.
+
+The counts begin with the entries of the journal that the same run has paid for, so that the budget
+bounds what an output folder pays in all its runs, and a killed process loses no count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from manifests import storage
+from manifests.run.bill import Bill
+from manifests.run.payer import Payer, load_bill, save_bill
+from manifests.step import Budget, Reply, RequestStep
+from recaption.client.counting import TokenCounter
+
+SAVE_SECONDS, REMOTE_SAVE_SECONDS = 1.0, 5.0
+"""Seconds between two updates of the file with the bill, on a disk and on object storage (our
+choice)."""
+RATE_SECONDS = 60.0
+"""The time over which the tokens per second are averaged (our choice)."""
+
+
+class Spending:
+    """The bill of a request step, and its budget. All methods may be called in several threads."""
+
+    def __init__(self, step: RequestStep, payer: Payer) -> None:
+        self._step, self._payer, self._prices = step, payer, step.prices
+        self._budget = step.budget or Budget()
+        self._changed = threading.Condition()
+        self._in_flight = 0
+        self._bill = Bill(step=payer.step, currency=step.prices.currency if step.prices else "")
+        if payer.run:
+            self._bill.found = load_bill(payer.bill, payer.step).found
+        self._recent: deque[tuple[float, int]] = deque()
+        self._started = self._written = time.monotonic()
+        self._saving = threading.Lock()
+        self._saved_tokens, self._saved_money = 0, 0.0
+
+    def known(self, entry: Mapping[str, Any]) -> None:
+        """Count an entry of the journal from before, if the same run paid for it."""
+        if self._payer.run and (entry.get("run"), entry.get("step")) == self._payer[:2]:
+            self._count(entry)
+
+    @contextlib.contextmanager
+    def one(self, is_stopped: Callable[[], bool]) -> Iterator[tuple[str, str] | None]:
+        """In the `with` block, a request may be sent. If the budget is used up, the block gets its
+        name and the sentence that states it instead. Waits while requests in flight may use up the
+        budget."""
+        with self._changed:
+            fault = self._used_up()
+            while fault is None and not is_stopped() and self._is_reserved():
+                self._changed.wait(1.0)
+                fault = self._used_up()
+            self._in_flight += 1
+        try:
+            yield fault
+        finally:
+            with self._changed:
+                self._in_flight -= 1
+                self._changed.notify_all()
+
+    def entry(self, reply: Reply, body: bytes) -> dict[str, Any]:
+        """Returns what the journal keeps about the cost of a reply. `body` is the request."""
+        read, written = reply.input_tokens, reply.output_tokens
+        cost: dict[str, Any] = {"run": self._payer.run, "step": self._payer.step}
+        if read is None or written is None:
+            cost["counted_by"] = self._counter.name
+            read = self._counter.body(body) if read is None else read
+            written = self._counter.text(reply.text) if written is None else written
+        cost |= {"input_tokens": read, "output_tokens": written}
+        if self._prices:
+            money = self._prices.money(1, read, written)
+            cost |= {"money": money, "currency": self._prices.currency}
+        return cost
+
+    def paid(self, entry: Mapping[str, Any]) -> None:
+        """Count a reply that is in the journal now."""
+        with self._changed:
+            self._count(entry)
+            self._recent.append((time.monotonic(), _tokens(entry)))
+        self.save(SAVE_SECONDS)
+
+    def found(self, entry: Mapping[str, Any]) -> None:
+        """Count a reply that was found in the journal."""
+        with self._changed:
+            self._bill.found += 1
+            self._saved_tokens += _tokens(entry)
+            self._saved_money += self._money(entry)
+        self.save(SAVE_SECONDS)
+
+    def saved(self) -> dict[str, Any]:
+        """Returns what the replies cost that were found in the journal since the last call."""
+        with self._changed:
+            saved: dict[str, Any] = {"run": self._payer.run, "step": self._payer.step}
+            saved |= {"saved_tokens": self._saved_tokens}
+            if self._prices:
+                saved |= {"saved_money": self._saved_money, "currency": self._prices.currency}
+            self._saved_tokens, self._saved_money = 0, 0.0
+            return saved
+
+    def save(self, after_seconds: float = 0.0) -> None:
+        """Write the bill to its file, if the last time was so long ago."""
+        if not self._payer.run or not self._saving.acquire(blocking=not after_seconds):
+            return
+        try:
+            if after_seconds and storage.is_remote(self._payer.bill):
+                after_seconds = REMOTE_SAVE_SECONDS
+            if time.monotonic() - self._written < after_seconds:
+                return
+            with self._changed:
+                self._bill.tokens_per_second = self._rate()
+                bill = self._bill.model_copy()
+            save_bill(bill, self._payer.bill)
+            self._written = time.monotonic()
+        finally:
+            self._saving.release()
+
+    @cached_property
+    def _counter(self) -> TokenCounter:
+        return TokenCounter(self._step.model)
+
+    def _is_reserved(self) -> bool:
+        """Whether the requests in flight may be the last ones that the budget allows."""
+        most = self._budget.requests
+        return most is not None and self._bill.requests + self._in_flight >= most
+
+    def _used_up(self) -> tuple[str, str] | None:
+        """The name of the budget that is used up, and the sentence that states it."""
+        budget, bill = self._budget, self._bill
+        spent = {
+            "requests": bill.requests,
+            "tokens": bill.input_tokens + bill.output_tokens,
+            "money": bill.money,
+        }
+        for name, amount in spent.items():
+            most = getattr(budget, name)
+            if most is not None and amount >= most:
+                return name, f"the budget of {most:,} {name} is used up: {bill.spent} so far"
+        return None
+
+    def _count(self, entry: Mapping[str, Any]) -> None:
+        bill = self._bill
+        read, written = entry.get("input_tokens") or 0, entry.get("output_tokens") or 0
+        bill.requests += 1
+        bill.input_tokens += read
+        bill.output_tokens += written
+        bill.counted += "counted_by" in entry
+        bill.money += self._money(entry)
+
+    def _money(self, entry: Mapping[str, Any]) -> float:
+        """The money of an entry: what was paid, or by the present prices if it states none."""
+        if self._prices is None:
+            return 0.0
+        if entry.get("currency") == self._prices.currency:
+            return float(entry["money"])
+        read, written = entry.get("input_tokens") or 0, entry.get("output_tokens") or 0
+        return self._prices.money(1, read, written)
+
+    def _rate(self) -> float:
+        """The tokens per second of the last RATE_SECONDS."""
+        now = time.monotonic()
+        while self._recent and now - self._recent[0][0] > RATE_SECONDS:
+            self._recent.popleft()
+        seconds = min(RATE_SECONDS, max(now - self._started, 1e-3))
+        return sum(tokens for _, tokens in self._recent) / seconds
+
+
+def _tokens(entry: Mapping[str, Any]) -> int:
+    return (entry.get("input_tokens") or 0) + (entry.get("output_tokens") or 0)

@@ -167,8 +167,8 @@ class RequestStep(RowStep):
         flat = list(itertools.chain.from_iterable(requests))
         try:
             answered = iter(context.asker.ask(flat, context.media, self.fault))
-        except SpentError as error:
-            raise error.after(_complete(requests, error.answered)) from None
+        except SpentError as spent:
+            raise spent.after(_complete(requests, spent.answered)) from None
         by_row = [tuple(itertools.islice(answered, len(own))) for own in requests]
         made = self.answer(batch, [_replies(*both) for both in zip(asked, by_row, strict=True)])
         errors = made.errors or RowErrors(batch.num_rows)

@@ -31,7 +31,7 @@ class Request(NamedTuple):
     prompt: str = ""
     schema: Mapping[str, Any] | None = None
     parameters: Mapping[str, Any] = MappingProxyType({})
-    notes: Mapping[str, str] = MappingProxyType({})
+    notes: Mapping[str, Any] = MappingProxyType({})
 
 
 RowRequests = Request | tuple[Request, ...] | None

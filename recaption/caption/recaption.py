@@ -11,6 +11,7 @@ from pydantic import Field
 
 from manifests import record
 from manifests.errors import RowError
+from manifests.models.language_model import model_file
 from manifests.step import (
     Bound,
     Context,
@@ -22,7 +23,7 @@ from manifests.step import (
     RowErrors,
     reasons,
 )
-from recaption.checks import copy_fault, fault_of
+from recaption.checks import Asked, kept_names, kept_numbers, text_fault
 from recaption.prompts import Prompt, PromptedStep
 from recaption.records import Caption, captions
 
@@ -41,22 +42,26 @@ class Recaption(PromptedStep):
     has already set `raw_text`. A record without an image is not asked about. A record with roles,
     with several texts or with a video is quarantined.
 
-    A reply is bad if it is empty, cut off by `max_tokens`, a refusal or stopped by a content
-    filter, if it repeats itself, or if it is a copy of the old text or of the prompt. The model is
-    then asked once more, with the next `seed`. If the second reply is bad too, the record keeps its
-    text, and `status` is the reason; otherwise it is `rewritten`, or `no image`. With `bad: drop`
-    records with a bad reply are dropped; a change of `bad` asks nothing again. `model` is the name
-    of the model that wrote the text, as the endpoint states it.
+    A reply that is no answer is bad: it is empty, cut off by `max_tokens`, a refusal, a copy of the
+    old text or of the prompt, in another language than the record, too short or too long for the
+    prompt, or it repeats itself or has something around the answer. The model is then asked once
+    more, with the next `seed`. If the second reply is bad too, the record keeps its text, and
+    `status` is the reason; otherwise it is `rewritten`, or `no image`. With `bad: drop` records
+    with a bad reply are dropped; a change of `bad` asks nothing again. `model` is the name of the
+    model that wrote the text, as the endpoint states it. `kept_numbers` and `kept_names` are the
+    shares of the old text's numbers and names that the new text has; null if it had none.
 
-    `prompt` is `caption`, which comes with this package, or the path of a YAML file with the same
-    fields. Every reply is kept in the folder `journal`, and nothing that it has is asked again. See
-    docs/models-in-the-loop.md.
+    `prompt` is `caption`, `knowledge` or `ocr_refinement`, which come with this package, or the
+    path of a YAML file with the same fields. Every reply is kept in the folder `journal`, and
+    nothing that it has is asked again. See docs/models-in-the-loop.md.
     """
 
+    version: ClassVar[int] = 2
     rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
 
     prompt: Annotated[str, Location()] = Field(
-        "caption", description="`caption`, or the path of a YAML file"
+        "caption",
+        description="`caption`, `knowledge`, `ocr_refinement`, or the path of a YAML file",
     )
     bad: Annotated[str, Bound()] = Field(
         "keep", pattern="^(keep|drop)$", description="keep or drop records with a bad reply"
@@ -69,10 +74,15 @@ class Recaption(PromptedStep):
         return {
             "status": pa.string(),
             "model": pa.string(),
+            "kept_numbers": pa.float64(),
+            "kept_names": pa.float64(),
             "askings": pa.int32(),
             "input_tokens": pa.int32(),
             "output_tokens": pa.int32(),
         }
+
+    def files(self, base: str) -> tuple[str, ...]:
+        return (*super().files(base), model_file())
 
     def requests(self, batch: pa.Table, context: Context) -> list[Request | None]:
         prompt: Prompt = context.model
@@ -83,16 +93,16 @@ class Recaption(PromptedStep):
         ]
 
     def fault(self, request: Request, reply: Reply) -> str | None:
-        notes = request.notes
-        return fault_of(reply) or copy_fault(reply.text, notes["raw_text"], notes["instructions"])
+        return text_fault(reply, request.notes["asked"])
 
     def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
-        errors = RowErrors(batch.num_rows)
-        for row, caption in enumerate(captions(batch)):
+        errors, asked = RowErrors(batch.num_rows), captions(batch)
+        for row, caption in enumerate(asked):
             if caption is None:
                 errors.add(row, _NO_CAPTION)
         texts = [None if r is None or r.fault else r.text.strip() for r in replies]
-        return Measured({**_measures(replies), **_rewritten(batch, texts)}, errors)
+        kept = _kept(asked, texts, batch["language"].to_pylist())
+        return Measured({**_measures(replies), **kept, **_rewritten(batch, texts)}, errors)
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
         if self.bad == "keep":
@@ -104,8 +114,29 @@ class Recaption(PromptedStep):
 def _request(prompt: Prompt, caption: Caption, language: str | None) -> Request:
     user = Message("user", (*caption.images, prompt.filled(caption.text, language)))
     system = [Message("system", (prompt.system,))] if prompt.system else []
-    notes = {"raw_text": caption.text, "instructions": f"{prompt.text}\n{prompt.without_text}"}
-    return Request((*system, user), prompt.title, notes=notes)
+    asked = Asked(
+        caption.text,
+        prompt.pieces(),
+        prompt.expects,
+        language if prompt.asks_for_language else None,
+    )
+    return Request((*system, user), prompt.title, notes={"asked": asked})
+
+
+def _kept(
+    captions: Sequence[Caption | None], texts: Sequence[str | None], languages: Sequence[str | None]
+) -> dict[str, pa.Array]:
+    """Returns which share of the numbers and names of the old texts the new texts have."""
+    rows = [
+        (None, None)
+        if caption is None or text is None
+        else (kept_numbers(caption.text, text), kept_names(caption.text, text, language))
+        for caption, text, language in zip(captions, texts, languages, strict=True)
+    ]
+    return {
+        "kept_numbers": pa.array([numbers for numbers, _ in rows], pa.float64()),
+        "kept_names": pa.array([names for _, names in rows], pa.float64()),
+    }
 
 
 def _measures(replies: Sequence[Reply | None]) -> dict[str, pa.Array]:

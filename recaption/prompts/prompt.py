@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from manifests import storage
 from manifests.errors import RecipeError
@@ -20,13 +28,32 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 Text = Annotated[str, Field(min_length=1)]
 
 
+class Expects(BaseModel):
+    """What a good reply to a prompt is, if the reply becomes a text: its length in characters,
+    whether it may have markup or be JSON, and whether it may be a copy of the record's text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_chars: NonNegativeInt = 0
+    max_chars: PositiveInt | None = None
+    markup: bool = False
+    may_copy: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Expects:
+        if self.max_chars is not None and self.min_chars > self.max_chars:
+            raise ValueError(f"min_chars {self.min_chars} is over max_chars {self.max_chars}")
+        return self
+
+
 class Prompt(BaseModel):
     """A prompt. Words in braces in its texts, such as `{raw_text}`, are placeholders; each step
     states which ones it fills.
 
     `system` is sent before, if it is given. `text` is used for a record with a text, and
     `without_text` for one without; if there is no `without_text`, `text` is used for all.
-    `in_language` follows if the language is known, and `in_any_language` if it is not.
+    `in_language` follows if the language is known, and `in_any_language` if it is not. `expects`
+    states what a good reply is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +65,7 @@ class Prompt(BaseModel):
     without_text: str = ""
     in_language: str = ""
     in_any_language: str = ""
+    expects: Expects = Expects()
 
     def filled(self, raw_text: str, language: str | None, values: Mapping[str, str] = {}) -> str:
         """Returns the prompt for a record, with `{raw_text}`, `{language}` and the placeholders of
@@ -50,6 +78,17 @@ class Prompt(BaseModel):
     @property
     def title(self) -> str:
         return f"{self.name} {self.version}"
+
+    @property
+    def asks_for_language(self) -> bool:
+        """Whether a reply to a record with a language must be in this language."""
+        return "{language}" in self.in_language
+
+    def pieces(self) -> tuple[str, ...]:
+        """The parts of the prompt that are the same for all records."""
+        texts = (self.system, self.text, self.without_text, self.in_language, self.in_any_language)
+        pieces = (one for text in texts for one in re.split(r"\n|\{[a-z_]+\}", text))
+        return tuple(dict.fromkeys(filter(None, pieces)))
 
     def placeholders(self) -> set[str]:
         """The names of the placeholders in the texts of a user's message."""

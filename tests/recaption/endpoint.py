@@ -54,10 +54,12 @@ class Answer(NamedTuple):
     pause: float = 0.0
 
 
-def reply(text: str | None, finish: str = "stop", **message: Any) -> Answer:
+def reply(
+    text: str | None, finish: str = "stop", model: str = f"{MODEL}-2026", **message: Any
+) -> Answer:
     choice = {"index": 0, "finish_reason": finish, "message": {"content": text, **message}}
     usage = {"prompt_tokens": 100, "completion_tokens": 20}
-    made = {"id": "1", "model": f"{MODEL}-2026", "choices": [choice], "usage": usage}
+    made = {"id": "1", "model": model, "choices": [choice], "usage": usage}
     return Answer(body=json.dumps(made).encode())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,12 @@ def run(
     return made
 
 
-def recipe(endpoint: Endpoint, **settings: Any) -> dict[str, Any]:
+def recipe(
+    endpoint: Endpoint, before: Sequence[dict[str, Any]] = (), **settings: Any
+) -> dict[str, Any]:
+    """A recipe with the steps `before`, then `recaption` with `settings`."""
     step = {"model": MODEL, "endpoint": endpoint.url, **settings}
-    return caption_recipe(steps=[{"recaption": step}])
+    return caption_recipe(steps=[*before, {"recaption": step}])
 
 
 def records(base: Path, made: RunManifest, out: str = "out") -> list[dict[str, Any]]:

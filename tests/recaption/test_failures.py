@@ -1,5 +1,5 @@
-"""Replies that are bad, late, refused or missing: what is asked again, what is quarantined, and
-what stops the run."""
+"""Replies that are late, refused or missing: what is asked again, what is quarantined, and what
+stops the run."""
 
 from __future__ import annotations
 
@@ -12,47 +12,9 @@ from curate.engine.ray import RayExecutor
 from manifests.errors import EndpointError, RecipeError
 from tests.make import make_image
 from tests.recaption.endpoint import KEY, Answer, Asked, Endpoint, good, refusal, reply
-from tests.recaption.recaption_runs import TEXTS, quarantine, records, run, statuses, text_of, write
+from tests.recaption.recaption_runs import TEXTS, quarantine, run, statuses, write
 from tests.runs import row_counts
 from tests.servers import dead_port
-
-BAD = {
-    "empty": lambda a: reply("  \n"),
-    "cut off": lambda a: reply("A long desc", finish="length"),
-    "content filter": lambda a: reply("", finish="content_filter"),
-    "refusal": lambda a: reply("I'm sorry, but I can't help with that."),
-    "repetition": lambda a: reply("the tree and the house, " * 200),
-    "copy of the text": lambda a: reply(f" {a.raw_text.upper()}\n"),
-    "copy of the prompt": lambda a: reply(f"Sure. {a.text}"),
-}
-
-
-@pytest.mark.parametrize("fault", BAD)
-def test_a_bad_reply_is_asked_again_then_recorded(
-    tmp_path: Path, endpoint: Endpoint, fault: str
-) -> None:
-    bad = {TEXTS[0], TEXTS[1]}
-
-    def answer(asked: Asked) -> Answer:
-        is_bad = asked.raw_text == TEXTS[0] or (
-            asked.raw_text == TEXTS[1] and asked.body["seed"] == 0
-        )
-        return BAD[fault](asked) if is_bad else good(asked)
-
-    endpoint.answer = answer
-    write(tmp_path, TEXTS[:4])
-    made = run(tmp_path, endpoint)
-    assert statuses(tmp_path, made) == {fault: 1, "rewritten": 3}
-    rows = {
-        text_of(r) if r["raw_text"] is None else r["raw_text"]: r for r in records(tmp_path, made)
-    }
-    assert text_of(rows[TEXTS[0]]) == TEXTS[0]
-    assert rows[TEXTS[0]]["recaption.model"] is None
-    assert {t: rows[t]["recaption.askings"] for t in bad} == {TEXTS[0]: 2, TEXTS[1]: 2}
-    assert sorted(a.body["seed"] for a in endpoint.asked if a.raw_text in bad) == [0, 0, 1, 1]
-    run(tmp_path, endpoint, "again")
-    assert len(endpoint.asked) == 6
-
 
 HALF = reply("half")
 TRANSIENT = {

@@ -15,7 +15,7 @@ from typing import Any
 from manifests.errors import RowError
 from manifests.step import Reply
 from manifests.text.json_values import parse_json
-from recaption.checks import REPETITION, fault_of
+from recaption.checks import fault_of
 
 NOT_JSON, WRONG_FIELDS, WRONG_TYPE = "not JSON", "wrong fields", "wrong type"
 OUT_OF_RANGE, TOO_LONG = "out of range", "too long"
@@ -31,11 +31,8 @@ class WrongReplyError(Exception):
 def fault_by(read: Callable[[str], object], reply: Reply) -> str | None:
     """Returns the fault of a reply: why it is no answer (`checks.fault_of`), or why the function
     `read`, which is given its text, raises WrongReplyError; None if it is good.
-
-    Repetition is no fault: the same fields occur in each object of a list.
     """
-    fault = fault_of(reply)
-    if fault is not None and fault != REPETITION:
+    if fault := fault_of(reply):
         return fault
     try:
         read(reply.text)

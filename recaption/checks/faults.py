@@ -36,7 +36,8 @@ _OF_ANY_TEXT: dict[str, Callable[[str], bool]] = {
 
 
 def fault_of(reply: Reply) -> str | None:
-    """Returns what is wrong with a reply, whatever it was asked for; None if nothing is."""
+    """Returns what is wrong with a reply, whatever it was asked for; None if nothing is. Repetition
+    is none, because the same fields occur in each object of a list in JSON."""
     return _stated(reply) or next(
         (fault for fault, check in _OF_ANY_TEXT.items() if check(reply.text.strip())), None
     )

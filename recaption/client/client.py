@@ -35,6 +35,7 @@ from recaption.client.connections import Connections, HttpAnswer
 from recaption.client.images import SentImage, sent_image
 from recaption.client.journal import Journal
 from recaption.client.limiter import Limiter
+from recaption.client.prepared import prepared
 from recaption.client.spending import Spending
 
 ASKINGS = 2
@@ -156,11 +157,7 @@ class Client:
     def _reply(self, request: Request, asking: int, media: Media) -> Reply:
         """Return the reply from the journal, or ask for it. Equal requests are asked once."""
         step = self._step
-        parameters = _parameters(step, request, asking)
-        files = {ref: media.read(ref) for ref in wire.images_of(request)}
-        digests = {ref: hashlib.sha256(data).hexdigest() for ref, data in files.items()}
-        model = (step.model, step.revision)
-        key = wire.request_key(request, model, parameters, asking, step.max_pixels, digests)
+        key, parameters, files = prepared(step, request, asking, media)
         with self._lock:
             other = self._asked.get(key)
             is_known = other is None and key in self._journal
@@ -173,7 +170,7 @@ class Client:
                 self._spending.found(entry)
                 answer = str(entry["body"])
             else:
-                images = {ref: self._image(files.pop(ref), ref, media) for ref in digests}
+                images = {ref: self._image(files.pop(ref), ref, media) for ref in tuple(files)}
                 body = wire.request_body(request, step.model, parameters, images)
                 del images  # the files and the images are not kept while the request waits
                 answer = self._send(key, request, body)
@@ -351,16 +348,6 @@ def _api_key(step: RequestStep, place: str) -> str | None:
         fault = f"the environment variable {name} is no key: it has spaces or other characters"
         raise EndpointError(fault, place, "Set it to the key alone.")
     return key
-
-
-def _parameters(step: RequestStep, request: Request, asking: int) -> dict[str, Any]:
-    own = {
-        "max_tokens": step.max_tokens,
-        "temperature": step.temperature,
-        "seed": None if step.seed is None else step.seed + asking,
-    }
-    sent = {name: value for name, value in own.items() if value is not None}
-    return {**sent, **step.parameters, **request.parameters}
 
 
 def _backoff(key: bytes, attempt: int, asked: float | None) -> float:

@@ -1,0 +1,39 @@
+"""A request as it is sent: its parameters, the files of its images, and the key of its reply."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from manifests.media import Media, Reference
+from manifests.step import Request, RequestStep
+from recaption.client import wire
+
+
+class Prepared(NamedTuple):
+    """A request for one asking. `files` are the bytes of its images, not yet resized."""
+
+    key: bytes
+    parameters: dict[str, Any]
+    files: dict[Reference, bytes]
+
+
+def prepared(step: RequestStep, request: Request, asking: int, media: Media) -> Prepared:
+    """Returns a request of a step, as it is sent. `asking` is 1 after a bad reply. Raises
+    MediaError if an image cannot be read."""
+    parameters = _parameters(step, request, asking)
+    files = {ref: media.read(ref) for ref in wire.images_of(request)}
+    digests = {ref: hashlib.sha256(data).hexdigest() for ref, data in files.items()}
+    model = (step.model, step.revision)
+    key = wire.request_key(request, model, parameters, asking, step.max_pixels, digests)
+    return Prepared(key, parameters, files)
+
+
+def _parameters(step: RequestStep, request: Request, asking: int) -> dict[str, Any]:
+    own = {
+        "max_tokens": step.max_tokens,
+        "temperature": step.temperature,
+        "seed": None if step.seed is None else step.seed + asking,
+    }
+    sent = {name: value for name, value in own.items() if value is not None}
+    return {**sent, **step.parameters, **request.parameters}

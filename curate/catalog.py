@@ -76,6 +76,8 @@ STEPS = {
     "recaption": "recaption.caption.recaption:Recaption",
     "judge": "recaption.judge.judge:Judge",
     "label": "recaption.label.label:Label",
+    "locate": "recaption.locate.locate:Locate",
+    "locate_agreement": "recaption.locate.agreement:LocateAgreement",
     "sample": "curate.sampling.sample:Sample",
 }
 

@@ -147,10 +147,11 @@ def test_the_request_step_and_the_reader_of_the_page_on_models_work(
 def test_the_recipes_and_prompts_of_the_page_on_models_are_valid() -> None:
     shown = [yaml.safe_load(text) for text in blocks(MODELS, "yaml")]
     steps = [pair for block in shown for one in block.get("steps", ()) for pair in one.items()]
-    assert {"recaption", "judge", "label"} <= {name for name, _ in steps}
+    assert {"recaption", "judge", "label", "locate"} <= {name for name, _ in steps}
     for name, settings in steps:
         own = {n: v for n, v in settings.items() if n != "only"}
-        catalog.resolve_step(name)(**own | {"endpoint": "http://127.0.0.1/v1"})
+        address = {"endpoint": "http://127.0.0.1/v1"} if "endpoint" in own else {}
+        catalog.resolve_step(name)(**own | address)
     prompts = [block for block in shown if "steps" not in block]
     assert prompts
     for prompt in prompts:

@@ -30,7 +30,8 @@ CAPTION = "A brown dog runs along the beach behind a red ball."
 
 def test_there_are_recipes() -> None:
     assert sorted(RECIPES) == [
-        "captions", "datacomp", "duplicates", "finetune", "grounding", "judge", "recaption",
+        "captions", "datacomp", "duplicates", "finetune", "grounding", "judge", "locate",
+        "recaption",
     ]  # fmt: skip
 
 
@@ -46,6 +47,7 @@ def test_every_recipe_plans(
     for variable in (
         "CAPTIONS", "POOL", "IMAGES", "CONVERSATIONS", "COCO", "COCO_IMAGES", "VOC",
         "VOC_IMAGES", "SCREENS", "SCREENS_IMAGES", "JOURNAL", "VLM_MODEL", "VLM_URL",
+        "SECOND_MODEL", "SECOND_URL",
     ):  # fmt: skip
         monkeypatch.delenv(variable, raising=False)
     assert curate(tmp_path, "plan", str(RECIPES[name]), "--json") == cli.OK
@@ -155,6 +157,29 @@ def test_judge_keeps_captions_that_its_scores_allow(
     assert last_answer(row) == CAPTION
     assert {row[f"judge.{name}"] for name in DOCUMENT_CRITERIA} == {4}
     assert made.accounts["judge"][2] == {"low image_text_relevance": 1}
+
+
+def test_locate_makes_questions_of_objects_on_which_two_askings_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data/photos").mkdir(parents=True)
+    (tmp_path / "data/photos/a.jpg").write_bytes(make_image(200, 150, 1))
+    (tmp_path / "data/photos/b.jpg").write_bytes(make_image(200, 100, 2))
+
+    def answer(asked: Asked) -> Answer:
+        wrong = {"bbox_2d": [0, 0, 99, asked.body["seed"] + 9], "label": "food"}
+        right = {"bbox_2d": [100, 200, 300, 400], "label": "plant"}
+        return reply(json.dumps([right, wrong] if asked.sizes == [(200, 150)] else [wrong]))
+
+    with Endpoint(answer).serving() as endpoint:
+        for variable in ("VLM_URL", "SECOND_URL"):
+            monkeypatch.setenv(variable, endpoint.url)
+        made = run_shipped("locate", tmp_path)
+    [row] = made.rows
+    assert '{"bbox_2d": [100, 200, 300, 400], "label": "plant"}' in str(last_answer(row))
+    assert "food" not in str(last_answer(row))
+    assert row["locate_agreement.status"] == "partly agreed"
+    assert made.accounts["grounding_text"][2] == {"no objects": 1}
 
 
 def test_judge_sends_a_document_of_a_tar_in_its_order(

@@ -40,7 +40,7 @@ def sent_image(data: bytes, ref: Reference, media: Media, max_pixels: int) -> Se
     media.check(header, ref.place)
     if _fits(header, data, max_pixels):
         return SentImage(header.mime, data)
-    width, height = _within(header.width, header.height, max_pixels)
+    width, height = sent_size(header.width, header.height, max_pixels)
     image = media.decode(data, ref, min(width, height)).upright()
     return SentImage("image/jpeg", _encoded(image, max_pixels))
 
@@ -50,8 +50,12 @@ def _fits(header: Header, data: bytes, max_pixels: int) -> bool:
     return is_small and header.mime in _SENT_AS_THEY_ARE and orientation(data) == 1
 
 
-def _within(width: int, height: int, max_pixels: int) -> tuple[int, int]:
-    """`_within(2000, 1000, 500_000) -> (1000, 500)`"""
+def sent_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    """Returns the width and height of an image as it is sent. They are known to within one pixel,
+    because a decoder that reduces an image rounds its size.
+
+    `sent_size(2000, 1000, 500_000) -> (1000, 500)`
+    """
     scale = min(1.0, math.sqrt(max_pixels / (width * height)))
     return max(1, int(width * scale)), max(1, int(height * scale))
 
@@ -59,7 +63,7 @@ def _within(width: int, height: int, max_pixels: int) -> tuple[int, int]:
 def _encoded(image: Image, max_pixels: int) -> bytes:
     from PIL.Image import Resampling
 
-    size = _within(image.width, image.height, max_pixels)
+    size = sent_size(image.width, image.height, max_pixels)
     if size != image.size:
         image = image.resize(size, Resampling.LANCZOS)
     out = io.BytesIO()

@@ -1,0 +1,1 @@
+"""Steps that ask models where objects are, and compare what two of them found."""

@@ -1,0 +1,204 @@
+"""The step `locate`: a vision-language model finds the boxes or points of objects in images."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import pyarrow as pa
+from pydantic import Field, PositiveInt, model_validator
+
+from manifests.media import Reference, references
+from manifests.record import OBJECT, media_lists
+from manifests.step import Context, Location, Measured, Message, Reply, Request
+from recaption.locate.names import Question, questions
+from recaption.locate.replies import Located, Wanted, What, parse_reply, plain
+from recaption.locate.spaces import ReplySpace, Size, reply_size, slack, to_units
+from recaption.prompts import Prompt, PromptedStep
+
+LOCATED, NOTHING_FOUND = "located", "nothing found"
+_EXAMPLES: dict[What, str] = {
+    "boxes": '{"bbox_2d": [x1, y1, x2, y2], "label": "..."}',
+    "points": '{"point_2d": [x, y], "label": "..."}',
+}
+_COUNTS = ("askings", "input_tokens", "output_tokens")
+_KINDS: dict[What, str] = {"boxes": "bbox", "points": "point"}
+
+
+class Locate(PromptedStep):
+    """Let a vision-language model find the boxes or points of objects by name or description.
+
+    The model is asked about records with one image. It is asked for `categories`, the same ones
+    for each record, or for what `descriptions` names:
+
+    - `labels`: the labels of the record's objects that have no box (or point)
+    - `text`: the record's text is the description of one or several objects
+    - a measure of an earlier step, such as `mine.names`: a name, or a list of names
+
+    A name for which an object of the record has a box (or point) already is not asked for. The
+    objects found are in the measure `found`, in [0,1000] of the upright image; the record is not
+    changed. To get objects into the record, ask twice and compare both answers: with two steps
+    `locate`, of two models or with two seeds, and the step `locate_agreement`.
+
+    `space` states what the numbers of the model's replies are: thousandths of the image
+    (`relative_1000`), pixels of the upright image as it is sent (`pixels_sent`), or pixels of that
+    image after `smart_resize` with Qwen2.5-VL's settings (`pixels_resized`). docs/models-in-the-
+    loop.md lists the spaces of models.
+
+    The reply must be a JSON list, alone or in one fence, of `{"bbox_2d": [x1, y1, x2, y2],
+    "label": ...}` or `{"point_2d": [x, y], "label": ...}`. Other keys are ignored, and an empty
+    list means that there is none. A reply is bad as a whole if one item is not of this form, has
+    a label that was not asked for, is outside the image in `space`, is an inverted or empty box,
+    or is repeated more than 4 times. The model is then asked once more, with the next `seed`.
+
+    `status` is `located`, `nothing found`, the fault of a reply that was bad twice, or the reason
+    why nothing was asked (`no image`, `several images`, `nothing to locate`). `asked` has the
+    names, `repeated` counts equal boxes beyond the first, and `asker` is the model with its
+    `revision` and seed, by which two askings are distinguished.
+    """
+
+    placeholders: ClassVar[tuple[str, ...]] = ("wanted", "kind", "example")
+
+    what: What = Field("boxes", description="what the model reports: boxes or points")
+    space: ReplySpace = Field(
+        description="what coordinates in the model's replies are: thousandths, or pixels of the "
+        "image as sent, or of it after `smart_resize`"
+    )
+    categories: tuple[str, ...] = Field((), description="names to locate in each image")
+    descriptions: str | None = Field(
+        None,
+        pattern=r"^(labels|text|[^.]+\..+)$",
+        description="`labels`, `text` or a measure such as `mine.names`, in place of `categories`",
+    )
+    prompt: Annotated[str, Location()] = Field(
+        "locate", description="`locate`, or the path of a YAML file"
+    )
+    max_tokens: PositiveInt | None = Field(
+        4096, description="most tokens of a reply; null: as many as the endpoint allows"
+    )
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Locate:
+        if bool(self.categories) == (self.descriptions is not None):
+            raise ValueError("set either `categories` or `descriptions`")
+        names = [plain(name) for name in self.categories]
+        if "" in names or len(set(names)) < len(names):
+            raise ValueError("categories: a name is empty, or there twice")
+        return self
+
+    def reads(self) -> tuple[str, ...]:
+        own = {None: (), "labels": (), "text": ("content",)}
+        measure = (self.descriptions,) if self.descriptions else ()
+        return ("media", "objects", *own.get(self.descriptions, measure))
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {
+            "found": pa.list_(OBJECT),
+            "asked": pa.list_(pa.string()),
+            "status": pa.string(),
+            "model": pa.string(),
+            "asker": pa.string(),
+            **dict.fromkeys(("repeated", *_COUNTS), pa.int32()),
+        }
+
+    def requests(self, batch: pa.Table, context: Context) -> list[Request | None]:
+        images = self._images(batch)
+        return [
+            None if image is None else self._request(question, image, context)
+            for question, image in zip(self._questions(batch), images, strict=True)
+        ]
+
+    def fault(self, request: Request, reply: Reply) -> str | None:
+        width, height = json.loads(request.notes["size"])
+        names = tuple(json.loads(request.notes["names"]))
+        wanted = Wanted(self.what, names, (width, height), slack(self.space))
+        found = parse_reply(reply, wanted)
+        return found if isinstance(found, str) else None
+
+    def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
+        """As `RequestStep.answer`; the coordinates of `found` are those of the replies."""
+        asked = self._questions(batch)
+        rows = [self._row(one, reply) for one, reply in zip(asked, replies, strict=True)]
+        return Measured(
+            {
+                name: pa.array([row.get(name) for row in rows], kind)
+                for name, kind in self.measures().items()
+            }
+        )
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
+        made = super().measure(batch, context)
+        found = made.columns["found"].to_pylist()
+        for image, own in zip(self._images(batch), found, strict=True):
+            if image is not None and own:
+                size = reply_size(self.space, image, context.media, self.max_pixels)
+                own[:] = [_in_units(one, size) for one in own]
+        return made._replace(columns=made.columns | {"found": pa.array(found, pa.list_(OBJECT))})
+
+    def _questions(self, batch: pa.Table) -> list[Question]:
+        return questions(batch, self.categories, self.descriptions, self.what)
+
+    def _images(self, batch: pa.Table) -> list[Reference | None]:
+        """Returns the image of each record that is asked about."""
+        offsets, flat = media_lists(batch["media"])
+        images = references(flat)
+        return [
+            None if one.status else images[offsets[row] + one.media]
+            for row, one in enumerate(self._questions(batch))
+        ]
+
+    def _request(self, question: Question, image: Reference, context: Context) -> Request:
+        prompt: Prompt = context.model
+        values = {"kind": _KINDS[self.what], "example": _EXAMPLES[self.what]}
+        wanted = _wanted(question)
+        text = prompt.filled(wanted, None, {**values, "wanted": wanted})
+        size = reply_size(self.space, image, context.media, self.max_pixels)
+        system = [Message("system", (prompt.system,))] if prompt.system else []
+        notes = {"size": json.dumps(size), "names": json.dumps(question.names)}
+        return Request((*system, Message("user", (image, text))), prompt.title, notes=notes)
+
+    def _row(self, question: Question, reply: Reply | None) -> dict[str, Any]:
+        """Returns the measures of a record."""
+        if reply is None:
+            return {"status": question.status}
+        counts = {name: getattr(reply, name) for name in _COUNTS}
+        if reply.fault is not None:
+            return {"status": reply.fault, "asked": question.names, **counts}
+        anywhere = Wanted(self.what, question.names, (math.inf, math.inf), math.inf)
+        found = parse_reply(reply, anywhere)
+        assert isinstance(found, list)
+        different = [*dict.fromkeys(found)]
+        return {
+            "found": [self._object(one, question) for one in different],
+            "asked": question.names,
+            "status": LOCATED if found else NOTHING_FOUND,
+            "model": reply.model,
+            "asker": self._asker(reply.askings),
+            "repeated": len(found) - len(different),
+            **counts,
+        }
+
+    def _asker(self, askings: int) -> str:
+        seed = "no seed" if self.seed is None else f"seed {self.seed + askings - 1}"
+        return ", ".join(filter(None, (self.model, self.revision, seed)))
+
+    def _object(self, located: Located, question: Question) -> dict[str, Any]:
+        field = "box" if self.what == "boxes" else "point"
+        text = question.description or None
+        return {"label": located.name, "media": question.media, "text": text,
+                field: located.numbers}  # fmt: skip
+
+
+def _wanted(question: Question) -> str:
+    """Returns how the prompt names what is asked for."""
+    if question.description:
+        return f"the description {json.dumps(question.description, ensure_ascii=False)}"
+    listed = ", ".join(json.dumps(name, ensure_ascii=False) for name in question.names)
+    return f"one of these categories (write it as the label, exactly as it is here): {listed}"
+
+
+def _in_units(one: dict[str, Any], size: Size) -> dict[str, Any]:
+    fields = {name: one[name] for name in ("box", "point") if one[name] is not None}
+    return {**one, **{name: to_units(numbers, size) for name, numbers in fields.items()}}

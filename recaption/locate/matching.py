@@ -1,0 +1,80 @@
+"""Matches the objects that two models found on one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from manifests.geometry.boxes import iou
+
+
+class Match(NamedTuple):
+    """Object `first` of the first list and object `second` of the second list are the same one."""
+
+    first: int
+    second: int
+    confidence: float
+
+
+def match(
+    first: Sequence[dict[str, Any]],
+    second: Sequence[dict[str, Any]],
+    threshold: float,
+    point_reach: float,
+) -> list[Match]:
+    """Returns pairs of objects with the same label and text, each object in one pair at most, in
+    the order of `first`.
+
+    The confidence of a pair is the intersection over union of its boxes; of points, it falls from 1
+    to 0 at a distance of `point_reach`. Pairs are taken greedily: the pair with the highest
+    confidence first, of equal ones the one that comes first in the lists. Pairs under `threshold`
+    are not taken.
+    """
+    pairs = _pairs_of_a_name(first, second)
+    found = _confidences(first, second, pairs, point_reach)
+    at = np.flatnonzero((found >= threshold) & (found > 0))
+    candidates = [Match(*pairs[n], float(found[n])) for n in at.tolist()]
+    taken: list[Match] = []
+    used_first, used_second = set[int](), set[int]()
+    for one in sorted(candidates, key=lambda c: (-c.confidence, c.first, c.second)):
+        if one.first not in used_first and one.second not in used_second:
+            taken.append(one)
+            used_first.add(one.first)
+            used_second.add(one.second)
+    return sorted(taken)
+
+
+def name_of(one: dict[str, Any]) -> tuple[str | None, str | None]:
+    return one["label"], one["text"]
+
+
+def _pairs_of_a_name(
+    first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
+) -> list[tuple[int, int]]:
+    named: dict[tuple[str | None, str | None], list[int]] = {}
+    for j, one in enumerate(second):
+        named.setdefault(name_of(one), []).append(j)
+    return [(i, j) for i, one in enumerate(first) for j in named.get(name_of(one), ())]
+
+
+def _confidences(
+    first: Sequence[dict[str, Any]],
+    second: Sequence[dict[str, Any]],
+    pairs: list[tuple[int, int]],
+    point_reach: float,
+) -> np.ndarray:
+    """Returns (pairs,) float64; 0 for a pair of a box and a point."""
+    a, b = np.array(pairs, np.int64).reshape(-1, 2).T
+    overlaps = iou(_matrix(first, "box", 4)[a], _matrix(second, "box", 4)[b])
+    apart = _matrix(first, "point", 2)[a] - _matrix(second, "point", 2)[b]
+    near = 1 - np.hypot(apart[:, 0], apart[:, 1]) / point_reach
+    confidences: np.ndarray = np.fmax(np.fmax(overlaps, near), 0.0)
+    return confidences
+
+
+def _matrix(objects: Sequence[dict[str, Any]], field: str, numbers: int) -> np.ndarray:
+    """Returns (n, numbers) float64; nan for an object without the field."""
+    missing = [np.nan] * numbers
+    return np.array([one[field] or missing for one in objects], float).reshape(-1, numbers)

@@ -1,0 +1,53 @@
+"""The coordinate spaces of replies: what the numbers of a model's boxes and points mean."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from manifests.errors import RowError
+from manifests.geometry.shown_sizes import TRANSPOSED
+from manifests.geometry.smart_resize import QWEN2_5_RESIZE, smart_resize
+from manifests.geometry.space import UNITS
+from manifests.media import Media, Reference
+from recaption.client.images import sent_size
+
+ReplySpace = Literal["relative_1000", "pixels_sent", "pixels_resized"]
+Size = tuple[float, float]
+_RELATIVE: Size = (UNITS, UNITS)
+UNKNOWN: Size = (float("nan"), float("nan"))
+
+
+def reply_size(space: ReplySpace, ref: Reference, media: Media, max_pixels: int) -> Size:
+    """Returns the coordinates of the lower right corner of an image in a reply: 1000 and 1000, or
+    the width and height of the upright image as it is sent or after `smart_resize`. UNKNOWN if the
+    image's header cannot be read. Only the first bytes of the file are read, and none if the space
+    is `relative_1000`."""
+    if space == "relative_1000":
+        return _RELATIVE
+    try:
+        header, orientation = media.header(ref), media.orientation(ref)
+    except RowError:
+        return UNKNOWN  # the request has the same error
+    sides = (header.width, header.height)
+    width, height = sent_size(*(sides[::-1] if orientation in TRANSPOSED else sides), max_pixels)
+    if space == "pixels_resized":
+        [[width, height]] = smart_resize(np.array([[width, height]]), QWEN2_5_RESIZE).tolist()
+    return float(width), float(height)
+
+
+def slack(space: ReplySpace) -> float:
+    """Returns how far a coordinate may be outside the image. A decoder that reduces an image rounds
+    its size, so a size in pixels is known to within one pixel."""
+    return 0.0 if space == "relative_1000" else 1.0
+
+
+def to_units(numbers: tuple[float, ...], size: Size) -> list[float]:
+    """Returns coordinates x y or x y x y of a reply in [0,1000], clipped to the image.
+
+    `to_units((64, 48), (640, 480)) -> [100, 100]`
+    """
+    sides = size * (len(numbers) // 2)
+    scaled = (n * UNITS / side for n, side in zip(numbers, sides, strict=True))
+    return [min(max(n, 0.0), UNITS) for n in scaled]

@@ -199,10 +199,18 @@ def _add_show(commands: Commands) -> None:
     )
     show.add_argument("--source", help="print only records of this source")
     show.add_argument(
-        "--step", help="--dropped, --quarantined: print only those of the step of this name"
+        "--step",
+        help="--dropped, --quarantined: print only those of the step of this name; --prompt: the "
+        "step that asks, if there are several",
     )
     _flag(show, "--dropped", "print dropped records with their reasons instead")
     _flag(show, "--quarantined", "print quarantined inputs with their errors instead")
+    show.add_argument(
+        "--prompt",
+        metavar="ID",
+        help="print what a step sends to its model about this record, and the reply in its "
+        "journal; nothing is sent",
+    )
     show.add_argument(
         "--image",
         nargs="?",

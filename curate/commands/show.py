@@ -29,6 +29,10 @@ NOT_STORED = (
 
 
 def main(options: argparse.Namespace) -> int:
+    if options.prompt is not None:
+        from curate.commands import show_prompt  # imports the client, which other uses do not need
+
+        return show_prompt.main(options)
     _check_names(options)
     if options.image and options.quarantined:
         raise RecipeError(
@@ -60,7 +64,7 @@ def _check_names(options: argparse.Namespace) -> None:
         raise RecipeError(
             "--step selects the records that a step dropped, or the inputs that a step quarantined",
             "curate show",
-            "Add --dropped or --quarantined.",
+            "Add --dropped, --quarantined or --prompt.",
         )
     if options.quarantined and not storage.exists(storage.join(options.run, manifest.NAME)):
         return

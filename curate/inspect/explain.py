@@ -52,6 +52,19 @@ def explain(out: str, wanted: str) -> Explanation:
     return Explanation(found.id, found.origin, found.source, events, record)
 
 
+def row_before(run: RunManifest, out: str, found: FoundRecord, step: str) -> pa.Table | None:
+    """Return the row of the record before the costly step `step` measured it, as a table of one
+    row; None if the record was removed before this step, or made after it."""
+    row = _Row.of(found.row) if found.row.ending == PART else None
+    for at in range(found.at + 1, len(run.passes)):
+        entry = run.passes[at]
+        if row is None or (entry.kind, entry.name) == ("measure", step):
+            return None if row is None else row.table
+        if entry.kind in _AFTER_PASS:
+            _, row = _after_pass(run, out, at, found, row)
+    return None
+
+
 class _Row(NamedTuple):
     """The row of the record after some of the passes, as a table of one row, and the row's index
     (`number`) in its part, not counting removed rows.

@@ -65,11 +65,21 @@ def request_body(
         url = f"data:{mime};base64,{base64.b64encode(data).decode()}"
         return {"type": "image_url", "image_url": {"url": url}}
 
-    body = {"model": model, "messages": _messages(request, sent), **parameters}
+    return orjson.dumps(body_with(request, model, parameters, sent), default=dict)
+
+
+def body_with(
+    request: Request,
+    model: str,
+    parameters: Mapping[str, Any],
+    image: Callable[[Reference], dict[str, Any]],
+) -> dict[str, Any]:
+    """Returns the body of an HTTP request, with what `image` returns in place of each image."""
+    body = {"model": model, "messages": _messages(request, image), **parameters}
     if request.schema is not None:
         schema = {"name": "reply", "strict": True, "schema": dict(request.schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return orjson.dumps(body, default=dict)
+    return body
 
 
 def _messages(

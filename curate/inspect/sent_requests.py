@@ -1,0 +1,193 @@
+"""Shows what a request step of a finished run sends about a record, and the replies in its journal.
+Nothing is sent."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
+
+import pyarrow as pa
+
+from curate import recipe
+from curate.engine.planned import PlannedStep
+from curate.engine.step_errors import naming
+from curate.inspect.explain import row_before
+from curate.inspect.find_record import FoundRecord, find_record
+from curate.recipe import Loaded
+from manifests import storage
+from manifests.errors import InputError, RecipeError
+from manifests.media import Limits, Media, Reference
+from manifests.media.header import probe
+from manifests.run import manifest
+from manifests.run.file_names import STEPS
+from manifests.run.manifest import RunManifest
+from manifests.step import Context, Reply, Request, RequestStep, Worker
+from manifests.step.spelling import nearest
+from manifests.visible import HIDDEN
+from recaption.client import journal, wire
+from recaption.client.client import ASKINGS
+from recaption.client.images import SentImage, sent_image
+from recaption.client.prepared import Prepared, prepared
+
+Shown = dict[str, Any]
+
+
+class _Asked(NamedTuple):
+    """A record, a request step of its run, and the step's settings as the recipe writes them, with
+    the names of environment variables instead of their values."""
+
+    found: FoundRecord
+    planned: PlannedStep
+    settings: dict[str, Any]
+    row: pa.Table
+
+    @property
+    def step(self) -> RequestStep:
+        step = self.planned.without_bounds()
+        assert isinstance(step, RequestStep)
+        return step
+
+
+def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> Shown:
+    """Return the requests about the record `wanted` of the run `out`, and their replies. A second
+    asking is shown if the journal has a first reply with a fault.
+
+    `step` is the name of a request step; None: the only one of the run. Paths that are relative in
+    the recipe start in the folder `base`; None: in the same folder as in the run. Raises
+    RecipeError or InputError if the step does not ask about the record.
+    """
+    run = manifest.load_run(out)
+    loaded = recipe.of_manifest(run, out, base or run.environment["base"])
+    planned = _request_step(loaded, step, out)
+    [found, *_] = find_record(run, out, wanted)
+    row = row_before(run, out, found, planned.name)
+    if row is None:
+        fix = f"See what happened to it: curate explain {out} {found.id}"
+        raise InputError(f"the record '{wanted}' did not come to the step {planned.name}", out, fix)
+    identity = loaded.identity(planned)
+    asked = _Asked(found, planned, identity["parameters"], row)
+    limits = Limits.model_validate(run.recipe.get("media", {}))
+    media = Media(loaded.base, storage.join(out, STEPS), limits)
+    try:
+        requests = _requests(asked, media, loaded)
+        folder = storage.resolve(loaded.base, asked.step.journal)
+        shown = [list(_askings(asked, request, media, folder)) for request in requests]
+    finally:
+        media.close()
+    about = {"id": found.id, "origin": found.origin, "step": planned.name}
+    is_changed = identity["files"] != _files_then(run, out, planned.name)
+    return {**about, "is_changed": is_changed, "requests": _without_key(shown, asked.step)}
+
+
+def _without_key(shown: Any, step: RequestStep) -> Any:
+    key = os.environ.get(step.api_key_variable or "", "").strip()
+    if not key:
+        return shown
+    return json.loads(json.dumps(shown).replace(json.dumps(key)[1:-1], HIDDEN))
+
+
+def _request_step(loaded: Loaded, name: str | None, out: str) -> PlannedStep:
+    steps = {one.name: one for one in loaded.steps if isinstance(one.step, RequestStep)}
+    if name is None and len(steps) == 1:
+        return next(iter(steps.values()))
+    if name is None:
+        fix = (
+            f"Name one with --step: {', '.join(steps)}." if steps else "Use a recipe that has one."
+        )
+        raise RecipeError(f"the run has {len(steps)} steps that ask a model", out, fix)
+    if name not in steps:
+        fault = f"the run has no step named '{name}' that asks a model"
+        raise RecipeError(fault, out, nearest(name, list(steps)))
+    return steps[name]
+
+
+def _files_then(run: RunManifest, out: str, step: str) -> list[str]:
+    """Return the digests of the files that the step had loaded in the run, such as its prompt."""
+    [entry] = [one for one in run.passes if one.kind == "measure" and one.name == step]
+    [identity] = manifest.load_pass_of(out, entry).steps
+    return list(identity["files"])
+
+
+def _requests(asked: _Asked, media: Media, loaded: Loaded) -> tuple[Request, ...]:
+    planned, step = asked.planned, asked.step
+    mask = planned.row_mask(asked.row)
+    if mask is not None and not mask.all():
+        fault = f"the setting `only` of the step {planned.name} does not select this record"
+        raise InputError(fault, asked.found.origin, "Name another record.")
+    with naming(planned, "load"):
+        model = step.load(Worker(loaded.base))
+    seed = planned.seed(loaded.recipe.seed)
+    context = Context(media, functools.partial(_refuse, planned.name), seed, model)
+    with naming(planned, "requests"):
+        [found] = step.requests(planned.given(asked.row), context)
+    if isinstance(found, Request):
+        return (found,)
+    return tuple(one for one in found or () if one is not None)
+
+
+def _refuse(name: str, data: bytes | memoryview) -> NoReturn:
+    raise InputError("the step stores bytes, which is not done here", f"step {name}")
+
+
+def _askings(asked: _Asked, request: Request, media: Media, folder: str) -> Iterator[Shown]:
+    step = asked.step
+    for asking in range(ASKINGS):
+        ready = prepared(step, request, asking, media)
+        entry = _entry(folder, ready.key)
+        reply = None if entry is None else wire.reply_of(entry["body"])
+        if reply is not None:
+            reply = reply._replace(askings=asking + 1, fault=step.fault(request, reply))
+        yield {
+            "prompt": request.prompt,
+            "asking": asking + 1,
+            "key": ready.key.hex(),
+            "body": _body(asked, request, ready, media),
+            "reply": None if reply is None else _shown(reply),
+        }
+        if reply is None or reply.fault is None:
+            return
+
+
+def _shown(reply: Reply) -> Shown:
+    return {name: value for name, value in reply._asdict().items() if name != "askings"}
+
+
+def _body(asked: _Asked, request: Request, ready: Prepared, media: Media) -> Shown:
+    """Return the body of the request, with a description in place of the bytes of each image, and
+    the names of environment variables in place of their values."""
+    images = {
+        ref: sent_image(data, ref, media, asked.step.max_pixels)
+        for ref, data in ready.files.items()
+    }
+    own = asked.settings["parameters"]
+    parameters = {**ready.parameters, **own, **request.parameters}
+    model = asked.settings["model"]
+
+    def described(ref: Reference) -> Shown:
+        return _described(ref, images[ref])
+
+    return wire.body_with(request, model, parameters, described)
+
+
+def _described(ref: Reference, image: SentImage) -> Shown:
+    header = probe(image.data)
+    return {
+        "type": "image",
+        "mime": image.mime,
+        "width": header.width,
+        "height": header.height,
+        "size_bytes": len(image.data),
+        "from": ref.place,
+    }
+
+
+def _entry(folder: str, key: bytes) -> dict[str, Any] | None:
+    """Return the entry of a key: the first one, as the client uses it."""
+    for uri in journal.files(folder):
+        for line in journal.lines(uri):
+            if line.entry and line.entry.get("key") == key.hex():
+                return line.entry
+    return None

@@ -12,7 +12,8 @@ import numpy as np
 from manifests import storage
 
 RECIPE = """\
-# The recipe of `curate demo`. Change a number and run it again: only what changed is redone.
+# The recipe of `curate demo`. Change a number and run it again, in this folder: only what changed
+# is redone.   curate run recipe.yaml -o out
 name: demo
 seed: 17
 
@@ -38,11 +39,19 @@ steps:
   - image_decodes: {}
   - duplicates: {by: [minhash, perceptual], keep: [-media.pixels, id]}
   - sample: {share: 0.9}
+  # demo-colours is no model. It is a program that measures the pixels of an image, and
+  # `curate demo` runs it. All its replies are in the folder journal, so this recipe needs it only
+  # for new images. For these, start it in another terminal: curate demo --serve -o .
+  - recaption:
+      model: demo-colours
+      endpoint: ENDPOINT
+      max_gone_seconds: 10
+      only: {modality: caption, language: en}
 
 shards:
   formats: [arrow, jsonl]
   shard_bytes: 400kB
-  columns: [words.count, language.score]
+  columns: [words.count, language.score, raw_text, recaption.status, recaption.model]
 """
 
 _COLOURS = {
@@ -57,8 +66,9 @@ _PLACES = ("on the left", "in the middle", "on the right")
 _PER_TAR, _TARS, _PHOTOS = 120, 3, 150
 
 
-def make(folder: str) -> str:
-    """Write the corpus and its recipe into a folder; return the path of the recipe."""
+def make(folder: str, endpoint: str) -> str:
+    """Write the corpus and its recipe into a folder; return the path of the recipe. `endpoint` is
+    the address of the server that answers the step `recaption`."""
     for name in ("data/web", "data/photos"):
         storage.make_folder(storage.join(folder, name))
     for number in range(_TARS):
@@ -68,7 +78,7 @@ def make(folder: str) -> str:
     _write(folder, "data/lines.jsonl", _lines())
     _write(folder, "data/chats.json", _chats())
     _write(folder, "data/boxes.json", _boxes())
-    _write(folder, "recipe.yaml", RECIPE.encode())
+    _write(folder, "recipe.yaml", RECIPE.replace("ENDPOINT", endpoint).encode())
     return storage.join(folder, "recipe.yaml")
 
 

@@ -283,6 +283,11 @@ def _add_beginning(commands: Commands) -> None:
         default="curate-demo",
         help="folder for the data set and the run (default curate-demo)",
     )
+    _flag(
+        demo,
+        "--serve",
+        "only start the server of the demo, which answers its step `recaption`, until Ctrl-C",
+    )
     _executor(demo)
 
     init = commands.add_parser("init", help="write a commented recipe to start from")

@@ -67,7 +67,7 @@ def test_explain_lists_every_step_of_a_kept_record(demo: Path, capsys: Capture) 
     assert found["origin"] == row["origin"]
     whats = [event["what"] for event in found["events"]]
     grounding = ["passed over"] * 2  # `boxes` and `grounding_text` are for the source `boxes` alone
-    assert whats == ["read"] + ["kept"] * 4 + grounding + ["kept"] * 4 + ["written"] * 2
+    assert whats == ["read"] + ["kept"] * 4 + grounding + ["kept"] * 5 + ["written"] * 2
     words = next(event for event in found["events"] if event["step"] == "words")
     assert words["facts"] == {"words.count": row["words.count"], "min": 3, "max": 64}
     shard = found["events"][-2]["facts"]["arrow"]
@@ -124,7 +124,7 @@ def test_plan_shows_what_is_done_and_what_would_run(
     assert all(state.startswith("done") for state in states)
     changed = ["plan", "recipe.yaml", "-o", "out", "--set", "steps.sample.share=0.5"]
     states = [p["state"].split(":")[0] for p in records(capsys, *changed)]
-    assert states == ["done"] * 7 + ["to run"] * 4
+    assert states == ["done"] * 7 + ["to run"] * 6
 
 
 def test_verify_finds_a_flipped_byte_and_a_missing_file(
@@ -165,7 +165,8 @@ def test_rerun_names_exactly_the_input_that_differs(
     demo: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     shutil.copytree(demo / "data", tmp_path / "data")
-    (tmp_path / "data/photos/0001.txt").write_text("A caption that someone changed since.")
+    shutil.copytree(demo / "journal", tmp_path / "journal")
+    (tmp_path / "data/photos/0001.txt").write_text("Changed since.")
     arguments = [
         "rerun",
         demo / "out",

@@ -162,7 +162,7 @@ def _text(row: dict[str, Any]) -> str:
             lines.append(f"  [{segment['kind']} {media['mime']} {size}]")
     lines += [f"  drawn: {on_one_line(path)}" for path in row.pop("images", [])]
     lines += [f"  {line}" for line in _object_lines(row.get("objects") or [])]
-    hidden = ("id", "origin", "media", "objects", "raw_text", "shard_order")
+    hidden = ("id", "origin", "media", "objects", "shard_order")
     facts = {k: v for k, v in row.items() if k not in hidden and v is not None}
     if facts.pop("later", False):
         facts["retry"] = MAY_SUCCEED

@@ -13,6 +13,7 @@ import pytest
 
 from curate import demo
 from curate import recipe as recipes
+from curate.demo_server import DemoServer
 from curate.engine.inline import Inline
 from curate.engine.progress import Progress
 from curate.engine.ray import RayExecutor
@@ -34,9 +35,9 @@ def duplicates(by: str, **settings: Any) -> dict[str, Any]:
     return made
 
 
-def make(base: Path) -> None:
+def make(base: Path, endpoint: str) -> None:
     """The data of all recipes."""
-    demo.make(str(base))
+    demo.make(str(base), endpoint)
     write_captions(base / "captions", files=3, rows=20)
 
 
@@ -55,15 +56,15 @@ RUNS = ("out", "first", "second")
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("one")
-    make(base)
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, DemoServer(0).serving() as server:
+        make(base, server.endpoint)
         patched.setattr(socket, "gethostname", lambda: HOST)
         run_all(base, Inline())
     return base
 
 
 def copy(one: Path, base: Path) -> Path:
-    """The data of a corpus, in another folder."""
+    """The data of a corpus, and the journal of its run, in another folder."""
     shutil.copytree(one, base, ignore=shutil.ignore_patterns(*RUNS))
     return base
 

@@ -78,7 +78,16 @@ def _add_running(commands: Commands) -> None:
     plan.add_argument(
         "-o",
         "--out",
-        help="folder of a run, to see which passes are done there; without it, all are to run",
+        help="folder of a run, to see which passes are done there, and what request steps will ask "
+        "and cost; without it, all passes are to run",
+    )
+    plan.add_argument(
+        "--sample",
+        type=_at_least(1),
+        default=0,
+        metavar="N",
+        help="send N of the requests of each request step, pay for them, and forecast from their "
+        "replies what the others will cost; a run finds the replies in the journal",
     )
     _json(plan)
 
@@ -110,6 +119,11 @@ def _add_journal(commands: Commands) -> None:
         "journal", help="count the replies of models that a journal has, and how often they served"
     )
     journal.add_argument("folder", help="the folder that the setting `journal` of a step names")
+    journal.add_argument(
+        "--prices",
+        help="prices in place of those in the journal, such as "
+        "input=0.2,output=0.6,request=0,currency=USD (money for a million tokens, for a request)",
+    )
     _json(journal)
 
 

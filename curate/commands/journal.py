@@ -1,21 +1,28 @@
-"""`curate journal`: what the journal of a model's replies has, and how often it was used."""
+"""`curate journal`: what the journal of a model's replies has, what was paid for it, and what was
+saved by replies that were found in it."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
+from typing import Any
+
+from pydantic import ValidationError
 
 from curate.cli import DIFFERS, OK
 from curate.commands.tables import count, size, table
-from manifests.errors import InputError
-from recaption.client.journal import JournalFile, files, survey
+from manifests.errors import InputError, RecipeError
+from manifests.run.bill import money_text
+from manifests.step import Prices
 from recaption.client.journal import damaged as damaged_line
-
-_MODEL = ("model", "replies", "input_tokens", "output_tokens")
+from recaption.client.journal import files
+from recaption.client.survey import Cost, JournalFile, survey
 
 
 def main(options: argparse.Namespace) -> int:
-    found = [survey(uri) for uri in files(options.folder)]
+    prices = None if options.prices is None else _prices(options.prices)
+    found = [survey(uri, prices) for uri in files(options.folder)]
     if not found:
         fault = "there is no file of a journal in this folder"
         raise InputError(fault, options.folder, "Check the setting `journal` of the step.")
@@ -24,38 +31,82 @@ def main(options: argparse.Namespace) -> int:
     return DIFFERS if damaged else OK
 
 
-def _models(found: list[JournalFile]) -> list[tuple[str, int, int, int]]:
-    """Return the replies, input tokens and output tokens of each model."""
-    totals: dict[str, tuple[int, int, int]] = {}
+def _prices(text: str) -> Prices:
+    """Read prices such as `input=0.2,output=0.6,currency=EUR`."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    try:
+        return Prices.model_validate({name.strip(): value.strip() for name, _, value in pairs})
+    except ValidationError as error:
+        first = error.errors()[0]
+        fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']} (not {text!r})."
+        fix = "Write them as in --prices input=0.2,output=0.6,request=0,currency=USD."
+        raise RecipeError(fault, "the option '--prices'", fix) from None
+
+
+def _models(found: list[JournalFile]) -> dict[str, Cost]:
+    """Return what was paid for the replies of each model."""
+    totals: dict[str, Cost] = defaultdict(Cost)
     for one in found:
-        for name, (replies, read, written) in one.models.items():
-            known = totals.get(name, (0, 0, 0))
-            totals[name] = (known[0] + replies, known[1] + read, known[2] + written)
-    return [(name, *totals[name]) for name in sorted(totals)]
+        for name, cost in one.models.items():
+            totals[name].add(cost)
+    return dict(sorted(totals.items()))
+
+
+def _saved(found: list[JournalFile]) -> Cost:
+    total = Cost()
+    for one in found:
+        total.add(one.saved)
+    return total
 
 
 def _summary(found: list[JournalFile], damaged: list[tuple[str, int, int]]) -> dict[str, object]:
-    keys = {key for one in found for key in one.keys}
+    saved = _saved(found)
     return {
         "files": len(found),
         "size_bytes": sum(one.size_bytes for one in found),
-        "replies": len(keys),
+        "replies": len({key for one in found for key in one.keys}),
         "asked": sum(one.asked for one in found),
-        "hits": sum(one.hits for one in found),
-        "models": [dict(zip(_MODEL, values, strict=True)) for values in _models(found)],
+        "hits": saved.replies,
+        "saved": _as_json(saved),
+        "models": [{"model": name, **_as_json(cost)} for name, cost in _models(found).items()],
         "damaged": [{"file": f, "start": s, "size_bytes": n} for f, s, n in damaged],
+    }
+
+
+def _as_json(cost: Cost) -> dict[str, Any]:
+    return {
+        "replies": cost.replies,
+        "input_tokens": cost.input_tokens,
+        "output_tokens": cost.output_tokens,
+        "money": dict(cost.money),
+        "unpriced": cost.unpriced,
     }
 
 
 def _text(found: list[JournalFile], damaged: list[tuple[str, int, int]]) -> str:
     keys = {key for one in found for key in one.keys}
-    total = size(sum(one.size_bytes for one in found))
-    asked, hits = (sum(getattr(one, name) for one in found) for name in ("asked", "hits"))
+    total, saved = size(sum(one.size_bytes for one in found)), _saved(found)
+    asked = sum(one.asked for one in found)
+    models = _models(found)
+    rows = [
+        (name, cost.replies, cost.input_tokens, cost.output_tokens, _money(cost))
+        for name, cost in models.items()
+    ]
     lines = [
         f"{len(keys):,} different replies in {count(len(found), 'file')}, {total}",
-        f"runs that ended asked {count(asked, 'time')}, and found {hits:,} replies in the journal",
+        f"runs asked {count(asked, 'time')}, and found {saved.replies:,} replies in the journal, "
+        f"which saved {saved.input_tokens + saved.output_tokens:,} tokens, {_money(saved)}",
         "",
-        table([name.replace("_", " ") for name in _MODEL], _models(found)),
+        table(("model", "replies", "input tokens", "output tokens", "money"), rows),
     ]
+    if unpriced := sum(cost.unpriced for cost in models.values()):
+        lines.append(
+            f"{unpriced:,} of the replies state no price: see --prices input=0.2,output=0.6"
+        )
     lines += [damaged_line(*one) for one in damaged]
     return "\n".join(lines)
+
+
+def _money(cost: Cost) -> str:
+    texts = [money_text(money, currency) for currency, money in sorted(cost.money.items())]
+    return " + ".join(texts) or "money unknown"

@@ -1,48 +1,49 @@
-"""`curate plan`: list the passes over the data that a run of the recipe makes, and which of the
-passes are already done."""
+"""`curate plan`: list the passes over the data that a run of the recipe makes, which of the passes
+are already done, and what the request steps will ask and cost."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from curate import recipe
+from curate.commands.forecasts import as_json, text
 from curate.commands.tables import table
+from curate.engine import forecast
 from curate.engine import plan as planning
 from curate.engine.files_counted import listed
+from curate.engine.forecast import Forecast
 from curate.engine.media_options import MediaOptions
-from curate.engine.passes import Pass, ReadPass
+from curate.engine.passes import MeasurePass, Pass, ReadPass
 from curate.engine.source_check import checked_files
 from curate.ingest.reader import Reader
 from curate.ingest.source_files import SourceFiles, notes_on
-from manifests import storage
-from manifests.errors import CurateError
-from manifests.run import manifest
+from curate.recipe import Loaded
+from manifests.errors import CurateError, RecipeError
 from manifests.run.counted import Counted
-from manifests.run.file_names import STEPS
 from manifests.run.manifest import PassManifest
+from manifests.step import RequestStep
 from manifests.visible import on_one_line
+
+Row = tuple[int, str, str, str, str, int | None]
 
 
 def main(options: argparse.Namespace) -> int:
     loaded = recipe.load(options.recipe, options.set)
-    rows, read = [], set()
-    for number, planned in enumerate(planning.plan(loaded), 1):
-        done = _done(options.out, planned)
-        parts = len(done.parts) if done else None
-        rows.append((number, planned.kind, planned.title, planned.fingerprint, _state(done), parts))
-        if done and isinstance(planned, ReadPass):
-            read.add(planned.name)
+    passes = planning.plan(loaded)
+    made = [None if options.out is None else forecast.done(options.out, one) for one in passes]
+    forecasts = _forecasts(loaded, passes, options)
+    rows = [_row(*one) for one in zip(itertools.count(1), passes, made)]
+    read = {p.name for p, m in zip(passes, made, strict=True) if m and isinstance(p, ReadPass)}
     media = MediaOptions(loaded.base, "", loaded.recipe.media)
     found = [_files(reader, media, reader.name in read) for reader in loaded.readers]
     files = [_counts(reader, one) for reader, one in zip(loaded.readers, found, strict=True)]
     if options.json:
-        keys = ("number", "kind", "does", "fingerprint", "state", "parts", "files")
-        shown = zip_longest(rows, map(_as_json, files))
-        print(json.dumps([dict(zip(keys, (*r, f), strict=True)) for r, f in shown], indent=1))
+        print(json.dumps(_as_json(rows, files, passes, forecasts), indent=1))
         return 0
     print(table(("pass", "kind", "does", "fingerprint", "state", "parts"), rows))
     print()
@@ -54,7 +55,53 @@ def main(options: argparse.Namespace) -> int:
     print(
         "\nA run checks each part of the passes that are done, and makes only changed parts again."
     )
+    for step in loaded.steps:
+        if isinstance(step.step, RequestStep) and options.out is not None:
+            known = forecasts[step.name]
+            print(f"\n{text(step.name, step.step, known, options.recipe, options.out)}")
     return 0
+
+
+def _row(number: int, planned: Pass[Any], made: PassManifest | None) -> Row:
+    parts = len(made.parts) if made else None
+    return number, planned.kind, planned.title, planned.fingerprint, _state(made), parts
+
+
+def _as_json(
+    rows: Sequence[Row],
+    files: Sequence[Counted | str],
+    passes: Sequence[Pass[Any]],
+    forecasts: dict[str, Forecast | None],
+) -> list[dict[str, Any]]:
+    keys = ("number", "kind", "does", "fingerprint", "state", "parts")
+    shown = [one if isinstance(one, str) else one.model_dump(mode="json") for one in files]
+    return [
+        {**dict(zip(keys, row, strict=True)), "files": one, **_forecast_of(planned, forecasts)}
+        for row, one, planned in zip_longest(rows, shown, passes)
+    ]
+
+
+def _forecasts(
+    loaded: Loaded, passes: list[Pass[Any]], options: argparse.Namespace
+) -> dict[str, Forecast | None]:
+    """Return the forecast of each request step, by its name; none without a folder of a run."""
+    if options.out is not None:
+        return forecast.forecasts(loaded, passes, options.out, options.sample)
+    if options.sample:
+        fault = "a sample is asked about the records in the folder of a run"
+        raise RecipeError(fault, "the option '--sample'", "Name the folder with -o.")
+    return {}
+
+
+def _forecast_of(
+    planned: Pass[Any], forecasts: dict[str, Forecast | None]
+) -> dict[str, dict[str, Any] | None]:
+    """Return what the JSON of a pass has in addition if the pass asks a model."""
+    name = planned.name
+    if not isinstance(planned, MeasurePass) or name not in forecasts:
+        return {}
+    found = forecasts[name]
+    return {"forecast": None if found is None else as_json(found)}
 
 
 def _files(reader: Reader, media: MediaOptions, is_read: bool) -> SourceFiles | str:
@@ -77,19 +124,6 @@ def _notes(readers: Sequence[Reader], found: Sequence[SourceFiles | str]) -> Ite
     file of a source."""
     for reader, files in zip(readers, found, strict=True):
         yield from () if isinstance(files, str) else notes_on(reader.name, files)
-
-
-def _as_json(found: Counted | str) -> Any:
-    return found if isinstance(found, str) else found.model_dump(mode="json")
-
-
-def _done(out: str | None, planned: Pass[Any]) -> PassManifest | None:
-    if out is None:
-        return None
-    place = storage.join(out, STEPS, planned.folder_name)
-    there = storage.size_and_stamp(storage.join(place, manifest.NAME))
-    found = manifest.load_pass(place) if there else None
-    return found if found and found.fingerprint == planned.fingerprint else None
 
 
 def _state(done: PassManifest | None) -> str:

@@ -6,13 +6,14 @@ import io
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.media import Media, Reference
 from manifests.media.header import Header, orientation, probe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ENCODING = 1
+ENCODING = 2
 """Raised if the same image would be sent as other bytes: it is a part of the key of a reply."""
 _SENT_AS_THEY_ARE = ("image/jpeg", "image/png", "image/webp")
 """Formats that every endpoint reads."""
@@ -40,9 +41,17 @@ def sent_image(data: bytes, ref: Reference, media: Media, max_pixels: int) -> Se
     media.check(header, ref.place)
     if _fits(header, data, max_pixels):
         return SentImage(header.mime, data)
-    width, height = sent_size(header.width, header.height, max_pixels)
-    image = media.decode(data, ref, min(width, height)).upright()
-    return SentImage("image/jpeg", _encoded(image, max_pixels))
+    size = sent_size(*upright_size(data), max_pixels)
+    image = media.decode(data, ref, min(size)).upright()
+    return SentImage("image/jpeg", _encoded(image, size))
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Returns the width and height of the image of a file, turned as Exif states. Raises MediaError
+    if the header is broken."""
+    header = probe(data)
+    is_turned = orientation(data) in TRANSPOSED
+    return (header.height, header.width) if is_turned else (header.width, header.height)
 
 
 def _fits(header: Header, data: bytes, max_pixels: int) -> bool:
@@ -51,8 +60,7 @@ def _fits(header: Header, data: bytes, max_pixels: int) -> bool:
 
 
 def sent_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
-    """Returns the width and height of an image as it is sent. They are known to within one pixel,
-    because a decoder that reduces an image rounds its size.
+    """Returns the width and height of an image as it is sent.
 
     `sent_size(2000, 1000, 500_000) -> (1000, 500)`
     """
@@ -60,10 +68,9 @@ def sent_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
     return max(1, int(width * scale)), max(1, int(height * scale))
 
 
-def _encoded(image: Image, max_pixels: int) -> bytes:
+def _encoded(image: Image, size: tuple[int, int]) -> bytes:
     from PIL.Image import Resampling
 
-    size = sent_size(image.width, image.height, max_pixels)
     if size != image.size:
         image = image.resize(size, Resampling.LANCZOS)
     out = io.BytesIO()

@@ -227,37 +227,3 @@ def _line(place: _Place) -> bytes:
             return bytes(file.read_at(place.size, place.start))
     with storage.storage_errors(place.uri), open(place.uri, "rb") as local:
         return os.pread(local.fileno(), place.size, place.start)
-
-
-class JournalFile(NamedTuple):
-    """What a file of a journal has. `replies` counts entries by the model that was asked.
-    `damaged` lists the places of the lines that cannot be used, as (start, bytes). `asked` and
-    `hits` are those of processes that ended normally."""
-
-    name: str
-    size_bytes: int
-    keys: set[bytes]
-    models: dict[str, tuple[int, int, int]]
-    damaged: list[tuple[int, int]]
-    asked: int
-    hits: int
-
-
-def survey(uri: str) -> JournalFile:
-    """Reads a file of a journal to its end. `models` has, by the name of the model, the numbers of
-    replies, of input tokens and of output tokens."""
-    keys, models, damaged = set[bytes](), dict[str, tuple[int, int, int]](), list[tuple[int, int]]()
-    size = asked = hits = 0
-    for line in lines(uri):
-        size += line.size
-        if line.entry is None:
-            damaged.append((line.start, line.size))
-        elif "key" in line.entry:
-            keys.add(bytes.fromhex(line.entry["key"]))
-            name = str(line.entry.get("model", ""))
-            count, read, written = models.get(name, (0, 0, 0))
-            new = line.entry.get("input_tokens") or 0, line.entry.get("output_tokens") or 0
-            models[name] = (count + 1, read + new[0], written + new[1])
-        else:
-            asked, hits = asked + line.entry["asked"], hits + line.entry["hits"]
-    return JournalFile(storage.base_name(uri), size, keys, models, damaged, asked, hits)

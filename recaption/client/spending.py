@@ -41,12 +41,12 @@ class Spending:
         self._recent: deque[tuple[float, int]] = deque()
         self._started = self._written = time.monotonic()
         self._saving = threading.Lock()
-        self._saved_tokens, self._saved_money = 0, 0.0
+        self._saved = Bill(step="")
 
     def known(self, entry: Mapping[str, Any]) -> None:
         """Count an entry of the journal from before, if the same run paid for it."""
         if self._payer.run and (entry.get("run"), entry.get("step")) == self._payer[:2]:
-            self._count(entry)
+            self._count(self._bill, entry)
 
     @contextlib.contextmanager
     def one(self, is_stopped: Callable[[], bool]) -> Iterator[tuple[str, str] | None]:
@@ -83,7 +83,7 @@ class Spending:
     def paid(self, entry: Mapping[str, Any]) -> None:
         """Count a reply that is in the journal now."""
         with self._changed:
-            self._count(entry)
+            self._count(self._bill, entry)
             self._recent.append((time.monotonic(), _tokens(entry)))
         self.save(SAVE_SECONDS)
 
@@ -91,19 +91,19 @@ class Spending:
         """Count a reply that was found in the journal."""
         with self._changed:
             self._bill.found += 1
-            self._saved_tokens += _tokens(entry)
-            self._saved_money += self._money(entry)
+            self._count(self._saved, entry)
         self.save(SAVE_SECONDS)
 
     def saved(self) -> dict[str, Any]:
         """Returns what the replies cost that were found in the journal since the last call."""
         with self._changed:
-            saved: dict[str, Any] = {"run": self._payer.run, "step": self._payer.step}
-            saved |= {"saved_tokens": self._saved_tokens}
-            if self._prices:
-                saved |= {"saved_money": self._saved_money, "currency": self._prices.currency}
-            self._saved_tokens, self._saved_money = 0, 0.0
-            return saved
+            cost, self._saved = self._saved, Bill(step="")
+        saved: dict[str, Any] = {"run": self._payer.run, "step": self._payer.step}
+        saved["saved_input_tokens"] = cost.input_tokens
+        saved["saved_output_tokens"] = cost.output_tokens
+        if self._prices:
+            saved |= {"saved_money": cost.money, "currency": self._prices.currency}
+        return saved
 
     def save(self, after_seconds: float = 0.0) -> None:
         """Write the bill to its file, if the last time was so long ago."""
@@ -145,8 +145,7 @@ class Spending:
                 return name, f"the budget of {most:,} {name} is used up: {bill.spent} so far"
         return None
 
-    def _count(self, entry: Mapping[str, Any]) -> None:
-        bill = self._bill
+    def _count(self, bill: Bill, entry: Mapping[str, Any]) -> None:
         read, written = entry.get("input_tokens") or 0, entry.get("output_tokens") or 0
         bill.requests += 1
         bill.input_tokens += read

@@ -1,0 +1,263 @@
+"""Forecasts what the request steps of a recipe will ask and cost, from the records that the passes
+before them have made.
+
+Requests and input tokens are counted: every request is made, and looked up in the journal by its
+key. Output tokens, money and time are estimated from replies that were paid for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from curate.engine import part_files
+from curate.engine.fused import joint_batch_rows
+from curate.engine.inline import Inline
+from curate.engine.media_options import MediaOptions
+from curate.engine.part_view import PartView
+from curate.engine.passes import MeasurePass, Pass, RunContext, State
+from curate.engine.progress import Progress
+from curate.engine.step_errors import naming
+from curate.recipe import Loaded
+from manifests import storage
+from manifests.errors import CurateError, RowError
+from manifests.media import Media
+from manifests.run import manifest, payer
+from manifests.run.file_names import STEPS
+from manifests.run.lock import holding
+from manifests.run.manifest import PassManifest
+from manifests.step import Context, Prices, Request, RequestStep, Worker, requests_of
+
+if TYPE_CHECKING:
+    from recaption.client.outlook import Estimate, Look, Outlook, Paid
+
+THREADS = 8
+"""Requests whose images are read at once (our choice). Hashing releases the interpreter's lock."""
+ENOUGH = 20
+"""From so many replies to requests of the same records on, the estimate is made from them; from
+fewer, rather from all replies to the same prompt (our choice)."""
+
+
+class Forecast(NamedTuple):
+    """What a request step will ask. `records` are those that it has not processed yet; `failing` of
+    their requests cannot be made, because an image is missing or broken. `requests` are the
+    different requests about the others, of which the journal has the replies to `in_journal`;
+    `input_tokens` are those of the rest, without what a chat template adds. `counted_by` states how
+    they are counted, and `is_exact` whether by a vocabulary. `estimate` is None if there is no
+    reply from which to estimate."""
+
+    step: str
+    records: int
+    done: int
+    failing: int
+    requests: int
+    in_journal: int
+    input_tokens: int
+    counted_by: str
+    is_exact: bool
+    estimate: Estimate | None
+
+    @property
+    def to_ask(self) -> int:
+        return self.requests - self.in_journal
+
+
+def done(out: str, planned: Pass[Any]) -> PassManifest | None:
+    """Return the manifest of a pass that is done in the folder `out`; None if it is not."""
+    place = storage.join(out, STEPS, planned.folder_name)
+    there = storage.size_and_stamp(storage.join(place, manifest.NAME))
+    found = manifest.load_pass(place) if there else None
+    return found if found and found.fingerprint == planned.fingerprint else None
+
+
+def forecasts(
+    loaded: Loaded, passes: Sequence[Pass[Any]], out: str, sample: int
+) -> dict[str, Forecast | None]:
+    """Return the forecast of each request step, by its name; None for a step whose records are not
+    made yet. With `sample`, so many requests of each step are sent, and paid for by the run in
+    `out`."""
+    full, base = storage.absolute(out), storage.absolute(loaded.base)
+    steps = storage.join(full, STEPS)
+    media = MediaOptions(base, steps, loaded.recipe.media, loaded.recipe.max_cpu_seconds)
+    run = RunContext(full, steps, media, Inline(), Progress(quiet=True))
+    found: dict[str, Forecast | None] = {}
+    state: State | None = State()
+    for planned in passes:
+        if isinstance(planned, MeasurePass) and isinstance(planned.step.step, RequestStep):
+            known = None if state is None else _Requests(run, planned, state.parts)
+            found[planned.step.name] = None if known is None else known.forecast(sample)
+        made = None if state is None else done(out, planned)
+        state = None if state is None or made is None else planned.after(run, state, made.parts)
+    return found
+
+
+@dataclass
+class _Sums:
+    """What is counted over all requests. `keys` has those of different requests, and `chosen` the
+    requests of the sample: those with the smallest hashes of their keys."""
+
+    failing: int = 0
+    in_journal: int = 0
+    input_tokens: int = 0
+    keys: set[bytes] = field(default_factory=set)
+    paid: list[Paid] = field(default_factory=list)
+    prompts: Counter[str] = field(default_factory=Counter)
+    chosen: list[tuple[int, bytes, Request]] = field(default_factory=list)
+
+
+class _Requests:
+    """The requests of a step about the records that it has not processed yet."""
+
+    def __init__(self, run: RunContext, planned: MeasurePass, views: tuple[PartView, ...]) -> None:
+        self._run, self._pass, self._planned = run, planned, planned.step
+        step = planned.step.without_bounds()
+        assert isinstance(step, RequestStep)
+        self._step, folder = step, planned.folder(run)
+        commits = {view.name: part_files.load_commit(folder, view.name) for view in views}
+        self._views = [v for v in views if not _is_made(v, commits[v.name])]
+        self._done = sum(view.rows for view in views) - sum(view.rows for view in self._views)
+
+    def forecast(self, sample: int) -> Forecast:
+        from recaption.client.outlook import Outlook, from_history, from_paid
+
+        outlook, records, sums = Outlook(self._step, self._run.media.base), 0, _Sums()
+        with self._reading() as (media, requests_of_batch):
+            for batch in self._batches():
+                records += batch.num_rows
+                self._add(sums, requests_of_batch(batch), outlook, media, sample)
+                media.forget()
+            paid = self._sampled(sums, media, outlook) if sums.chosen else sums.paid
+        rest, prices = len(sums.keys) - sums.in_journal, self._step.prices or Prices()
+        source = "a sample of these requests" if sums.chosen else "replies to these requests"
+        estimate = None
+        if rest and (sums.chosen or len(paid) >= ENOUGH):
+            estimate = from_paid(paid, rest, sums.input_tokens, prices, source)
+        elif rest:
+            known = [outlook.history[prompt] for prompt in sums.prompts]
+            estimate = from_history(known, rest, sums.input_tokens, prices)
+        return Forecast(
+            self._planned.name, records, self._done, sums.failing, len(sums.keys),
+            sums.in_journal, sums.input_tokens, outlook.counter.name, outlook.counter.is_exact,
+            estimate,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Any]:
+        """The media of the run, and a function that makes the requests about a batch."""
+        options = self._run.media
+        with (
+            contextlib.closing(options.open(self._step.images())) as media,
+            contextlib.ExitStack() as stack,
+        ):
+            with naming(self._planned, "load"):
+                model = self._step.load(Worker(options.base, 0, options.limits))
+            if hasattr(model, "close"):
+                stack.callback(model.close)
+            seed = self._planned.seed(self._pass.seed)
+            yield media, partial(self._made, Context(media, _no_blobs, seed, model))
+
+    def _batches(self) -> Iterator[pa.Table]:
+        """Yield the rows that the step processes, with the columns that it reads."""
+        planned = self._planned
+        columns = tuple(dict.fromkeys((*planned.reads, *(planned.only or {}), "origin")))
+        for view in self._views:
+            for batch in view.read(joint_batch_rows([planned]), columns):
+                mask = planned.row_mask(batch)
+                yield planned.given(batch if mask is None else batch.filter(pa.array(mask)))
+
+    def _made(self, context: Context, batch: pa.Table) -> list[Request | None]:
+        """Return the requests about the rows of a batch, and None for a row on which the step
+        raises an error."""
+        if not batch.num_rows:
+            return []
+        try:
+            asked = self._step.requests(batch, context)
+            return [request for one in asked for request in requests_of(one)]
+        except Exception as error:  # any error that a single row causes in a step
+            if isinstance(error, CurateError) and not isinstance(error, RowError):
+                raise
+            if batch.num_rows == 1:
+                return [None]
+        half = batch.num_rows // 2
+        return self._made(context, batch.slice(0, half)) + self._made(context, batch.slice(half))
+
+    def _add(
+        self,
+        sums: _Sums,
+        requests: list[Request | None],
+        outlook: Outlook,
+        media: Media,
+        sample: int,
+    ) -> None:
+        with ThreadPoolExecutor(THREADS) as threads:
+            looks = threads.map(partial(_look, outlook, media), requests)
+            for request, look in zip(requests, looks, strict=True):
+                if request is None or look is None:
+                    sums.failing += 1
+                elif look.key not in sums.keys:
+                    sums.keys.add(look.key)
+                    sums.prompts[request.prompt] += 1
+                    if look.paid is not None:
+                        sums.in_journal += 1
+                        sums.paid.append(look.paid)
+                    else:
+                        sums.input_tokens += look.tokens
+                        self._choose(sums, look.key, request, sample)
+
+    def _choose(self, sums: _Sums, key: bytes, request: Request, sample: int) -> None:
+        """Add a request to the sample, if its hash is among the smallest."""
+        rank = _rank(self._planned.seed(self._pass.seed), key)
+        if len(sums.chosen) < sample:
+            heapq.heappush(sums.chosen, (-rank, key, request))
+        elif sample and -rank > sums.chosen[0][0]:
+            heapq.heapreplace(sums.chosen, (-rank, key, request))
+
+    def _sampled(self, sums: _Sums, media: Media, before: Outlook) -> list[Paid]:
+        """Send the requests of the sample, take them out of those that are to be asked, and return
+        what they cost."""
+        from recaption.client import Client
+        from recaption.client.outlook import Outlook
+
+        run, planned = self._run, self._planned
+        requests = [request for _, _, request in sorted(sums.chosen, key=lambda one: one[:2])]
+        with holding(run.out, run.progress.warn):
+            account = payer.payer_of(run.out, payer.run_id(run.out), planned.name)
+            client = Client(self._step, f"step {planned.name}", run.media.base, account)
+            with contextlib.closing(client):
+                client.ask(requests, media, self._step.fault)
+        outlook = Outlook(self._step, run.media.base)
+        looks = [look for one in requests if (look := _look(outlook, media, one))]
+        answered = [look for look in looks if look.paid]
+        sums.in_journal += len(answered)
+        sums.input_tokens -= sum(look.tokens for look in answered)
+        return [look.paid for look in answered if look.paid]
+
+
+def _is_made(view: PartView, commit: manifest.Commit | None) -> bool:
+    return commit is not None and commit.inputs_digest == view.digest
+
+
+def _look(outlook: Outlook, media: Media, request: Request | None) -> Look | None:
+    """Return the look at a request; None if it cannot be made."""
+    try:
+        return None if request is None else outlook.look(request, media)
+    except RowError:
+        return None
+
+
+def _rank(seed: int, key: bytes) -> int:
+    digest = hashlib.blake2b(key, digest_size=8, key=seed.to_bytes(8, "big")).digest()
+    return int.from_bytes(digest, "big")
+
+
+def _no_blobs(data: bytes | memoryview) -> Any:
+    raise AssertionError("a request step stores no bytes while it makes its requests")

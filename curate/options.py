@@ -52,6 +52,24 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 
 
 def _add_running(commands: Commands) -> None:
+    _add_run(commands)
+    _add_plan(commands)
+    probe = commands.add_parser(
+        "probe",
+        help="measure a sample of the records, and count how many each step would remove",
+    )
+    _recipe(probe)
+    probe.add_argument(
+        "--rows",
+        type=_at_least(1),
+        default=2000,
+        help="records to measure, at most; one of each source, if there are more sources "
+        "(default 2000)",
+    )
+    _json(probe)
+
+
+def _add_run(commands: Commands) -> None:
     run = commands.add_parser("run", help="run a recipe, from sources to shards")
     _recipe(run)
     _out(run)
@@ -70,6 +88,8 @@ def _add_running(commands: Commands) -> None:
         "of the step; the same command without this option continues",
     )
 
+
+def _add_plan(commands: Commands) -> None:
     plan = commands.add_parser(
         "plan",
         help="list the passes over the data that a recipe needs, and which of them are done",
@@ -90,20 +110,6 @@ def _add_running(commands: Commands) -> None:
         "replies what the others will cost; a run finds the replies in the journal",
     )
     _json(plan)
-
-    probe = commands.add_parser(
-        "probe",
-        help="measure a sample of the records, and count how many each step would remove",
-    )
-    _recipe(probe)
-    probe.add_argument(
-        "--rows",
-        type=_at_least(1),
-        default=2000,
-        help="records to measure, at most; one of each source, if there are more sources "
-        "(default 2000)",
-    )
-    _json(probe)
 
 
 def _add_inspection(commands: Commands) -> None:

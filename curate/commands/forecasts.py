@@ -11,6 +11,12 @@ from curate.engine.forecast import Forecast
 from manifests.run.bill import money_text
 from manifests.step import RequestStep
 
+_SOURCES = {
+    "sample": "a sample with {}",
+    "same records": "{} in the journal about these records",
+    "same prompt": "{} in the journal to the same prompt",
+}
+
 
 def as_json(found: Forecast) -> dict[str, Any]:
     """Return a forecast as JSON values; numbers that are not known are null."""
@@ -53,16 +59,23 @@ def _estimated(step: RequestStep, found: Forecast) -> list[str]:
         return ["  forecast  none: no reply is known to such requests. Add --sample 50"]
     spread = "" if math.isnan(estimate.spread) else f", spread {number(estimate.spread)}"
     lines = [
-        f"  forecast  from {estimate.replies:,} of {estimate.source}: "
+        f"  forecast  from {_SOURCES[estimate.source].format(f'{estimate.replies:,} replies')}: "
         f"{estimate.requests:,.0f} requests, {estimate.input_tokens:,.0f} input tokens, "
         f"{estimate.output_tokens:,.0f} output tokens ({number(estimate.per_request)} each{spread})"
     ]
     if step.prices:
         error = f" ± {estimate.money_error:.2g}" if not math.isnan(estimate.money_error) else ""
         lines.append(f"  money     {money_text(estimate.money, step.prices.currency)}{error}")
-    hours = estimate.seconds / 3600 / step.max_concurrent
+    time = _time(estimate.seconds / step.max_concurrent)
     lines.append(
-        f"  time      {number(hours)} hours, if {step.max_concurrent} requests at once are "
-        "answered as fast as those"
+        f"  time      {time}, if {step.max_concurrent} requests at once are answered as fast as "
+        "those"
     )
     return lines
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= size:
+            return f"{number(seconds / size)} {unit}"
+    return f"{number(seconds)} seconds"

@@ -80,6 +80,9 @@ def _continuing(loaded: Loaded, error: SpentError, options: argparse.Namespace) 
     changes = [word for one in (*options.set, raised) for word in ("--set", one)]
     command = ["curate", "run", options.recipe, "-o", options.out, *changes]
     command += ["--inline"] if options.inline else []
+    for name in ("workers", "address"):
+        value = getattr(options, name)
+        command += [] if value is None else [f"--{name}", str(value)]
     return f"To continue, raise the budget, for example: {shlex.join(command)}."
 
 
@@ -138,7 +141,7 @@ def bill_table(made: RunManifest) -> str:
         for bill in made.bills
     ]
     counted = sum(bill.counted for bill in made.bills)
-    note = f"\nThe tokens of {count(counted, 'reply')} were counted here." if counted else ""
+    note = f"\nReplies whose tokens were counted here: {counted:,}." if counted else ""
     return table(head, rows) + note
 
 

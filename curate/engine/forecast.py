@@ -88,7 +88,7 @@ def forecasts(
     full, base = storage.absolute(out), storage.absolute(loaded.base)
     steps = storage.join(full, STEPS)
     media = MediaOptions(base, steps, loaded.recipe.media, loaded.recipe.max_cpu_seconds)
-    run = RunContext(full, steps, media, Inline(), Progress(quiet=True))
+    run = RunContext(full, steps, media, Inline(), Progress())
     found: dict[str, Forecast | None] = {}
     state: State | None = State()
     for planned in passes:
@@ -127,28 +127,37 @@ class _Requests:
         self._done = sum(view.rows for view in views) - sum(view.rows for view in self._views)
 
     def forecast(self, sample: int) -> Forecast:
-        from recaption.client.outlook import Outlook, from_history, from_paid
+        from recaption.client.outlook import Outlook
 
         outlook, records, sums = Outlook(self._step, self._run.media.base), 0, _Sums()
         with self._reading() as (media, requests_of_batch):
-            for batch in self._batches():
-                records += batch.num_rows
-                self._add(sums, requests_of_batch(batch), outlook, media, sample)
-                media.forget()
-            paid = self._sampled(sums, media, outlook) if sums.chosen else sums.paid
-        rest, prices = len(sums.keys) - sums.in_journal, self._step.prices or Prices()
-        source = "a sample of these requests" if sums.chosen else "replies to these requests"
-        estimate = None
-        if rest and (sums.chosen or len(paid) >= ENOUGH):
-            estimate = from_paid(paid, rest, sums.input_tokens, prices, source)
-        elif rest:
-            known = [outlook.history[prompt] for prompt in sums.prompts]
-            estimate = from_history(known, rest, sums.input_tokens, prices)
+            title = f"count the requests of {self._planned.name}"
+            with self._run.progress.show(title, len(self._views)) as bar:
+                for view in self._views:
+                    for batch in self._batches(view):
+                        records += batch.num_rows
+                        self._add(sums, requests_of_batch(batch), outlook, media, sample)
+                        media.forget()
+                    bar.step([])
+            sampled = self._sampled(sums, media) if sums.chosen else []
         return Forecast(
             self._planned.name, records, self._done, sums.failing, len(sums.keys),
             sums.in_journal, sums.input_tokens, outlook.counter.name, outlook.counter.is_exact,
-            estimate,
+            self._estimate(sums, sampled, outlook),
         )  # fmt: skip
+
+    def _estimate(self, sums: _Sums, sampled: list[Paid], outlook: Outlook) -> Estimate | None:
+        from recaption.client.outlook import SAME_RECORDS, SAMPLE, from_history, from_paid
+
+        rest, prices = len(sums.keys) - sums.in_journal, self._step.prices or Prices()
+        if not rest:
+            return None
+        if sampled:
+            return from_paid(sampled, rest, sums.input_tokens, prices, SAMPLE)
+        if len(sums.paid) >= ENOUGH:
+            return from_paid(sums.paid, rest, sums.input_tokens, prices, SAME_RECORDS)
+        known = [outlook.history[prompt] for prompt in sums.prompts]
+        return from_history(known, rest, sums.input_tokens, prices)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Any]:
@@ -165,14 +174,13 @@ class _Requests:
             seed = self._planned.seed(self._pass.seed)
             yield media, partial(self._made, Context(media, _no_blobs, seed, model))
 
-    def _batches(self) -> Iterator[pa.Table]:
-        """Yield the rows that the step processes, with the columns that it reads."""
+    def _batches(self, view: PartView) -> Iterator[pa.Table]:
+        """Yield the rows of a part that the step processes, with the columns that it reads."""
         planned = self._planned
         columns = tuple(dict.fromkeys((*planned.reads, *(planned.only or {}), "origin")))
-        for view in self._views:
-            for batch in view.read(joint_batch_rows([planned]), columns):
-                mask = planned.row_mask(batch)
-                yield planned.given(batch if mask is None else batch.filter(pa.array(mask)))
+        for batch in view.read(joint_batch_rows([planned]), columns):
+            mask = planned.row_mask(batch)
+            yield planned.given(batch if mask is None else batch.filter(pa.array(mask)))
 
     def _made(self, context: Context, batch: pa.Table) -> list[Request | None]:
         """Return the requests about the rows of a batch, and None for a row on which the step
@@ -221,7 +229,7 @@ class _Requests:
         elif sample and -rank > sums.chosen[0][0]:
             heapq.heapreplace(sums.chosen, (-rank, key, request))
 
-    def _sampled(self, sums: _Sums, media: Media, before: Outlook) -> list[Paid]:
+    def _sampled(self, sums: _Sums, media: Media) -> list[Paid]:
         """Send the requests of the sample, take them out of those that are to be asked, and return
         what they cost."""
         from recaption.client import Client

@@ -20,6 +20,10 @@ from recaption.client.images import sent_size, upright_size
 from recaption.client.journal import Journal
 from recaption.client.prepared import Prepared, prepared
 
+SAMPLE, SAME_RECORDS, SAME_PROMPT = "sample", "same records", "same prompt"
+"""The replies from which an estimate is made: to a sample of the requests, to other requests about
+the same records, or to any requests with the same prompt."""
+
 Fault = Callable[[Request, Reply], str | None]
 
 
@@ -101,7 +105,7 @@ class Estimate(NamedTuple):
     """What requests will cost. `per_request` is the mean of the output tokens, and `spread` their
     standard deviation. `money` is within `money_error` of the truth in 95 of 100 cases, if the
     requests that the estimate is made from are like the others; nan if that is not known. `replies`
-    is the number of those, and `source` where they are from."""
+    is the number of those, and `source` is SAMPLE, SAME_RECORDS or SAME_PROMPT."""
 
     source: str
     replies: int
@@ -156,7 +160,7 @@ def from_history(
     spread = math.sqrt(max(sum(one.squares for one in found) / n - per_request**2, 0.0))
     written = requests * per_request
     return Estimate(
-        "other requests in the journal",
+        SAME_PROMPT,
         n,
         requests,
         tokens,

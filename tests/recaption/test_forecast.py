@@ -184,9 +184,22 @@ def test_the_journal_of_other_records_is_a_forecast_too(
     write(tmp_path, MANY[100:250])
     assert until(tmp_path) == 0
     found = planned(tmp_path, capsys)
-    assert (found["to_ask"], found["estimate"]["source"]) == (150, "other requests in the journal")
+    assert (found["to_ask"], found["estimate"]["source"]) == (150, "same prompt")
     assert found["estimate"]["replies"] == 100
     assert found["estimate"]["output_tokens"] == pytest.approx(150 * 120, rel=0.15)
+
+
+def test_a_sample_without_a_reply_is_no_forecast(
+    tmp_path: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint.answer = lambda asked: refusal(500, "internal")
+    write(tmp_path)
+    prepare(tmp_path, endpoint, max_attempts=1)
+    found = planned(tmp_path, capsys, "--sample", "3")
+    assert (found["to_ask"], found["estimate"]) == (12, None)
+    assert len(endpoint.asked) == 3
+    assert curate(tmp_path, "plan", "recipe.yaml", "-o", "out") == 0
+    assert "none: no reply is known to such requests" in capsys.readouterr().out
 
 
 def test_a_sample_is_the_same_for_a_seed_and_counts_for_the_budget(

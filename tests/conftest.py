@@ -23,8 +23,12 @@ RAY = (
     "tests/test_shadows.py::test_a_ray_worker",
 )
 """Starts of names of tests that start Ray without the fixture `ray`."""
-REAL_TESTS = ("tests/test_real_", "tests/test_run_cases.py::test_a_case")
-"""Starts of names of tests that read third-party data without the fixture `real_data`."""
+REAL_TESTS = (
+    "tests/recaption/test_llama_server.py",
+    "tests/test_real_",
+    "tests/test_run_cases.py::test_a_case",
+)
+"""Starts of names of tests that use third-party data or models without the fixture `real_data`."""
 SLOW = (
     "tests/benchmarks/test_quality.py",
     "tests/engine/test_places.py",

@@ -14,6 +14,8 @@ from manifests import storage
 from manifests.errors import InputError
 from manifests.step import RequestStep
 
+_WHO = f"{demo_server.MODEL}, which is no model but a program that measures pixels"
+
 
 def main(options: argparse.Namespace) -> int:
     if options.serve:
@@ -25,14 +27,8 @@ def main(options: argparse.Namespace) -> int:
         made = execute(recipe.load(path, base=options.out), out, options)
     journal = storage.join(options.out, "journal")
     print(ledger_table(made.ledger))
-    print()
-    print(
-        f"recaption   {count(server.answered, 'request')} to {demo_server.MODEL}, which is no ",
-        end="",
-    )
-    print("model but a program that measures pixels")
-    print(f"            all replies are in {journal}; what is there is not asked again")
-    print()
+    print(f"\nrecaption   {count(server.answered, 'request')} to {_WHO}")
+    print(f"            all replies are in {journal}; what is there is not asked again\n")
     print(summary(made, out))
     print(f"            curate journal {journal}")
     return 0

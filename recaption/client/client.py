@@ -44,8 +44,8 @@ BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 60.0
 """The wait before the second attempt, which doubles with each further one, and the longest wait
 (our choice)."""
 REFUSED = 16
-"""If the endpoint refuses so many requests before it accepts one, the requests themselves are wrong
-and the run stops (our choice)."""
+"""If so many requests are refused, or fail at all their attempts, before one gets a reply, the
+requests themselves or the endpoint are wrong, and the run stops (our choice)."""
 MAX_PUT_OFF = 64
 """How often a request is sent at most if the endpoint answers that it is busy (our choice)."""
 _OF_THE_RECORD = (400, 413, 422)
@@ -198,6 +198,9 @@ class Client:
                 self._note_failure(error)
                 failures += not error.is_put_off
                 if failures == self._step.max_attempts or attempt == MAX_PUT_OFF:
+                    if self._has_refused_all():
+                        fault = f"it answered none of the first {REFUSED} requests ({error})"
+                        raise self._stop(fault) from None
                     raise
                 self._sleep(_backoff(key, attempt, error.wait_seconds))
         raise AssertionError("the loop ends by a reply or an error")
@@ -285,13 +288,17 @@ class Client:
     def _refusal(self, fault: str) -> CurateError:
         """Return the error of a request that the endpoint does not accept: of its record, or of the
         run if no request was ever accepted."""
-        with self._lock:
-            self._refused += 1
-            is_all = not self._has_accepted and self._refused >= REFUSED
-        if is_all:
+        if self._has_refused_all():
             return self._stop(f"it refused the first {REFUSED} requests ({fault})")
         self._failing_since = None
         return ReplyError(f"the endpoint refuses the request: {fault}")
+
+    def _has_refused_all(self) -> bool:
+        """Count a request that got no reply. Returns whether REFUSED requests or more got none, and
+        no request ever got one."""
+        with self._lock:
+            self._refused += 1
+            return not self._has_accepted and self._refused >= REFUSED
 
     def _note_failure(self, error: _FailedError) -> None:
         """Stop the run if requests have failed for too long, and none succeeded meanwhile."""

@@ -154,6 +154,30 @@ def test_requests_that_are_all_refused_stop_the_run(tmp_path: Path, endpoint: En
     assert len(endpoint.asked) <= 18
 
 
+def test_an_endpoint_that_answers_no_request_stops_the_run(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    endpoint.answer = lambda a: refusal(500, "image input is not supported")  # llama.cpp
+    write(tmp_path, [f"caption {n}" for n in range(60)])
+    fault = "answered none of the first 16 requests .HTTP 500: image input is not supported"
+    with pytest.raises(EndpointError, match=fault):
+        run(tmp_path, endpoint, max_attempts=2)
+    endpoint.answer = good
+    assert statuses(tmp_path, run(tmp_path, endpoint, max_attempts=2)) == {"rewritten": 60}
+
+
+def test_requests_that_fail_after_a_reply_do_not_stop_the_run(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        return refusal(500, "internal") if 1 < len(endpoint.asked) < 40 else good(asked)
+
+    endpoint.answer = answer
+    write(tmp_path, [f"caption {n}" for n in range(40)], files=1)
+    made = run(tmp_path, endpoint, max_attempts=2, max_concurrent=1)
+    assert row_counts(made)["recaption"] == (40, 21, {}, {"ReplyError": 19})
+
+
 @pytest.mark.usefixtures("without_long_waits")
 def test_an_endpoint_that_is_gone_stops_the_run(tmp_path: Path) -> None:
     write(tmp_path)

@@ -12,8 +12,8 @@ from manifests.errors import RecipeError, RowError
 from manifests.media import Reference
 from manifests.step import Columns, Reply, Request, RowErrors, Worker
 from recaption.documents import Document, documents
-from recaption.json_step import JsonStep
-from recaption.prompts import Prompt, prompt_file
+from recaption.prompts import Prompt, PromptedStep, prompt_file
+from recaption.reply_measures import REPLY_MEASURES, reply_measures
 
 _DOCUMENT = "\0"
 """A character that no prompt has. It stands in the filled prompt where the document is sent."""
@@ -23,9 +23,9 @@ _NO_DOCUMENT = RowError(
 )
 
 
-class DocumentStep(JsonStep):
-    """A step that asks about the texts and images of a record, in order. The prompt has the
-    placeholder {document} where they are sent."""
+class DocumentStep(PromptedStep):
+    """A step that asks about the texts and images of a record, in order, for a reply in JSON. The
+    prompt has the placeholder {document} where the record is sent."""
 
     placeholders: ClassVar[tuple[str, ...]] = ("document", "format", "language")
 
@@ -35,6 +35,11 @@ class DocumentStep(JsonStep):
     max_chars: PositiveInt = Field(
         20_000,
         description="characters of a record that are sent, from the first; the others are counted",
+    )
+    structured: bool = Field(
+        True,
+        description="send the JSON Schema of the reply; false: the prompt alone states the form, "
+        "for endpoints without structured output",
     )
 
     def reads(self) -> tuple[str, ...]:
@@ -64,9 +69,10 @@ class DocumentStep(JsonStep):
     ) -> Request:
         """Returns the request about a document. `values` are the placeholders of the prompt, other
         than {document} and {language}."""
-        filled = prompt.filled(document.text, language, {**values, "document": _DOCUMENT})
-        before, _, after = filled.partition(_DOCUMENT)
-        return self.json_request(prompt, joined(before, *document.parts, after), schema)
+        values = {**values, "document": _DOCUMENT}
+        before, _, after = prompt.filled(values, language, bool(document.text)).partition(_DOCUMENT)
+        messages = prompt.messages(*joined(before, *document.parts, after))
+        return Request(messages, prompt.title, schema if self.structured else None)
 
 
 def joined(*parts: str | Reference) -> tuple[str | Reference, ...]:
@@ -88,47 +94,34 @@ def joined(*parts: str | Reference) -> tuple[str | Reference, ...]:
     return tuple(merged())
 
 
-COUNTS = {
+DOCUMENT_MEASURES = {
+    **REPLY_MEASURES,
     "images_left_out": pa.int32(),
     "characters_left_out": pa.int32(),
-    "status": pa.string(),
-    "model": pa.string(),
-    "askings": pa.int32(),
-    "input_tokens": pa.int32(),
-    "output_tokens": pa.int32(),
 }
 """The measures that all steps about documents have."""
 
 
-def counts(
-    about: Sequence[Document | None],
+def document_measures(
+    documents: Sequence[Document | None],
     replies: Sequence[tuple[Reply, ...] | None],
     status: Sequence[str],
 ) -> Columns:
-    """Returns the measures of COUNTS. Askings and tokens are those of all replies about a row, and
-    `model` is that of the first."""
-    sent = [one or Document(()) for one in about]
-    names = [own[0].model if own and own[0].fault is None else None for own in replies]
-    made: dict[str, list[Any]] = {
-        "images_left_out": [one.images_left_out for one in sent],
-        "characters_left_out": [one.characters_left_out for one in sent],
-        "status": list(status),
-        "model": names,
+    """Returns the columns of DOCUMENT_MEASURES."""
+    sent = [one or Document(()) for one in documents]
+    images = pa.array([one.images_left_out for one in sent], pa.int32())
+    characters = pa.array([one.characters_left_out for one in sent], pa.int32())
+    return {
+        **reply_measures([own or () for own in replies], status),
+        "images_left_out": images,
+        "characters_left_out": characters,
     }
-    for name in ("askings", "input_tokens", "output_tokens"):
-        made[name] = [_sum([getattr(one, name) for one in own or ()]) for own in replies]
-    return {name: pa.array(made[name], kind) for name, kind in COUNTS.items()}
 
 
-def _sum(numbers: list[int | None]) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if known else None
-
-
-def not_documents(about: Sequence[Document | None]) -> RowErrors:
+def not_documents(documents: Sequence[Document | None]) -> RowErrors:
     """Returns the errors of records that are no documents."""
-    errors = RowErrors(len(about))
-    for row, one in enumerate(about):
+    errors = RowErrors(len(documents))
+    for row, one in enumerate(documents):
         if one is None:
             errors.add(row, _NO_DOCUMENT)
     return errors

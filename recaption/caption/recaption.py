@@ -17,7 +17,6 @@ from manifests.step import (
     Context,
     Location,
     Measured,
-    Message,
     Reply,
     Request,
     RowErrors,
@@ -26,6 +25,7 @@ from manifests.step import (
 from recaption.checks import Asked, kept_names, kept_numbers, text_fault
 from recaption.prompts import Prompt, PromptedStep
 from recaption.records import Caption, captions
+from recaption.reply_measures import REPLY_MEASURES, reply_measures
 
 REWRITTEN, NO_IMAGE = "rewritten", "no image"
 _NO_CAPTION = RowError(
@@ -71,15 +71,7 @@ class Recaption(PromptedStep):
         return ("content", "media", "language", "raw_text")
 
     def measures(self) -> dict[str, pa.DataType]:
-        return {
-            "status": pa.string(),
-            "model": pa.string(),
-            "kept_numbers": pa.float64(),
-            "kept_names": pa.float64(),
-            "askings": pa.int32(),
-            "input_tokens": pa.int32(),
-            "output_tokens": pa.int32(),
-        }
+        return {**REPLY_MEASURES, "kept_numbers": pa.float64(), "kept_names": pa.float64()}
 
     def files(self, base: str) -> tuple[str, ...]:
         return (*super().files(base), model_file())
@@ -102,7 +94,9 @@ class Recaption(PromptedStep):
                 errors.add(row, _NO_CAPTION)
         texts = [None if r is None or r.fault else r.text.strip() for r in replies]
         kept = _kept(asked, texts, batch["language"].to_pylist())
-        return Measured({**_measures(replies), **kept, **_rewritten(batch, texts)}, errors)
+        status = [NO_IMAGE if r is None else r.fault or REWRITTEN for r in replies]
+        about = reply_measures([() if r is None else (r,) for r in replies], status)
+        return Measured({**about, **kept, **_rewritten(batch, texts)}, errors)
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
         if self.bad == "keep":
@@ -112,15 +106,15 @@ class Recaption(PromptedStep):
 
 
 def _request(prompt: Prompt, caption: Caption, language: str | None) -> Request:
-    user = Message("user", (*caption.images, prompt.filled(caption.text, language)))
-    system = [Message("system", (prompt.system,))] if prompt.system else []
+    text = prompt.filled({"raw_text": caption.text}, language, has_text=bool(caption.text))
     asked = Asked(
         caption.text,
         prompt.pieces(),
         prompt.expects,
         language if prompt.asks_for_language else None,
     )
-    return Request((*system, user), prompt.title, notes={"asked": asked})
+    messages = prompt.messages(*caption.images, text)
+    return Request(messages, prompt.title, notes={"asked": asked})
 
 
 def _kept(
@@ -137,17 +131,6 @@ def _kept(
         "kept_numbers": pa.array([numbers for numbers, _ in rows], pa.float64()),
         "kept_names": pa.array([names for _, names in rows], pa.float64()),
     }
-
-
-def _measures(replies: Sequence[Reply | None]) -> dict[str, pa.Array]:
-    status = [NO_IMAGE if r is None else r.fault or REWRITTEN for r in replies]
-    model = [None if r is None or r.fault else r.model for r in replies]
-    counts = {
-        name: [None if r is None else getattr(r, name) for r in replies]
-        for name in ("askings", "input_tokens", "output_tokens")
-    }
-    texts = {"status": pa.array(status, pa.string()), "model": pa.array(model, pa.string())}
-    return {**texts, **{name: pa.array(v, pa.int32()) for name, v in counts.items()}}
 
 
 def _rewritten(batch: pa.Table, texts: list[str | None]) -> dict[str, pa.Array]:

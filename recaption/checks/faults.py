@@ -50,9 +50,9 @@ def text_fault(reply: Reply, asked: Asked) -> str | None:
     """
     if stated := _stated(reply):
         return stated
-    text, expects = reply.text.strip(), asked.expects
+    text, old = reply.text.strip(), asked.raw_text if asked.expects.may_copy else ""
     for fault, check in _OF_A_TEXT.items():
-        if check(text, asked) and not (expects.may_copy and check(asked.raw_text, asked)):
+        if check(text, asked) and not (old and check(old, asked)):
             return fault
     return None
 

@@ -21,7 +21,12 @@ from manifests.step import (
     reasons,
 )
 from manifests.step.spelling import nearest
-from recaption.document_step import COUNTS, DocumentStep, counts, not_documents
+from recaption.document_step import (
+    DOCUMENT_MEASURES,
+    DocumentStep,
+    document_measures,
+    not_documents,
+)
 from recaption.documents import Document
 from recaption.json_replies import fault_by
 from recaption.judge.scores import (
@@ -99,7 +104,7 @@ class Judge(DocumentStep):
     @field_validator("criteria")
     @classmethod
     def _are_columns(cls, criteria: dict[str, str]) -> dict[str, str]:
-        check_names(criteria, (*COUNTS, WITHOUT_IMAGES))
+        check_names(criteria, (*DOCUMENT_MEASURES, WITHOUT_IMAGES))
         return criteria
 
     @model_validator(mode="after")
@@ -120,7 +125,7 @@ class Judge(DocumentStep):
                 own[f"{name}_visual_dependency"] = pa.int32()
         return {
             **own,
-            **COUNTS,
+            **DOCUMENT_MEASURES,
             **({WITHOUT_IMAGES: pa.string()} if self.visual_dependency else {}),
         }
 
@@ -151,7 +156,7 @@ class Judge(DocumentStep):
         first = [own[0] if own else None for own in replies]
         status = [NOTHING if one is None else one.fault or SCORED for one in first]
         scores = [self._scores(one) for one in first]
-        columns = {**self._score_columns(scores), **counts(documents, replies, status)}
+        columns = {**self._score_columns(scores), **document_measures(documents, replies, status)}
         if self.visual_dependency:
             second = [own[1] if own and len(own) > 1 else None for own in replies]
             columns |= self._differences(scores, second)

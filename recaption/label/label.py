@@ -20,7 +20,12 @@ from manifests.step import (
     reasons,
 )
 from manifests.step.spelling import nearest
-from recaption.document_step import COUNTS, DocumentStep, counts, not_documents
+from recaption.document_step import (
+    DOCUMENT_MEASURES,
+    DocumentStep,
+    document_measures,
+    not_documents,
+)
 from recaption.json_replies import fault_by
 from recaption.label.classes import (
     OTHER,
@@ -87,7 +92,7 @@ class Label(DocumentStep):
         return {**self.labels, OTHER: OTHER_DESCRIPTION} if self.other else self.labels
 
     def measures(self) -> dict[str, pa.DataType]:
-        return {"label": pa.string(), **COUNTS}
+        return {"label": pa.string(), **DOCUMENT_MEASURES}
 
     def requests(self, batch: pa.Table, context: Context) -> list[RowRequests]:
         labels = self.all_labels()
@@ -111,7 +116,10 @@ class Label(DocumentStep):
             for own in replies
         ]
         status = [NOTHING if own is None else own[0].fault or LABELLED for own in replies]
-        columns = {"label": pa.array(found, pa.string()), **counts(documents, replies, status)}
+        columns = {
+            "label": pa.array(found, pa.string()),
+            **document_measures(documents, replies, status),
+        }
         return Measured(columns, not_documents(documents))
 
     def decide(self, measured: pa.Table) -> pa.Array | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -12,18 +11,19 @@ from pydantic import Field, PositiveInt, model_validator
 
 from manifests.media import Reference, references
 from manifests.record import OBJECT, media_lists
-from manifests.step import Context, Location, Measured, Message, Reply, Request
+from manifests.step import Context, Location, Measured, Reply, Request
+from recaption.json_replies import fault_by
 from recaption.locate.names import Question, questions
-from recaption.locate.replies import Located, Wanted, What, parse_reply, plain
-from recaption.locate.spaces import ReplySpace, Size, reply_size, slack, to_units
+from recaption.locate.replies import Located, Wanted, What, objects_of, plain
+from recaption.locate.spaces import ANYWHERE, ReplySpace, Size, reply_size, to_units
 from recaption.prompts import Prompt, PromptedStep
+from recaption.reply_measures import REPLY_MEASURES, reply_measures
 
 LOCATED, NOTHING_FOUND = "located", "nothing found"
 _EXAMPLES: dict[What, str] = {
     "boxes": '{"bbox_2d": [x1, y1, x2, y2], "label": "..."}',
     "points": '{"point_2d": [x, y], "label": "..."}',
 }
-_COUNTS = ("askings", "input_tokens", "output_tokens")
 _KINDS: dict[What, str] = {"boxes": "bbox", "points": "point"}
 
 
@@ -97,10 +97,9 @@ class Locate(PromptedStep):
         return {
             "found": pa.list_(OBJECT),
             "asked": pa.list_(pa.string()),
-            "status": pa.string(),
-            "model": pa.string(),
             "asker": pa.string(),
-            **dict.fromkeys(("repeated", *_COUNTS), pa.int32()),
+            "repeated": pa.int32(),
+            **REPLY_MEASURES,
         }
 
     def requests(self, batch: pa.Table, context: Context) -> list[Request | None]:
@@ -111,22 +110,22 @@ class Locate(PromptedStep):
         ]
 
     def fault(self, request: Request, reply: Reply) -> str | None:
-        width, height = json.loads(request.notes["size"])
-        names = tuple(json.loads(request.notes["names"]))
-        wanted = Wanted(self.what, names, (width, height), slack(self.space))
-        found = parse_reply(reply, wanted)
-        return found if isinstance(found, str) else None
+        return fault_by(lambda text: objects_of(text, request.notes["wanted"]), reply)
 
     def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
         """As `RequestStep.answer`; the coordinates of `found` are those of the replies."""
         asked = self._questions(batch)
         rows = [self._row(one, reply) for one, reply in zip(asked, replies, strict=True)]
-        return Measured(
-            {
-                name: pa.array([row.get(name) for row in rows], kind)
-                for name, kind in self.measures().items()
-            }
+        about = reply_measures(
+            [() if reply is None else (reply,) for reply in replies],
+            [row.get("status") for row in rows],
         )
+        own = {
+            name: pa.array([row.get(name) for row in rows], kind)
+            for name, kind in self.measures().items()
+            if name not in REPLY_MEASURES
+        }
+        return Measured({**own, **about})
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         made = super().measure(batch, context)
@@ -152,32 +151,25 @@ class Locate(PromptedStep):
     def _request(self, question: Question, image: Reference, context: Context) -> Request:
         prompt: Prompt = context.model
         values = {"kind": _KINDS[self.what], "example": _EXAMPLES[self.what]}
-        wanted = _wanted(question)
-        text = prompt.filled(wanted, None, {**values, "wanted": wanted})
+        text = prompt.filled({**values, "wanted": _wanted(question)})
         size = reply_size(self.space, image, context.media, self.max_pixels)
-        system = [Message("system", (prompt.system,))] if prompt.system else []
-        notes = {"size": json.dumps(size), "names": json.dumps(question.names)}
-        return Request((*system, Message("user", (image, text))), prompt.title, notes=notes)
+        notes = {"wanted": Wanted(self.what, question.names, size)}
+        return Request(prompt.messages(image, text), prompt.title, notes=notes)
 
     def _row(self, question: Question, reply: Reply | None) -> dict[str, Any]:
-        """Returns the measures of a record."""
+        """Returns the measures of a record, without those of REPLY_MEASURES except `status`."""
         if reply is None:
             return {"status": question.status}
-        counts = {name: getattr(reply, name) for name in _COUNTS}
         if reply.fault is not None:
-            return {"status": reply.fault, "asked": question.names, **counts}
-        anywhere = Wanted(self.what, question.names, (math.inf, math.inf), math.inf)
-        found = parse_reply(reply, anywhere)
-        assert isinstance(found, list)
+            return {"status": reply.fault, "asked": question.names}
+        found = objects_of(reply.text, Wanted(self.what, question.names, ANYWHERE))
         different = [*dict.fromkeys(found)]
         return {
             "found": [self._object(one, question) for one in different],
             "asked": question.names,
             "status": LOCATED if found else NOTHING_FOUND,
-            "model": reply.model,
             "asker": self._asker(reply.askings),
             "repeated": len(found) - len(different),
-            **counts,
         }
 
     def _asker(self, askings: int) -> str:

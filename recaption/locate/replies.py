@@ -1,4 +1,4 @@
-"""Parses the boxes or points of a reply, strictly: a reply is either good or has a named fault."""
+"""Boxes or points, and the JSON in which a model states them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import unicodedata
 from collections import Counter
 from typing import Any, Literal, NamedTuple
 
-from manifests.step import Reply
-from recaption.checks import fault_of
 from recaption.json_replies import WrongReplyError, json_value
 from recaption.locate.spaces import Size
 
@@ -34,33 +32,24 @@ class Located(NamedTuple):
 
 class Wanted(NamedTuple):
     """What a reply may hold: boxes or points of these names (of anything, if there are none), with
-    coordinates up to `size`, and outside of it by at most `slack`."""
+    coordinates from 0 to `size`."""
 
     what: What
     names: tuple[str, ...]
     size: Size
-    slack: float
 
 
-def parse_reply(reply: Reply, wanted: Wanted) -> list[Located] | str:
-    """Returns the objects of a reply, in its order; or its fault, a short and fixed phrase."""
-    if fault := fault_of(reply):
-        return fault
-    try:
-        value = json_value(reply.text)
-    except WrongReplyError as error:
-        return str(error)
-    if not isinstance(value, list):
-        return NOT_A_LIST
+def objects_of(text: str, wanted: Wanted) -> list[Located]:
+    """Returns the objects in a reply, in its order. Raises WrongReplyError unless the reply is a
+    JSON list of what was asked for."""
+    items = json_value(text)
+    if not isinstance(items, list):
+        raise WrongReplyError(NOT_A_LIST)
     names = {plain(name): name for name in wanted.names}
-    found = []
-    for item in value:
-        one = _located(item, wanted, names)
-        if isinstance(one, str):
-            return one
-        found.append(one)
-    most = max(Counter(found).values(), default=0)
-    return REPETITION if most > MAX_EQUAL else found
+    found = [_located(item, wanted, names) for item in items]
+    if max(Counter(found).values(), default=0) > MAX_EQUAL:
+        raise WrongReplyError(REPETITION)
+    return found
 
 
 def plain(name: str) -> str:
@@ -68,18 +57,19 @@ def plain(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def _located(item: Any, wanted: Wanted, names: dict[str, str]) -> Located | str:
+def _located(item: Any, wanted: Wanted, names: dict[str, str]) -> Located:
     if not isinstance(item, dict):
-        return NOT_AN_OBJECT
+        raise WrongReplyError(NOT_AN_OBJECT)
     key, count = KEYS[wanted.what]
     numbers = item.get(key)
     if not isinstance(numbers, list) or len(numbers) != count or not all(map(_is_number, numbers)):
-        return NO_COORDINATES
+        raise WrongReplyError(NO_COORDINATES)
     label = item.get("label")
     name = names.get(plain(label)) if isinstance(label, str) else None
     if names and name is None:
-        return UNKNOWN_LABEL
-    return _fault_of_numbers(numbers, wanted) or Located(name, tuple(map(float, numbers)))
+        raise WrongReplyError(UNKNOWN_LABEL)
+    _check_place(numbers, wanted.size)
+    return Located(name, tuple(map(float, numbers)))
 
 
 def _is_number(value: Any) -> bool:
@@ -88,16 +78,10 @@ def _is_number(value: Any) -> bool:
     return -1e15 < value < 1e15 and math.isfinite(value)
 
 
-def _fault_of_numbers(numbers: list[float], wanted: Wanted) -> str | None:
-    sides = wanted.size * (len(numbers) // 2)
-    inside = (
-        -wanted.slack <= number <= side + wanted.slack
-        for number, side in zip(numbers, sides, strict=True)
-    )
-    if not all(inside):
-        return OUTSIDE
+def _check_place(numbers: list[float], size: Size) -> None:
     first, last = numbers[:2], numbers[2:]
-    is_box = all(
-        max(a, 0) < min(b, side) for a, b, side in zip(first, last, wanted.size, strict=False)
-    )
-    return None if is_box or not last else INVERTED
+    sides = size * (len(numbers) // 2)
+    if not all(0 <= number <= side for number, side in zip(numbers, sides, strict=True)):
+        raise WrongReplyError(OUTSIDE)
+    if last and not all(a < b for a, b in zip(first, last, strict=True)):
+        raise WrongReplyError(INVERTED)

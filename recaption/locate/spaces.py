@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,8 @@ from recaption.client.images import sent_size
 ReplySpace = Literal["relative_1000", "pixels_sent", "pixels_resized"]
 Size = tuple[float, float]
 _RELATIVE: Size = (UNITS, UNITS)
-UNKNOWN: Size = (float("nan"), float("nan"))
+UNKNOWN: Size = (math.nan, math.nan)
+ANYWHERE: Size = (math.inf, math.inf)
 
 
 def reply_size(space: ReplySpace, ref: Reference, media: Media, max_pixels: int) -> Size:
@@ -37,17 +39,10 @@ def reply_size(space: ReplySpace, ref: Reference, media: Media, max_pixels: int)
     return float(width), float(height)
 
 
-def slack(space: ReplySpace) -> float:
-    """Returns how far a coordinate may be outside the image. A decoder that reduces an image rounds
-    its size, so a size in pixels is known to within one pixel."""
-    return 0.0 if space == "relative_1000" else 1.0
-
-
 def to_units(numbers: tuple[float, ...], size: Size) -> list[float]:
-    """Returns coordinates x y or x y x y of a reply in [0,1000], clipped to the image.
+    """Returns coordinates x y or x y x y of a reply in [0,1000].
 
     `to_units((64, 48), (640, 480)) -> [100, 100]`
     """
     sides = size * (len(numbers) // 2)
-    scaled = (n * UNITS / side for n, side in zip(numbers, sides, strict=True))
-    return [min(max(n, 0.0), UNITS) for n in scaled]
+    return [n * UNITS / side for n, side in zip(numbers, sides, strict=True)]

@@ -20,6 +20,8 @@ from pydantic import (
 
 from manifests import storage
 from manifests.errors import RecipeError
+from manifests.media import Reference
+from manifests.step import Message
 
 _FOLDER = Path(__file__).parent
 PACKAGED = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
@@ -67,13 +69,21 @@ class Prompt(BaseModel):
     in_any_language: str = ""
     expects: Expects = Expects()
 
-    def filled(self, raw_text: str, language: str | None, values: Mapping[str, str] = {}) -> str:
-        """Returns the prompt for a record, with `{raw_text}`, `{language}` and the placeholders of
-        `values` filled in. Braces in the values stay as they are."""
-        text = self.text if raw_text or not self.without_text else self.without_text
+    def filled(
+        self, values: Mapping[str, str], language: str | None = None, has_text: bool = True
+    ) -> str:
+        """Returns the prompt for a record, with `values` and `{language}` in its placeholders.
+        Braces in the values stay as they are."""
+        text = self.text if has_text or not self.without_text else self.without_text
         text += self.in_language if language else self.in_any_language
-        filled = {**values, "raw_text": raw_text, "language": language or ""}
+        filled = {**values, "language": language or ""}
         return _PLACEHOLDER.sub(lambda found: filled.get(found[1], found[0]), text).strip()
+
+    def messages(self, *parts: str | Reference) -> tuple[Message, ...]:
+        """Returns the messages of a request: `system`, if there is one, and the user's message with
+        these texts and images."""
+        user = Message("user", parts)
+        return (Message("system", (self.system,)), user) if self.system else (user,)
 
     @property
     def title(self) -> str:
@@ -96,6 +106,9 @@ class Prompt(BaseModel):
         return {name for text in texts for name in _PLACEHOLDER.findall(text)}
 
 
+_FIELDS = f"The fields of a prompt are: {', '.join(Prompt.model_fields)}."
+
+
 def prompt_file(prompt: str, base: str) -> str:
     """Returns the path of a prompt: one of PACKAGED, or the path of a YAML file."""
     if prompt in PACKAGED:
@@ -109,12 +122,13 @@ def load_prompt(path: str, filled: Collection[str] = ("raw_text", "language")) -
     try:
         prompt = Prompt.model_validate(yaml.safe_load(storage.read_bytes(path)))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the prompt is not YAML: {' '.join(str(error).split())}", path) from None
+        fault = f"the prompt is not YAML: {' '.join(str(error).split())}"
+        raise RecipeError(fault, path, _FIELDS) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        fix = f"A prompt has: {', '.join(Prompt.model_fields)}."
-        raise RecipeError(f"the prompt is wrong at {where}: {first['msg']}", path, fix) from None
+        fault = f"the prompt is wrong at {where}: {first['msg']}"
+        raise RecipeError(fault, path, _FIELDS) from None
     unknown = sorted(prompt.placeholders() - set(filled))
     if unknown:
         fault = f"the prompt has the placeholder {{{unknown[0]}}}, which the step does not fill"

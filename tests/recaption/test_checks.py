@@ -98,6 +98,7 @@ def test_what_the_text_of_an_ocr_model_has_is_no_fault_of_its_refinement() -> No
     assert fault(reading, reading) == "role tokens"
     assert fault("A total of 5", "A total of 5") == "copy of the text"
     assert fault("Here is the corrected text: total", "t0tal", prompt=OCR) == "preamble"
+    assert [fault("", raw_text, prompt=OCR) for raw_text in ("", "t0tal")] == ["empty", "empty"]
 
 
 def test_a_copy_is_found_with_other_characters_of_the_same_text() -> None:

@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 
 from manifests.step import Reply
-from recaption.locate.replies import Located, Wanted, parse_reply
+from recaption.json_replies import fault_by
+from recaption.locate.replies import Located, Wanted, objects_of
 
 CAT = {"bbox_2d": [1, 2, 30, 40], "label": "cat"}
-BOXES = Wanted("boxes", ("cat", "traffic light"), (1000.0, 1000.0), 0.0)
-POINTS = Wanted("points", ("cat",), (1000.0, 1000.0), 0.0)
-PIXELS = Wanted("boxes", ("cat",), (640.0, 480.0), 1.0)
+BOXES = Wanted("boxes", ("cat", "traffic light"), (1000.0, 1000.0))
+POINTS = Wanted("points", ("cat",), (1000.0, 1000.0))
+PIXELS = Wanted("boxes", ("cat",), (640.0, 480.0))
 
 
 def parsed(text: Any, wanted: Wanted = BOXES, **reply: Any) -> list[Located] | str:
     written = text if isinstance(text, str) else json.dumps(text)
-    return parse_reply(Reply(written, **{"finish": "stop", "model": "m", **reply}), wanted)
+    made = Reply(written, **{"finish": "stop", "model": "m", **reply})
+    return fault_by(lambda text: objects_of(text, wanted), made) or objects_of(written, wanted)
 
 
 @pytest.mark.parametrize("text", [
@@ -54,8 +56,8 @@ def test_a_description_has_any_label_or_none() -> None:
 
 def test_the_whole_range_of_a_space_is_accepted() -> None:
     assert parsed([{**CAT, "bbox_2d": [0, 0, 1000, 1000]}]) == [Located("cat", (0, 0, 1000, 1000))]
-    edge = [{**CAT, "bbox_2d": [-1, 0, 641, 480]}]
-    assert parsed(edge, PIXELS) == [Located("cat", (-1, 0, 641, 480))]
+    whole = [{**CAT, "bbox_2d": [0, 0, 640, 480]}]
+    assert parsed(whole, PIXELS) == [Located("cat", (0, 0, 640, 480))]
     assert parsed([{"point_2d": [1000, 0], "label": "cat"}], POINTS) == [Located("cat", (1000, 0))]
 
 
@@ -108,10 +110,10 @@ def test_a_bad_item_is_the_fault_of_the_whole_reply(text: Any, fault: str) -> No
 
 
 @pytest.mark.parametrize(("numbers", "fault"), [
-    ((0, 0, 642, 10), "outside the image"),
-    ((0, -1.5, 10, 10), "outside the image"),
-    ((640, 0, 641, 10), "inverted box"),
-    ((0, -1, 10, 0), "inverted box"),
+    ((0, 0, 640.5, 10), "outside the image"),
+    ((0, 0, 10, 481), "outside the image"),
+    ((0, -0.5, 10, 10), "outside the image"),
+    ((640, 0, 640, 10), "inverted box"),
 ])  # fmt: skip
 def test_pixels_beyond_the_image_are_a_fault(numbers: tuple[float, ...], fault: str) -> None:
     assert parsed(box(*numbers), PIXELS) == fault

@@ -34,6 +34,7 @@ from recaption.client import wire
 from recaption.client.connections import Connections, HttpAnswer
 from recaption.client.images import SentImage, sent_image
 from recaption.client.journal import Journal
+from recaption.client.level import Sent
 from recaption.client.limiter import Limiter
 from recaption.client.prepared import prepared
 from recaption.client.spending import Spending
@@ -236,12 +237,12 @@ class Client:
             }
             self._journal.add(key, 200, text, about)
             self._spending.paid(about)
-            self._limiter.answered()
+            self._limiter.answered(sent, reply.output_tokens or len(reply.text))
             self._failing_since, self._has_accepted = None, True
             return text
 
     @contextlib.contextmanager
-    def _slot(self) -> Iterator[float]:
+    def _slot(self) -> Iterator[Sent]:
         """In the `with` block, one of the requests in flight."""
 
         def is_stopped() -> bool:
@@ -258,7 +259,7 @@ class Client:
             try:
                 yield sent
             finally:
-                self._limiter.release()
+                self._limiter.release(sent)
 
     def _accepted(self, answer: HttpAnswer, has_schema: bool) -> str:
         """Return the body of an answer of status 200. Raises EndpointError, _FailedError or

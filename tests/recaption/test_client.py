@@ -64,10 +64,10 @@ def test_there_are_never_more_requests_than_the_cap(tmp_path: Path) -> None:
 def test_of_requests_that_were_in_flight_together_one_lowers_the_limit() -> None:
     limiter = Limiter(64)
     sent = [limiter.acquire(lambda: False) for _ in range(4)]
-    for time in sent:
-        assert time is not None
-        limiter.release()
-        limiter.busy(time)
+    for one in sent:
+        assert one is not None
+        limiter.busy(one)
+        limiter.release(one)
     assert limiter.limit == 2
 
 

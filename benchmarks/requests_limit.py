@@ -1,7 +1,7 @@
 """The number of requests in flight that the client finds: `python -m benchmarks.requests_limit`.
 
-Servers in a process of their own answer C requests at once, each after 0.3 to 1 seconds with as many
-tokens as its time. One kind answers more requests with 429, the other queues them. The client that
+Servers in a process of their own answer C requests at once, each after 0.3 to 1 seconds, with 100
+tokens a second. One kind answers more requests with 429, the other queues them. The client that
 finds its number, and fixed numbers, ask each server for a while; the server counts.
 """
 
@@ -31,7 +31,7 @@ SLOTS, FIXED, CAP = (4, 32, 256), (1, 32, 512), 512
 FASTEST, SLOWEST = 0.3, 1.0
 SECONDS, FIXED_SECONDS, WARM_SECONDS = 45.0, 15.0, 5.0
 SETTLED = 10
-"""Requests for each slot after which our client is measured; a fixed number is after WARM_SECONDS."""
+"""Replies for each slot until our client is measured; a fixed number is after WARM_SECONDS."""
 _BODY = (
     '{"model":"m","choices":[{"finish_reason":"stop","message":{"content":"A reply."}}],'
     '"usage":{"prompt_tokens":100,"completion_tokens":%d}}'

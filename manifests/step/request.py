@@ -90,3 +90,13 @@ class Asker(Protocol):
         """Returns what became of each request, in order. A request whose reply has a fault is sent
         once more, with another seed."""
         ...
+
+    def ask_ahead(
+        self,
+        requests: Sequence[Request | None],
+        media: Media,
+        fault: Callable[[Request, Reply], str | None],
+    ) -> None:
+        """Begins to send requests, and does not wait. The next calls of `ask` are those for the
+        same requests, in order."""
+        ...

@@ -157,12 +157,16 @@ class RequestStep(RowStep):
         `Sequence[Reply | None]`.
         """
 
+    def ask_ahead(self, batch: pa.Table, context: Context) -> None:
+        """Begin to ask about a batch that is measured later."""
+        assert context.asker is not None
+        requests = (requests_of(one) for one in self._requests(batch, context))
+        flat = list(itertools.chain.from_iterable(requests))
+        context.asker.ask_ahead(flat, context.media, self.fault)
+
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         assert context.asker is not None
-        asked = self.requests(batch, context)
-        if len(asked) != batch.num_rows:
-            fault = f"the step returned {len(asked)} requests for {batch.num_rows} rows"
-            raise StepError(fault, f"step {type(self).__name__}")
+        asked = self._requests(batch, context)
         requests = [requests_of(one) for one in asked]
         flat = list(itertools.chain.from_iterable(requests))
         try:
@@ -178,6 +182,13 @@ class RequestStep(RowStep):
                 error, later = min(failed, key=lambda one: one.later)
                 errors.add(row, error, later)
         return made._replace(errors=errors)
+
+    def _requests(self, batch: pa.Table, context: Context) -> Sequence[RowRequests]:
+        asked = self.requests(batch, context)
+        if len(asked) != batch.num_rows:
+            fault = f"the step returned {len(asked)} requests for {batch.num_rows} rows"
+            raise StepError(fault, f"step {type(self).__name__}")
+        return asked
 
 
 def _complete(

@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from email.utils import parsedate_to_datetime
@@ -65,6 +66,7 @@ _RUN_AGAIN = "All replies so far are in the journal: then run the same command a
 RAISE_BUDGET = "Raise the setting `budget` of the step, and run the same command again."
 
 Fault = Callable[[Request, Reply], str | None]
+_Begun = list[Future[Reply | Unanswered] | None]
 
 
 class _FailedError(Exception):
@@ -98,6 +100,9 @@ class Client:
         self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)  # bounds memory
         self._lock = threading.Lock()
         self._asked: dict[bytes, Future[str]] = {}
+        self._ahead: deque[tuple[list[Request | None], _Begun]] = deque()
+        self._warnings = contextlib.ExitStack()  # decoders in threads would restore others' filters
+        self._warnings.enter_context(warnings.catch_warnings(action="ignore"))
         self._fatal: CurateError | None = None
         self._refused = 0
         self._has_accepted = False
@@ -114,30 +119,45 @@ class Client:
         """As `Asker.ask`. Raises EndpointError if the endpoint refuses all requests, or has been
         gone for too long, and SpentError if the budget is used up; the replies before it are
         kept."""
-        with warnings.catch_warnings(action="ignore"):  # decoders in threads would restore others'
-            futures = [
-                None if request is None else self._pool.submit(self._answer, request, media, fault)
-                for request in requests
-            ]
-            waiting = [future for future in futures if future is not None]
-            try:
-                return [None if future is None else future.result() for future in futures]
-            except BaseException as error:
-                for future in waiting:
-                    future.cancel()
-                if isinstance(error, Exception):
-                    wait(waiting)  # replies to requests in flight are paid for
-                if isinstance(error, SpentError):
-                    raise error.after(_answered(futures)) from None
-                raise
-            finally:
-                self._journal.sync(self._spending.saved())
-                self._spending.save()
+        futures = self._begun(requests) or self._begin(requests, media, fault)
+        try:
+            return [None if future is None else future.result() for future in futures]
+        except BaseException as error:
+            waiting = [*futures, *(future for _, later in self._ahead for future in later)]
+            in_flight = [one for one in waiting if one is not None and not one.cancel()]
+            self._ahead.clear()
+            if isinstance(error, Exception):
+                wait(in_flight)  # their replies are paid for
+            if isinstance(error, SpentError):
+                raise error.after(_answered(futures)) from None
+            raise
+        finally:
+            self._journal.sync(self._spending.saved())
+            self._spending.save()
+
+    def ask_ahead(self, requests: Sequence[Request | None], media: Media, fault: Fault) -> None:
+        """As `Asker.ask_ahead`. If other requests are asked first, the replies are found in the
+        journal."""
+        self._ahead.append((list(requests), self._begin(requests, media, fault)))
+
+    def _begin(self, requests: Sequence[Request | None], media: Media, fault: Fault) -> _Begun:
+        return [
+            None if request is None else self._pool.submit(self._answer, request, media, fault)
+            for request in requests
+        ]
+
+    def _begun(self, requests: Sequence[Request | None]) -> _Begun | None:
+        while self._ahead:
+            known, futures = self._ahead.popleft()
+            if known == list(requests):
+                return futures
+        return None
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._journal.close()
         self._connections.close()
+        self._warnings.close()
 
     def _answer(self, request: Request, media: Media, fault: Fault) -> Reply | Unanswered:
         """Ask until a reply is good, at most ASKINGS times."""

@@ -7,8 +7,8 @@ a second. An endpoint that is full shows it in one of two ways:
   comes back to just below where it was: half of the way with each round of replies (binary
   increase, as BIC-TCP does; Xu, Harfoush and Rhee 2004).
 * It queues them: the replies take longer, and their sum is no more than before. The number is then
-  the smaller of the two that were compared. A reply counts with its tokens, so that long replies are
-  not taken for a queue.
+  the smaller of the two that were compared. A reply counts with its tokens, so that long replies
+  are not taken for a queue.
 
 Both can change, so every now and then a larger number and a smaller one are tried.
 """

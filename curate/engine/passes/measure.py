@@ -12,13 +12,14 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.engine import checkpoints, part_files, time_limit
+from curate.engine.ahead import Batch, MeasureTask, ReadAhead, with_following
 from curate.engine.checkpoints import Checkpoints
 from curate.engine.commits import unchanged
 from curate.engine.fused import joint_batch_rows
@@ -43,26 +44,6 @@ from manifests.storage import parts
 
 PASSED_OVER = ".passed_over"
 """A column of the sidecar: true if the `only` of the step does not select the row."""
-
-
-class MeasureTask(NamedTuple):
-    """A task that measures one part.
-
-    `earlier` states the files of an earlier measurement of the same rows. If it is given, only rows
-    with an error whose cause may be gone now, such as a server that did not answer, are measured
-    again.
-    """
-
-    view: PartView
-    earlier: Commit | None = None
-
-    @property
-    def part(self) -> str:
-        return self.view.name
-
-    @property
-    def inputs_digest(self) -> str:
-        return self.view.digest
 
 
 @dataclass(frozen=True)
@@ -97,7 +78,8 @@ class MeasurePass(Pass[MeasureTask]):
         digests = self.step.file_digests(run.media.base)
         payer = payer_of(run.out, run.run_id, self.step.name) if run.run_id else NOBODY
         work = MeasurePart(run.media, self.step, self.seed, folder, digests, payer)
-        items = (self._with_earlier(run, folder, task) for task in tasks)
+        known = [self._with_earlier(run, folder, task) for task in tasks]
+        items = with_following(known, work.rows_ahead)
         made = run.executor.map_opened(work, items, self.step.step.resources())
         return (commit for _, commit in made)
 
@@ -162,7 +144,14 @@ class MeasurePart:
                     f"step {self.step.name}: {files}",
                     "Run the same command again: it measures with the new file.",
                 )
-            yield partial(self._run, steps)
+            yield partial(self._run, steps, ReadAhead(self._remaining, self.rows_ahead))
+
+    @property
+    def rows_ahead(self) -> int:
+        """How many rows after a batch are asked about before the batch is measured. A step that
+        stores bytes would store them twice."""
+        is_asking = isinstance(self.step.step, RequestStep) and not self.step.step.stores_bytes
+        return joint_batch_rows([self.step]) if is_asking else 0
 
     @property
     def schema(self) -> pa.Schema:
@@ -173,20 +162,23 @@ class MeasurePart:
         errors = (field.with_name(f".{field.name}") for field in ERRORS)
         return pa.schema([*fields, *errors, pa.field(PASSED_OVER, pa.bool_())])
 
-    def _run(self, steps: OpenedSteps, task: MeasureTask) -> Commit:
-        view, earlier = task.view, _Earlier(self.folder, task.earlier)
-        digest = fingerprint([view.digest, earlier.digest])
-        saved = Checkpoints(self.folder, view.name, digest, self.schema, earlier.blobs)
+    def _run(self, steps: OpenedSteps, ahead: ReadAhead, task: MeasureTask) -> Commit:
+        view, earlier = task.view, task.earlier
+        digest = fingerprint([view.digest, earlier.digest if earlier else ""])
+        blobs = _blobs(self.folder, earlier)
+        saved = Checkpoints(self.folder, view.name, digest, self.schema, blobs)
         raised = RaisedRows()
         with (
             time_limit.limiting(self.folder, view.name, digest, self.media.max_cpu_seconds),
             contextlib.closing(saved),
             contextlib.closing(self._media()) as media,
         ):
-            for batch, known in self._remaining(view, earlier, saved.rows):
+            begin = partial(self._begin, steps.context(self.step, media, saved.blobs))
+            for batch in ahead.batches(task, saved.rows, begin):
+                time_limit.current().row = batch.row
                 context = steps.context(self.step, media, saved.blobs)
                 try:
-                    saved.add(self._measured(batch, known, context, raised))
+                    saved.add(self._measured(batch, context, raised))
                 except SpentError:
                     saved.save()
                     raise
@@ -206,20 +198,29 @@ class MeasurePart:
         saved.delete()
         return commit
 
-    def _remaining(
-        self, view: PartView, earlier: _Earlier, saved_rows: int
-    ) -> Iterator[tuple[pa.Table, pa.Table | None]]:
-        """Yield the batches of a part whose measures are not saved in checkpoints yet. With each
-        batch, yield the measures that an earlier sidecar has for its rows, or None. `saved_rows` is
-        the number of rows that are saved in checkpoints."""
-        start = 0
-        for batch in self._batches(view):
+    def _remaining(self, task: MeasureTask, saved_rows: int) -> Iterator[Batch]:
+        """Yield the batches of a part whose measures are not saved in checkpoints yet. `saved_rows`
+        is the number of rows that are saved in checkpoints."""
+        start, earlier = 0, _Earlier(self.folder, task.earlier)
+        for batch in self._batches(task.view):
             known = earlier.next_rows(batch.num_rows)
             skipped = min(max(saved_rows - start, 0), batch.num_rows)
-            time_limit.current().row = start + skipped
-            start += batch.num_rows
             if skipped < batch.num_rows:
-                yield batch.slice(skipped), None if known is None else known.slice(skipped)
+                rest = None if known is None else known.slice(skipped)
+                yield Batch(task.part, start + skipped, batch.slice(skipped), rest)
+            start += batch.num_rows
+
+    def _begin(self, context: Context, batch: Batch) -> None:
+        """Let a request step ask about a batch before it is measured."""
+        step, limit = self.step.without_bounds(), time_limit.current()
+        if not (self.rows_ahead and isinstance(step, RequestStep)):
+            return
+        rows = batch.rows.filter(pa.array(self._masks(batch)[0]))
+        if rows.num_rows:
+            work = partial(step.ask_ahead, self.step.given(rows), context)
+            name, start = f"{self.step.name} ahead, {batch.part}", batch.row - limit.row
+            with contextlib.suppress(Exception):  # it is raised again when the batch is measured
+                limit.call(name, start, rows.num_rows, work)
 
     def _media(self) -> Media:
         return self.media.open(self.step.step.images())
@@ -229,24 +230,33 @@ class MeasurePart:
         columns = (*self.step.reads, *(self.step.only or {}), *self.step.step.rewrites, "origin")
         return view.read(joint_batch_rows([self.step]), tuple(dict.fromkeys(columns)))
 
-    def _measured(
-        self, batch: pa.Table, known: pa.Table | None, context: Context, raised: RaisedRows
-    ) -> pa.Table:
-        """Return a batch of rows for the sidecar, with the measures of the rows of `batch`. `known`
-        has the measures of an earlier sidecar for the same rows, or is None if there is none. Rows
-        with an error in `known` whose cause may be gone now are measured again; all other rows of
-        `known` are copied."""
-        again = np.ones(batch.num_rows, bool) if known is None else np.asarray(known[".later"])
-        selected = self.step.row_mask(batch)
-        mask = again if selected is None else again & selected
-        rows = batch if mask.all() else batch.filter(pa.array(mask))
+    def _masks(self, batch: Batch) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return which rows are to be measured, and which of all the step's `only` selects."""
+        rows, known = batch.rows, batch.known
+        again = np.ones(rows.num_rows, bool) if known is None else np.asarray(known[".later"])
+        selected = self.step.row_mask(rows)
+        return (again if selected is None else again & selected), selected
+
+    def _measured(self, batch: Batch, context: Context, raised: RaisedRows) -> pa.Table:
+        """Return the rows of a batch for the sidecar, with their measures. If an earlier sidecar
+        has measures for them, rows with an error whose cause may be gone now are measured again;
+        the measures of all other rows are copied."""
+        given, known = batch.rows, batch.known
+        mask, selected = self._masks(batch)
+        rows = given if mask.all() else given.filter(pa.array(mask))
         columns, errors = measure(self.step, rows, context, raised)
-        passed_over = np.zeros(batch.num_rows, bool) if selected is None else ~selected
+        passed_over = np.zeros(given.num_rows, bool) if selected is None else ~selected
         if mask.all():
             return _sidecar(columns, errors, passed_over)
-        spread = expand(Answer(columns, pa.nulls(rows.num_rows, pa.string()), errors), mask, batch)
+        spread = expand(Answer(columns, pa.nulls(rows.num_rows, pa.string()), errors), mask, given)
         table = _sidecar(spread.columns, spread.errors, passed_over)
-        return table if known is None else _merged(table, known, again)
+        return table if known is None else _merged(table, known, np.asarray(known[".later"]))
+
+
+def _blobs(folder: str, earlier: Commit | None) -> str:
+    """Return the uri of the bytes that an earlier measurement stored, "" if there are none."""
+    has_blobs = earlier is not None and earlier.file(BLOBS)
+    return storage.join(folder, earlier.part + BLOBS) if earlier and has_blobs else ""
 
 
 class _Earlier:
@@ -254,12 +264,9 @@ class _Earlier:
     of one batch of the part. If there is no such file, every slice is None."""
 
     def __init__(self, folder: str, commit: Commit | None) -> None:
-        self.digest = commit.digest if commit else ""
-        self.blobs, self._table, self._start = "", None, 0
+        self._table, self._start = None, 0
         if commit:
             self._table = parts.read_columns(storage.join(folder, commit.part + PART))
-            if commit.file(BLOBS):
-                self.blobs = storage.join(folder, commit.part + BLOBS)
 
     def next_rows(self, rows: int) -> pa.Table | None:
         if self._table is None:

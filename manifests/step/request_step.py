@@ -160,13 +160,13 @@ class RequestStep(RowStep):
     def ask_ahead(self, batch: pa.Table, context: Context) -> None:
         """Begin to ask about a batch that is measured later."""
         assert context.asker is not None
-        requests = (requests_of(one) for one in self._requests(batch, context))
+        requests = (requests_of(one) for one in _made(self, batch, context))
         flat = list(itertools.chain.from_iterable(requests))
         context.asker.ask_ahead(flat, context.media, self.fault)
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         assert context.asker is not None
-        asked = self._requests(batch, context)
+        asked = _made(self, batch, context)
         requests = [requests_of(one) for one in asked]
         flat = list(itertools.chain.from_iterable(requests))
         try:
@@ -183,12 +183,13 @@ class RequestStep(RowStep):
                 errors.add(row, error, later)
         return made._replace(errors=errors)
 
-    def _requests(self, batch: pa.Table, context: Context) -> Sequence[RowRequests]:
-        asked = self.requests(batch, context)
-        if len(asked) != batch.num_rows:
-            fault = f"the step returned {len(asked)} requests for {batch.num_rows} rows"
-            raise StepError(fault, f"step {type(self).__name__}")
-        return asked
+
+def _made(step: RequestStep, batch: pa.Table, context: Context) -> Sequence[RowRequests]:
+    asked = step.requests(batch, context)
+    if len(asked) != batch.num_rows:
+        fault = f"the step returned {len(asked)} requests for {batch.num_rows} rows"
+        raise StepError(fault, f"step {type(step).__name__}")
+    return asked
 
 
 def _complete(

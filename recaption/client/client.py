@@ -129,7 +129,7 @@ class Client:
             if isinstance(error, Exception):
                 wait(in_flight)  # their replies are paid for
             if isinstance(error, SpentError):
-                raise error.after(_answered(futures)) from None
+                raise self._spent(error).after(_answered(futures)) from None
             raise
         finally:
             self._journal.sync(self._spending.saved())
@@ -152,6 +152,11 @@ class Client:
             if known == list(requests):
                 return futures
         return None
+
+    def _spent(self, error: SpentError) -> SpentError:
+        """Return the error with what was spent until now: requests in flight are paid for too."""
+        _, fault = self._spending.used_up() or ("", error.fault)
+        return SpentError(fault, error.place, error.fix, error.budget)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -148,7 +148,7 @@ class Journal:
         """Write how often this process asked, and how often it found a reply, since the last time;
         `about` states more about it. Then flush all entries to the disk, or to object storage."""
         with self._lock:
-            if self._asked or self._hits:
+            if self._asked or self._hits or any(about[n] for n in about if n.startswith("saved")):
                 counts = {"v": 1, "at": time.time(), "asked": self._asked, "hits": self._hits}
                 self._write(b"", encoded({**counts, **about}))
                 self._asked = self._hits = 0

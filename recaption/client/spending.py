@@ -54,10 +54,10 @@ class Spending:
         name and the sentence that states it instead. Waits while requests in flight may use up the
         budget."""
         with self._changed:
-            fault = self._used_up()
+            fault = self.used_up()
             while fault is None and not is_stopped() and self._is_reserved():
                 self._changed.wait(1.0)
-                fault = self._used_up()
+                fault = self.used_up()
             self._in_flight += 1
         try:
             yield fault
@@ -131,7 +131,7 @@ class Spending:
         most = self._budget.requests
         return most is not None and self._bill.requests + self._in_flight >= most
 
-    def _used_up(self) -> tuple[str, str] | None:
+    def used_up(self) -> tuple[str, str] | None:
         """The name of the budget that is used up, and the sentence that states it."""
         budget, bill = self._budget, self._bill
         spent = {

@@ -117,7 +117,7 @@ def test_a_bad_reply_of_the_journal_is_to_be_asked_again(
             return refusal(401, "expired")
         return reply("") if asked.raw_text == "caption 3" else good(asked)
 
-    write(tmp_path, [f"caption {n}" for n in range(6)])
+    write(tmp_path, [f"caption {n}" for n in range(4)])
     endpoint.answer = answer
     prepare(tmp_path, endpoint)
     assert finish(tmp_path, "first") == 1

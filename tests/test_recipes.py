@@ -159,7 +159,7 @@ def test_judge_keeps_captions_that_its_scores_allow(
     assert made.accounts["judge"][2] == {"low image_text_relevance": 1}
 
 
-def test_locate_makes_questions_of_objects_on_which_two_askings_agree(
+def test_locate_makes_questions_of_objects_on_which_two_replies_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data/photos").mkdir(parents=True)

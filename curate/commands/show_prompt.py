@@ -14,7 +14,7 @@ from curate.inspect.sent_requests import sent_requests
 from manifests.errors import RecipeError
 from manifests.visible import on_one_line, visible
 
-_ASKINGS = {1: "", 2: ", second asking"}
+_AGAIN = {1: "", 2: ", again after a bad reply"}
 
 
 def main(options: argparse.Namespace) -> int:
@@ -39,16 +39,16 @@ def _lines(shown: dict[str, Any]) -> Iterator[str]:
     yield f"{shown['id']}  {on_one_line(shown['origin'])}"
     if not shown["requests"]:
         yield f"  {shown['step']} asks nothing about this record"
-    for askings in shown["requests"]:
-        for one in askings:
-            yield from _asking(shown["step"], one)
+    for sent in shown["requests"]:
+        for one in sent:
+            yield from _request(shown["step"], one)
 
 
-def _asking(step: str, one: dict[str, Any]) -> Iterator[str]:
+def _request(step: str, one: dict[str, Any]) -> Iterator[str]:
     body = dict(one["body"])
     messages = body.pop("messages")
     named = f', prompt "{one["prompt"]}"' if one["prompt"] else ""
-    yield f"{step} asks {body.pop('model')}{named}{_ASKINGS[one['asking']]}"
+    yield f"{step} asks {body.pop('model')}{named}{_AGAIN[one['number']]}"
     yield f"  parameters: {visible(json.dumps(body, ensure_ascii=False))}"
     for message in messages:
         yield f"  {message['role']}:"

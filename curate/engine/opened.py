@@ -24,7 +24,7 @@ class OpenedSteps(NamedTuple):
     name of their step, and the seed of the recipe."""
 
     models: dict[str, Any]
-    askers: dict[str, Client]
+    clients: dict[str, Client]
     seed: int
 
     def context(
@@ -35,7 +35,7 @@ class OpenedSteps(NamedTuple):
         own = blobs if planned.step.stores_bytes else partial(_refuse, planned)
         name = planned.name
         seed, model = planned.seed(self.seed), self.models.get(name)
-        return Context(media, own, seed, model, part, self.askers.get(name))
+        return Context(media, own, seed, model, part, self.clients.get(name))
 
 
 def _refuse(planned: PlannedStep, data: bytes | memoryview) -> NoReturn:
@@ -53,7 +53,7 @@ def opened(
     """Load the models of the steps for a `with` block. At its end, each model that has a method
     `close` is closed. `payer` pays for the requests of a request step."""
     models: dict[str, Any] = {}
-    askers: dict[str, Client] = {}
+    clients: dict[str, Client] = {}
     with contextlib.ExitStack() as stack:
         for planned in steps:
             gpus = planned.step.resources().gpus
@@ -63,12 +63,12 @@ def opened(
                 stack.callback(_close, planned, model)
             models[planned.name] = model
             if isinstance(planned.step, RequestStep):
-                asker = askers[planned.name] = _asker(planned, planned.step, options.base, payer)
-                stack.callback(asker.close)
-        yield OpenedSteps(models, askers, seed)
+                client = clients[planned.name] = _client(planned, planned.step, options.base, payer)
+                stack.callback(client.close)
+        yield OpenedSteps(models, clients, seed)
 
 
-def _asker(planned: PlannedStep, step: RequestStep, base: str, payer: Payer) -> Client:
+def _client(planned: PlannedStep, step: RequestStep, base: str, payer: Payer) -> Client:
     from recaption.client import Client
 
     return Client(step, f"step {planned.name}", base, payer)

@@ -28,7 +28,7 @@ from manifests.step import Context, Reply, Request, RequestStep, Worker
 from manifests.step.spelling import nearest
 from manifests.visible import HIDDEN
 from recaption.client import journal, wire
-from recaption.client.client import ASKINGS
+from recaption.client.client import MAX_REPLIES
 from recaption.client.images import SentImage, sent_image
 from recaption.client.prepared import Prepared, prepared
 
@@ -52,8 +52,8 @@ class _Asked(NamedTuple):
 
 
 def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> Shown:
-    """Return the requests about the record `wanted` of the run `out`, and their replies. A second
-    asking is shown if the journal has a first reply with a fault.
+    """Return the requests about the record `wanted` of the run `out`, and their replies. A request
+    is shown twice if the journal has a bad reply to it.
 
     `step` is the name of a request step; None: the only one of the run. Paths that are relative in
     the recipe start in the folder `base`; None: in the same folder as in the run. Raises
@@ -74,7 +74,7 @@ def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> 
     try:
         requests = _requests(asked, media, loaded)
         folder = storage.resolve(loaded.base, asked.step.journal)
-        shown = [list(_askings(asked, request, media, folder)) for request in requests]
+        shown = [list(_replies(asked, request, media, folder)) for request in requests]
     finally:
         media.close()
     about = {"id": found.id, "origin": found.origin, "step": planned.name}
@@ -132,17 +132,17 @@ def _refuse(name: str, data: bytes | memoryview) -> NoReturn:
     raise InputError("the step stores bytes, which is not done here", f"step {name}")
 
 
-def _askings(asked: _Asked, request: Request, media: Media, folder: str) -> Iterator[Shown]:
+def _replies(asked: _Asked, request: Request, media: Media, folder: str) -> Iterator[Shown]:
     step = asked.step
-    for asking in range(ASKINGS):
-        ready = prepared(step, request, asking, media)
+    for bad_replies in range(MAX_REPLIES):
+        ready = prepared(step, request, bad_replies, media)
         entry = _entry(folder, ready.key)
         reply = None if entry is None else wire.reply_of(entry["body"])
         if reply is not None:
-            reply = reply._replace(askings=asking + 1, fault=step.fault(request, reply))
+            reply = reply._replace(number=bad_replies + 1, fault=step.fault(request, reply))
         yield {
             "prompt": request.prompt,
-            "asking": asking + 1,
+            "number": bad_replies + 1,
             "key": ready.key.hex(),
             "body": _body(asked, request, ready, media),
             "reply": None if reply is None else _shown(reply),
@@ -152,7 +152,7 @@ def _askings(asked: _Asked, request: Request, media: Media, folder: str) -> Iter
 
 
 def _shown(reply: Reply) -> Shown:
-    return {name: value for name, value in reply._asdict().items() if name != "askings"}
+    return {name: value for name, value in reply._asdict().items() if name != "number"}
 
 
 def _body(asked: _Asked, request: Request, ready: Prepared, media: Media) -> Shown:

@@ -23,8 +23,8 @@ from manifests.step.outcome import (
 )
 from manifests.step.request import (
     Answered,
-    Asker,
     Message,
+    ModelClient,
     Reply,
     Request,
     RowRequests,
@@ -36,9 +36,9 @@ from manifests.step.shapes import CorpusStep, ReshapeStep, RowStep, Step
 from manifests.step.spending import Budget, Prices
 
 __all__ = [
-    "Answered", "Asker", "Blobs", "Bound", "Budget", "Columns", "Context", "Corpus", "CorpusStep",
-    "Executor", "Images", "Location", "Measured", "Message", "ModelIdentity", "Opened", "Outcome",
-    "Part", "Prices", "Reply", "Request", "RequestStep", "ReshapeStep", "Reshaped", "Resources",
-    "RowErrors", "RowRequests", "RowStep", "Step", "Task", "TaskResult", "Unanswered", "Worker",
-    "Workspace", "each_row", "reasons", "requests_of",
+    "Answered", "Blobs", "Bound", "Budget", "Columns", "Context", "Corpus", "CorpusStep",
+    "Executor", "Images", "Location", "Measured", "Message", "ModelClient", "ModelIdentity",
+    "Opened", "Outcome", "Part", "Prices", "Reply", "Request", "RequestStep", "ReshapeStep",
+    "Reshaped", "Resources", "RowErrors", "RowRequests", "RowStep", "Step", "Task",
+    "TaskResult", "Unanswered", "Worker", "Workspace", "each_row", "reasons", "requests_of",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from manifests.media import Media, Reference
 from manifests.step.corpus import Part
-from manifests.step.request import Asker
+from manifests.step.request import ModelClient
 
 
 class Blobs(Protocol):
@@ -26,7 +26,7 @@ class Context(NamedTuple):
     `seed` is derived from the step's name and, if the step declares `uses_seed`, from the recipe's
     seed. `model` is the object that the step's method `load` returned. `part` is the file of
     records that the rows are in, if the method `apply` of a corpus step is called; otherwise it is
-    None. `asker` sends the requests of a request step; it is None for other steps.
+    None. `client` sends the requests of a request step; it is None for other steps.
     """
 
     media: Media
@@ -34,4 +34,4 @@ class Context(NamedTuple):
     seed: int = 0
     model: Any = None
     part: Part | None = None
-    asker: Asker | None = None
+    client: ModelClient | None = None

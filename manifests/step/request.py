@@ -50,7 +50,7 @@ class Reply(NamedTuple):
 
     `finish` is why the text ends, in the endpoint's words: "stop", "length", "content_filter".
     `refusal` is the reason of a model that refuses in a field of its own. `model` is the name that
-    the endpoint states. `askings` is how often the model was asked: 2 if the first reply was bad.
+    the endpoint states. `number` is 2 if the first reply was bad, so that this is the second one.
     `fault` is what the step's method `fault` found in this reply, None if the reply is good. The
     numbers of tokens are None if the endpoint does not state them.
     """
@@ -61,7 +61,7 @@ class Reply(NamedTuple):
     refusal: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    askings: int = 1
+    number: int = 1
     fault: str | None = None
 
 
@@ -77,7 +77,7 @@ Answered = Reply | Unanswered | None
 """What became of a request; None for a row without a request."""
 
 
-class Asker(Protocol):
+class ModelClient(Protocol):
     """Sends requests to a model. It keeps every reply in a journal, and asks nothing that the
     journal has."""
 

@@ -70,7 +70,7 @@ class RequestStep(RowStep):
     max_attempts: Annotated[PositiveInt, Location()] = Field(
         6, description="how often a request is sent if the endpoint fails for a while"
     )
-    max_gone_seconds: Annotated[PositiveFloat, Location()] = Field(
+    max_outage_seconds: Annotated[PositiveFloat, Location()] = Field(
         300, description="the run stops if the endpoint gives no reply for so long"
     )
     max_pixels: PositiveInt = Field(
@@ -84,7 +84,7 @@ class RequestStep(RowStep):
     )
     seed: NonNegativeInt | None = Field(
         0,
-        description="seed of the model's sampling, and the next one for a second asking; null: "
+        description="seed of the model's sampling, and the next one after a bad reply; null: "
         "no seed is sent",
     )
     parameters: dict[str, Any] = Field(
@@ -159,18 +159,18 @@ class RequestStep(RowStep):
 
     def ask_ahead(self, batch: pa.Table, context: Context) -> None:
         """Begin to ask about a batch that is measured later."""
-        assert context.asker is not None
+        assert context.client is not None
         requests = (requests_of(one) for one in _made(self, batch, context))
         flat = list(itertools.chain.from_iterable(requests))
-        context.asker.ask_ahead(flat, context.media, self.fault)
+        context.client.ask_ahead(flat, context.media, self.fault)
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
-        assert context.asker is not None
+        assert context.client is not None
         asked = _made(self, batch, context)
         requests = [requests_of(one) for one in asked]
         flat = list(itertools.chain.from_iterable(requests))
         try:
-            answered = iter(context.asker.ask(flat, context.media, self.fault))
+            answered = iter(context.client.ask(flat, context.media, self.fault))
         except SpentError as spent:
             raise spent.after(_complete(requests, spent.answered)) from None
         by_row = [tuple(itertools.islice(answered, len(own))) for own in requests]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,10 +46,11 @@ class Recaption(PromptedStep):
     old text or of the prompt, in another language than the record, too short or too long for the
     prompt, or it repeats itself or has something around the answer. The model is then asked once
     more, with the next `seed`. If the second reply is bad too, the record keeps its text, and
-    `status` is the reason; otherwise it is `rewritten`, or `no image`. With `bad: drop` records
-    with a bad reply are dropped; a change of `bad` asks nothing again. `model` is the name of the
-    model that wrote the text, as the endpoint states it. `kept_numbers` and `kept_names` are the
-    shares of the old text's numbers and names that the new text has; null if it had none.
+    `status` is the reason; otherwise it is `rewritten`, or `no image`. With `bad_replies: drop`
+    records with a bad reply are dropped; a change of `bad_replies` asks nothing again. `model` is
+    the name of the model that wrote the text, as the endpoint states it. `kept_numbers` and
+    `kept_names` are the shares of the old text's numbers and names that the new text has; null if
+    it had none.
 
     `prompt` is `caption`, `knowledge` or `ocr_refinement`, which come with this package, or the
     path of a YAML file with the same fields. Every reply is kept in the folder `journal`, and
@@ -63,8 +64,8 @@ class Recaption(PromptedStep):
         "caption",
         description="`caption`, `knowledge`, `ocr_refinement`, or the path of a YAML file",
     )
-    bad: Annotated[str, Bound()] = Field(
-        "keep", pattern="^(keep|drop)$", description="keep or drop records with a bad reply"
+    bad_replies: Annotated[Literal["keep", "drop"], Bound()] = Field(
+        "keep", description="keep or drop records with a bad reply"
     )
 
     def reads(self) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ class Recaption(PromptedStep):
         return Measured({**about, **kept, **_rewritten(batch, texts)}, errors)
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
-        if self.bad == "keep":
+        if self.bad_replies == "keep":
             return None
         good = pc.is_in(measured["status"], pa.array([REWRITTEN, NO_IMAGE]))
         return reasons(measured.num_rows, (pc.invert(good), "bad reply"))

@@ -40,8 +40,8 @@ from recaption.client.limiter import Limiter
 from recaption.client.prepared import prepared
 from recaption.client.spending import Spending
 
-ASKINGS = 2
-"""How often a model is asked if its reply is bad (our choice)."""
+MAX_REPLIES = 2
+"""The most replies to a request: one more after a bad one (our choice)."""
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 60.0
 """The wait before the second attempt, which doubles with each further one, and the longest wait
 (our choice)."""
@@ -116,8 +116,8 @@ class Client:
     def ask(
         self, requests: Sequence[Request | None], media: Media, fault: Fault
     ) -> list[Reply | Unanswered | None]:
-        """As `Asker.ask`. Raises EndpointError if the endpoint refuses all requests, or has been
-        gone for too long, and SpentError if the budget is used up; the replies before it are
+        """As `ModelClient.ask`. Raises EndpointError if the endpoint refuses all requests, or has
+        been gone for too long, and SpentError if the budget is used up; the replies before it are
         kept."""
         futures = self._begun(requests) or self._begin(requests, media, fault)
         try:
@@ -136,7 +136,7 @@ class Client:
             self._spending.save()
 
     def ask_ahead(self, requests: Sequence[Request | None], media: Media, fault: Fault) -> None:
-        """As `Asker.ask_ahead`. If other requests are asked first, the replies are found in the
+        """As `ModelClient.ask_ahead`. If other requests are asked first, the replies are found in the
         journal."""
         self._ahead.append((list(requests), self._begin(requests, media, fault)))
 
@@ -165,12 +165,12 @@ class Client:
         self._warnings.close()
 
     def _answer(self, request: Request, media: Media, fault: Fault) -> Reply | Unanswered:
-        """Ask until a reply is good, at most ASKINGS times."""
+        """Ask until a reply is good, or MAX_REPLIES were bad."""
         with contextlib.closing(media.another()) as own:
             try:
-                for asking in range(ASKINGS):
-                    reply = self._reply(request, asking, own)
-                    reply = reply._replace(askings=asking + 1, fault=fault(request, reply))
+                for bad_replies in range(MAX_REPLIES):
+                    reply = self._reply(request, bad_replies, own)
+                    reply = reply._replace(number=bad_replies + 1, fault=fault(request, reply))
                     if reply.fault is None:
                         break
                 return reply
@@ -180,10 +180,10 @@ class Client:
             except RowError as error:
                 return Unanswered(error, isinstance(error, TRANSIENT))
 
-    def _reply(self, request: Request, asking: int, media: Media) -> Reply:
+    def _reply(self, request: Request, bad_replies: int, media: Media) -> Reply:
         """Return the reply from the journal, or ask for it. Equal requests are asked once."""
         step = self._step
-        key, parameters, files = prepared(step, request, asking, media)
+        key, parameters, files = prepared(step, request, bad_replies, media)
         with self._lock:
             other = self._asked.get(key)
             is_known = other is None and key in self._journal
@@ -302,7 +302,7 @@ class Client:
             raise self._stop(f"{_FATAL[402]} ({fault})")
         if status in _BUSY or status in _TRANSIENT or status >= 500:
             seconds = _retry_after(answer.headers.get("retry-after"))
-            if seconds is not None and seconds > self._step.max_gone_seconds:
+            if seconds is not None and seconds > self._step.max_outage_seconds:
                 raise self._stop(f"it asks to wait {seconds:.0f} seconds ({fault})")
             if status in _BUSY and seconds is not None:
                 self._limiter.pause(seconds)
@@ -330,7 +330,7 @@ class Client:
         """Stop the run if requests have failed for too long, and none succeeded meanwhile."""
         now = time.monotonic()
         since = self._failing_since = self._failing_since or now
-        if now - since > self._step.max_gone_seconds:
+        if now - since > self._step.max_outage_seconds:
             raise self._stop(f"it has given no reply for {now - since:.0f} seconds ({error})")
 
     def _stop(self, fault: str, advice: str = _CHECK) -> CurateError:

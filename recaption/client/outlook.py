@@ -14,7 +14,7 @@ from manifests import storage
 from manifests.media import Media
 from manifests.step import Prices, Reply, Request, RequestStep
 from recaption.client import wire
-from recaption.client.client import ASKINGS
+from recaption.client.client import MAX_REPLIES
 from recaption.client.counting import TokenCounter
 from recaption.client.images import sent_size, upright_size
 from recaption.client.journal import Journal
@@ -28,10 +28,10 @@ Fault = Callable[[Request, Reply], str | None]
 
 
 class Paid(NamedTuple):
-    """What was paid for a request: how often the model was asked, the tokens, and the seconds of
-    all askings together. `counted` are the tokens of one asking as they are counted here."""
+    """What was paid for a request: the number of its replies, the tokens and the seconds of all
+    together. `counted` are the tokens of one request as they are counted here."""
 
-    askings: int
+    replies: int
     input_tokens: int
     output_tokens: int
     seconds: float
@@ -39,7 +39,7 @@ class Paid(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A request and what the journal has about it. `key` is that of the first asking. `tokens` are
+    """A request and what the journal has about it. `key` is that of the first reply. `tokens` are
     counted here. `paid` is None if the request is to be asked, for the first time or again."""
 
     key: bytes
@@ -78,11 +78,11 @@ class Outlook:
 
     def _paid(self, request: Request, first: Prepared, media: Media, tokens: int) -> Paid | None:
         entries: list[dict[str, Any]] = []
-        for asking in range(ASKINGS):
-            key = prepared(self._step, request, asking, media).key if asking else first.key
-            if key not in self._journal:
+        for bad_replies in range(MAX_REPLIES):
+            ready = prepared(self._step, request, bad_replies, media) if bad_replies else first
+            if ready.key not in self._journal:
                 return None
-            entries.append(self._journal.get(key))
+            entries.append(self._journal.get(ready.key))
             if self._step.fault(request, wire.reply_of(entries[-1]["body"])) is None:
                 break
         read, written, seconds = (
@@ -125,23 +125,23 @@ def from_paid(
     """Returns the estimate of `requests` requests with `tokens` counted tokens, from what others
     cost. What the endpoint counts on top, such as a chat template, is taken from them."""
     n = len(paid)
-    askings = sum(one.askings for one in paid) / n
-    on_top = sum(one.input_tokens / one.askings - one.counted for one in paid) / n
+    replies = sum(one.replies for one in paid) / n
+    on_top = sum(one.input_tokens / one.replies - one.counted for one in paid) / n
     per_request, spread = _mean_and_spread(one.output_tokens for one in paid)
-    read, written = askings * (tokens + requests * on_top), requests * per_request
+    read, written = replies * (tokens + requests * on_top), requests * per_request
     _, of_money = _mean_and_spread(
-        prices.money(one.askings, one.askings * tokens / requests, one.output_tokens)
+        prices.money(one.replies, one.replies * tokens / requests, one.output_tokens)
         for one in paid
     )
     return Estimate(
         source,
         n,
-        requests * askings,
+        requests * replies,
         read,
         written,
         per_request,
         spread,
-        prices.money(requests * askings, read, written),
+        prices.money(requests * replies, read, written),
         1.96 * of_money / math.sqrt(n) * requests if n > 1 else math.nan,
         requests * sum(one.seconds for one in paid) / n,
     )

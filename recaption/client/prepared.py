@@ -11,29 +11,29 @@ from recaption.client import wire
 
 
 class Prepared(NamedTuple):
-    """A request for one asking. `files` are the bytes of its images, not yet resized."""
+    """A request as it is sent. `files` are the bytes of its images, not yet resized."""
 
     key: bytes
     parameters: dict[str, Any]
     files: dict[Reference, bytes]
 
 
-def prepared(step: RequestStep, request: Request, asking: int, media: Media) -> Prepared:
-    """Returns a request of a step, as it is sent. `asking` is 1 after a bad reply. Raises
-    MediaError if an image cannot be read."""
-    parameters = _parameters(step, request, asking)
+def prepared(step: RequestStep, request: Request, bad_replies: int, media: Media) -> Prepared:
+    """Returns a request of a step, as it is sent. `bad_replies` counts the bad replies before.
+    Raises MediaError if an image cannot be read."""
+    parameters = _parameters(step, request, bad_replies)
     files = {ref: media.read(ref) for ref in wire.images_of(request)}
     digests = {ref: hashlib.sha256(data).hexdigest() for ref, data in files.items()}
     model = (step.model, step.revision)
-    key = wire.request_key(request, model, parameters, asking, step.max_pixels, digests)
+    key = wire.request_key(request, model, parameters, bad_replies, step.max_pixels, digests)
     return Prepared(key, parameters, files)
 
 
-def _parameters(step: RequestStep, request: Request, asking: int) -> dict[str, Any]:
+def _parameters(step: RequestStep, request: Request, bad_replies: int) -> dict[str, Any]:
     own = {
         "max_tokens": step.max_tokens,
         "temperature": step.temperature,
-        "seed": None if step.seed is None else step.seed + asking,
+        "seed": None if step.seed is None else step.seed + bad_replies,
     }
     sent = {name: value for name, value in own.items() if value is not None}
     return {**sent, **step.parameters, **request.parameters}

@@ -35,18 +35,18 @@ def request_key(
     request: Request,
     model: tuple[str, str],
     parameters: Mapping[str, Any],
-    asking: int,
+    bad_replies: int,
     max_pixels: int,
     digests: Mapping[Reference, str],
 ) -> bytes:
     """Returns the key of a reply: a digest of all that decides it. `model` is the name and the
-    revision of the model, `asking` is 1 after a bad reply, and `digests` are those of the image
-    files. The address of the endpoint is no part of it."""
+    revision of the model, `bad_replies` counts the bad replies before, and `digests` are those of
+    the image files. The address of the endpoint is no part of it."""
 
     def shown(ref: Reference) -> dict[str, Any]:
         return {"image": digests[ref], "max_pixels": max_pixels, "encoding": ENCODING}
 
-    what = [_KEY_VERSION, model, request.prompt, parameters, asking, request.schema,
+    what = [_KEY_VERSION, model, request.prompt, parameters, bad_replies, request.schema,
             _messages(request, shown)]  # fmt: skip
     data = orjson.dumps(what, option=orjson.OPT_SORT_KEYS, default=dict)
     return hashlib.blake2b(data, digest_size=16).digest()

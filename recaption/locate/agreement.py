@@ -27,22 +27,22 @@ class LocateAgreement(RowStep):
 
     Two objects agree if they have the same label and their boxes an intersection over union of at
     least `threshold`; that number is the object's confidence. The confidence of two points falls
-    from 1 at the same place to 0 at a distance of `point_reach`. Each object agrees with one at
+    from 1 at the same place to 0 at a distance of `point_radius`. Each object agrees with one at
     most: the pair with the highest confidence is taken first. The object is added to the record
     with the coordinates of the step `first`; its attributes are `confidence` (four decimals) and
     `located_by`, the names of both models.
 
-    `alone` is what becomes of objects that only one step found. With `mark` they are left out, and
-    the new objects with the same label are marked as incomplete (`curate.partial`), so that
+    `unmatched` is what becomes of objects that only one step found. With `mark` they are left out,
+    and the new objects with the same label are marked as incomplete (`curate.partial`), so that
     `grounding_text` and `counting` ask nothing about this label. With `leave_out` they are taken
     for mistakes, and nothing is marked. With `keep` they are added, with the confidence null. The
-    record's own objects stay as they are. With `unplaced: remove` those are removed that have
-    no coordinates, and the label of a new object.
+    record's own objects stay as they are. With `unlocated: remove` those are removed that have no
+    coordinates, and the label of a new object.
 
     In `meta`, `curate.absent` gets the names that both steps were asked for, and of which neither
     found an object: so `negatives` asks for these alone.
 
-    Measures: `first` and `second` count what each step found, `agreed` the pairs, `alone` the
+    Measures: `first` and `second` count what each step found, `agreed` the pairs, `unmatched` the
     objects that only one found; `confidence` is the lowest one of the record's pairs. `status` is
     `agreed`, `partly agreed`, `disagree` (no pair), `nothing found` (by both), or `not compared`,
     if one of the steps did not ask or had only bad replies. `min_confidence` drops records with a
@@ -57,17 +57,17 @@ class LocateAgreement(RowStep):
     threshold: Share = Field(
         0.5, description="smallest confidence of two objects that agree (our choice)"
     )
-    point_reach: PositiveFloat = Field(
+    point_radius: PositiveFloat = Field(
         100,
         description="distance in thousandths of the image at which the confidence of two points is "
         "0 (our choice)",
     )
-    alone: Literal["mark", "leave_out", "keep"] = Field(
+    unmatched: Literal["mark", "leave_out", "keep"] = Field(
         "mark",
         description="leave out objects that only one step found, and mark their label as "
         "incomplete; or only leave them out; or keep them",
     )
-    unplaced: Literal["keep", "remove"] = Field(
+    unlocated: Literal["keep", "remove"] = Field(
         "keep", description="keep or remove objects without coordinates of which one is now located"
     )
     min_confidence: Annotated[Share | None, Bound()] = Field(
@@ -75,12 +75,12 @@ class LocateAgreement(RowStep):
     )
 
     def reads(self) -> tuple[str, ...]:
-        measures = ("found", "asked", "model", "asker")
+        measures = ("found", "asked", "model", "model_and_seed")
         own = (f"{step}.{name}" for step in (self.first, self.second) for name in measures)
         return ("objects", "meta", *own)
 
     def measures(self) -> dict[str, pa.DataType]:
-        counts = dict.fromkeys(("first", "second", "agreed", "alone"), pa.int32())
+        counts = dict.fromkeys(("first", "second", "agreed", "unmatched"), pa.int32())
         return {"status": pa.string(), "confidence": pa.float64(), **counts}
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
@@ -93,9 +93,9 @@ class LocateAgreement(RowStep):
             if a is None or b is None:
                 measured.append({"status": NOT_COMPARED})
                 continue
-            if a.asker == b.asker:
+            if a.model_and_seed == b.model_and_seed:
                 errors.add(row, RowError(_SAME, fix=_FIX))
-            matches = match(a.found, b.found, self.threshold, self.point_reach)
+            matches = match(a.found, b.found, self.threshold, self.point_radius)
             objects[row] = self._objects(objects[row], a, b, matches)
             metas[row] = _with_absent(metas[row], a, b)
             measured.append(_measures(a, b, matches))
@@ -117,8 +117,8 @@ class LocateAgreement(RowStep):
         self, own: list[dict[str, Any]], a: _Answer, b: _Answer, matches: list[Match]
     ) -> list[dict[str, Any]]:
         """Returns the objects of a record with the new ones after its own."""
-        alone = _alone(a, b, matches)
-        unsure = {name_of(one) for one, _ in alone} if self.alone == "mark" else set()
+        unmatched = _unmatched(a, b, matches)
+        unsure = {name_of(one) for one, _ in unmatched} if self.unmatched == "mark" else set()
         new = [
             _located(
                 a.found[m.first],
@@ -128,11 +128,11 @@ class LocateAgreement(RowStep):
             )
             for m in matches
         ]
-        if self.alone == "keep":
-            new += [_located(one, None, (model,), False) for one, model in alone]
-        if self.unplaced == "remove":
+        if self.unmatched == "keep":
+            new += [_located(one, None, (model,), False) for one, model in unmatched]
+        if self.unlocated == "remove":
             placed = {plain(one["label"]) for one in new if one["label"]}
-            own = [one for one in own if not (_is_unplaced(one) and plain(one["label"]) in placed)]
+            own = [one for one in own if not (_is_unlocated(one) and plain(one["label"]) in placed)]
         return own + new
 
 
@@ -142,7 +142,7 @@ class _Answer(NamedTuple):
     found: list[dict[str, Any]]
     asked: list[str]
     model: str
-    asker: str
+    model_and_seed: str
 
 
 def _answers(batch: pa.Table, step: str) -> list[_Answer | None]:
@@ -150,7 +150,7 @@ def _answers(batch: pa.Table, step: str) -> list[_Answer | None]:
     return [None if row[0] is None else _Answer(*row) for row in zip(*columns, strict=True)]
 
 
-def _alone(a: _Answer, b: _Answer, matches: list[Match]) -> list[tuple[dict[str, Any], str]]:
+def _unmatched(a: _Answer, b: _Answer, matches: list[Match]) -> list[tuple[dict[str, Any], str]]:
     """Returns the objects that only one step found, and the model that found each."""
     first, second = {m.first for m in matches}, {m.second for m in matches}
     return [
@@ -171,7 +171,7 @@ def _located(
     return {**one, "attributes": json.dumps(attributes, ensure_ascii=False)}
 
 
-def _is_unplaced(one: dict[str, Any]) -> bool:
+def _is_unlocated(one: dict[str, Any]) -> bool:
     places = ("box", "point", "polygon", "box3d", "start")
     return one["label"] is not None and all(one[name] is None for name in places)
 
@@ -186,10 +186,10 @@ def _with_absent(meta: str | None, a: _Answer, b: _Answer) -> str:
 
 
 def _measures(a: _Answer, b: _Answer, matches: list[Match]) -> dict[str, Any]:
-    alone = len(a.found) + len(b.found) - 2 * len(matches)
+    unmatched = len(a.found) + len(b.found) - 2 * len(matches)
     status = AGREED if matches else NOTHING_FOUND
-    if alone:
+    if unmatched:
         status = PARTLY if matches else DISAGREE
     confidence = min((m.confidence for m in matches), default=None)
     return {"status": status, "confidence": confidence, "first": len(a.found),
-            "second": len(b.found), "agreed": len(matches), "alone": alone}  # fmt: skip
+            "second": len(b.found), "agreed": len(matches), "unmatched": unmatched}  # fmt: skip

@@ -55,8 +55,8 @@ class Locate(PromptedStep):
 
     `status` is `located`, `nothing found`, the fault of a reply that was bad twice, or the reason
     why nothing was asked (`no image`, `several images`, `nothing to locate`). `asked` has the
-    names, `repeated` counts equal boxes beyond the first, and `asker` is the model with its
-    `revision` and seed, by which two askings are distinguished.
+    names, `repeated` counts equal boxes beyond the first, and `model_and_seed` is the model with
+    its `revision` and seed, by which the replies of two steps are distinguished.
     """
 
     placeholders: ClassVar[tuple[str, ...]] = ("wanted", "kind", "example")
@@ -97,7 +97,7 @@ class Locate(PromptedStep):
         return {
             "found": pa.list_(OBJECT),
             "asked": pa.list_(pa.string()),
-            "asker": pa.string(),
+            "model_and_seed": pa.string(),
             "repeated": pa.int32(),
             **REPLY_MEASURES,
         }
@@ -168,12 +168,12 @@ class Locate(PromptedStep):
             "found": [self._object(one, question) for one in different],
             "asked": question.names,
             "status": LOCATED if found else NOTHING_FOUND,
-            "asker": self._asker(reply.askings),
+            "model_and_seed": self._model_and_seed(reply),
             "repeated": len(found) - len(different),
         }
 
-    def _asker(self, askings: int) -> str:
-        seed = "no seed" if self.seed is None else f"seed {self.seed + askings - 1}"
+    def _model_and_seed(self, reply: Reply) -> str:
+        seed = "no seed" if self.seed is None else f"seed {self.seed + reply.number - 1}"
         return ", ".join(filter(None, (self.model, self.revision, seed)))
 
     def _object(self, located: Located, question: Question) -> dict[str, Any]:

@@ -22,18 +22,18 @@ def match(
     first: Sequence[dict[str, Any]],
     second: Sequence[dict[str, Any]],
     threshold: float,
-    point_reach: float,
+    point_radius: float,
 ) -> list[Match]:
     """Returns pairs of objects with the same label and text, each object in one pair at most, in
     the order of `first`.
 
     The confidence of a pair is the intersection over union of its boxes; of points, it falls from 1
-    to 0 at a distance of `point_reach`. Pairs are taken greedily: the pair with the highest
+    to 0 at a distance of `point_radius`. Pairs are taken greedily: the pair with the highest
     confidence first, of equal ones the one that comes first in the lists. Pairs under `threshold`
     are not taken.
     """
     pairs = _pairs_of_a_name(first, second)
-    found = _confidences(first, second, pairs, point_reach)
+    found = _confidences(first, second, pairs, point_radius)
     at = np.flatnonzero((found >= threshold) & (found > 0))
     candidates = [Match(*pairs[n], float(found[n])) for n in at.tolist()]
     taken: list[Match] = []
@@ -63,13 +63,13 @@ def _confidences(
     first: Sequence[dict[str, Any]],
     second: Sequence[dict[str, Any]],
     pairs: list[tuple[int, int]],
-    point_reach: float,
+    point_radius: float,
 ) -> np.ndarray:
     """Returns (pairs,) float64; 0 for a pair of a box and a point."""
     a, b = np.array(pairs, np.int64).reshape(-1, 2).T
     overlaps = iou(_matrix(first, "box", 4)[a], _matrix(second, "box", 4)[b])
     apart = _matrix(first, "point", 2)[a] - _matrix(second, "point", 2)[b]
-    near = 1 - np.hypot(apart[:, 0], apart[:, 1]) / point_reach
+    near = 1 - np.hypot(apart[:, 0], apart[:, 1]) / point_radius
     confidences: np.ndarray = np.fmax(np.fmax(overlaps, near), 0.0)
     return confidences
 

@@ -61,7 +61,7 @@ def test_a_bad_reply_is_asked_again_then_recorded(
     assert text_of(rows[TEXTS[0]]) == TEXTS[0]
     assert rows[TEXTS[0]]["recaption.model"] is None
     assert rows[TEXTS[0]]["recaption.kept_numbers"] is None
-    assert {t: rows[t]["recaption.askings"] for t in bad} == {TEXTS[0]: 2, TEXTS[1]: 2}
+    assert {t: rows[t]["recaption.replies"] for t in bad} == {TEXTS[0]: 2, TEXTS[1]: 2}
     assert sorted(a.body["seed"] for a in endpoint.asked if a.raw_text in bad) == [0, 0, 1, 1]
     run(tmp_path, endpoint, "again", before=before)
     assert len(endpoint.asked) == 6

@@ -76,7 +76,7 @@ def test_a_budget_that_is_just_enough_stops_nothing(tmp_path: Path, endpoint: En
     write(tmp_path)
     made = run(tmp_path, endpoint, budget={"requests": 12})
     assert statuses(tmp_path, made) == {"rewritten": 12}
-    run(tmp_path, endpoint, bad="drop", budget={"requests": 0})
+    run(tmp_path, endpoint, bad_replies="drop", budget={"requests": 0})
     made = run(tmp_path, endpoint, "again", budget={"requests": 0})
     assert (bill(made).requests, bill(made).found) == (0, 12)
     assert len(endpoint.asked) == 12

@@ -184,7 +184,7 @@ def test_an_endpoint_that_is_gone_stops_the_run(tmp_path: Path) -> None:
     gone = Endpoint()
     gone.url = f"http://127.0.0.1:{dead_port()}/v1"
     with pytest.raises(EndpointError, match="no reply for"):
-        run(tmp_path, gone, max_gone_seconds=0.3, max_attempts=50)
+        run(tmp_path, gone, max_outage_seconds=0.3, max_attempts=50)
 
 
 def test_a_key_that_is_not_set_or_pasted_is_refused(

@@ -33,7 +33,7 @@ def test_a_change_of_what_is_dropped_asks_nothing(tmp_path: Path, endpoint: Endp
     write(tmp_path)
     made = run(tmp_path, endpoint)
     assert statuses(tmp_path, made) == {"empty": 1, "rewritten": 11}
-    made = run(tmp_path, endpoint, bad="drop")
+    made = run(tmp_path, endpoint, bad_replies="drop")
     assert row_counts(made)["recaption"] == (12, 11, {"bad reply": 1}, {})
     assert len(endpoint.asked) == 13
 

@@ -59,7 +59,7 @@ def test_each_criterion_is_a_column_with_its_evidence(tmp_path: Path, endpoint: 
         "judge.characters_left_out": 0,
         "judge.status": "scored",
         "judge.model": "test-vlm-2026",
-        "judge.askings": 1,
+        "judge.replies": 1,
         "judge.input_tokens": 100,
         "judge.output_tokens": 20,
     }
@@ -126,7 +126,7 @@ def test_a_reply_that_is_not_exactly_as_asked_is_asked_again_then_null(
     endpoint.answer = answer
     write(tmp_path, TEXTS[:3])
     found = rows(tmp_path, run(tmp_path, endpoint, "judge", criteria=CRITERIA))
-    shown = {t: (r["judge.clear"], r["judge.status"], r["judge.askings"]) for t, r in found.items()}
+    shown = {t: (r["judge.clear"], r["judge.status"], r["judge.replies"]) for t, r in found.items()}
     assert shown == {
         "text 0": (None, fault, 2), "text 1": (4, "scored", 2), "text 2": (4, "scored", 1),
     }  # fmt: skip
@@ -188,7 +188,7 @@ def test_a_bad_reply_without_images_leaves_the_scores_with_images(
     write(tmp_path, TEXTS[:1], files=1)
     settings = {"criteria": CRITERIA, "visual_dependency": True}
     [row] = rows(tmp_path, run(tmp_path, endpoint, "judge", **settings)).values()
-    assert (row["judge.clear"], row["judge.status"], row["judge.askings"]) == (4, "scored", 3)
+    assert (row["judge.clear"], row["judge.status"], row["judge.replies"]) == (4, "scored", 3)
     assert row["judge.clear_visual_dependency"] is None
     assert row["judge.status_without_images"] == "not JSON"
 
@@ -209,7 +209,7 @@ def test_an_interleaved_document_is_sent_in_order_and_within_its_limits(
                  max_chars=18, visual_dependency=True, max_concurrent=1)  # fmt: skip
     client = Client(step, "step judge", str(tmp_path))
     context = Context(Media(str(tmp_path)), lambda data: Reference(""),
-                      model=step.load(Worker(str(tmp_path))), asker=client)  # fmt: skip
+                      model=step.load(Worker(str(tmp_path))), client=client)  # fmt: skip
     measured = step.measure(made.table().select(step.reads()), context)
     client.close()
     assert [len(one.images) for one in endpoint.asked] == [2, 0, 1]

@@ -90,7 +90,7 @@ def test_any_other_reply_is_asked_again_then_null(
     endpoint.answer = answer
     write(tmp_path, TEXTS[:3])
     found = rows(tmp_path, run(tmp_path, endpoint, "label", labels=LABELS))
-    shown = {t: (r["label.label"], r["label.status"], r["label.askings"]) for t, r in found.items()}
+    shown = {t: (r["label.label"], r["label.status"], r["label.replies"]) for t, r in found.items()}
     assert shown == {
         "text 0": (None, fault, 2), "text 1": ("News", "labelled", 2),
         "text 2": ("News", "labelled", 1),

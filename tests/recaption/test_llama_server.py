@@ -32,7 +32,7 @@ class Rewrite(RequestStep):
         return ("content",)
 
     def measures(self) -> dict[str, pa.DataType]:
-        numbers = dict.fromkeys(("askings", "input_tokens", "output_tokens"), pa.int32())
+        numbers = dict.fromkeys(("number", "input_tokens", "output_tokens"), pa.int32())
         return {**dict.fromkeys(("text", "finish", "model", "fault"), pa.string()), **numbers}
 
     def requests(self, batch: pa.Table, context: Context) -> list[Request | None]:
@@ -82,7 +82,7 @@ def test_more_requests_than_the_server_has_slots_are_all_answered_and_paid_once(
         assert row["Rewrite.model"]
     [journal] = (texts / "journal").iterdir()
     replies = journal.read_bytes().count(b'"body":')
-    assert replies == sum(row["Rewrite.askings"] for row in found)
+    assert replies == sum(row["Rewrite.number"] for row in found)
     again = rows(texts, rewrite(max_tokens=60), out="again")
     assert again == found
     assert sum(f.read_bytes().count(b'"body":') for f in (texts / "journal").iterdir()) == replies
@@ -91,7 +91,7 @@ def test_more_requests_than_the_server_has_slots_are_all_answered_and_paid_once(
 def test_a_reply_that_max_tokens_cuts_off_is_asked_again_and_recorded(texts: Path) -> None:
     for row in rows(texts, rewrite(max_tokens=2)):
         assert (row["Rewrite.finish"], row["Rewrite.fault"]) == ("length", "cut off")
-        assert (row["Rewrite.askings"], row["Rewrite.output_tokens"]) == (2, 2)
+        assert (row["Rewrite.number"], row["Rewrite.output_tokens"]) == (2, 2)
 
 
 def test_a_text_longer_than_the_context_is_quarantined_with_the_server_s_message(

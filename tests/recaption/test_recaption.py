@@ -35,7 +35,7 @@ def test_captions_are_rewritten_and_the_old_text_is_kept(
     assert all("with the mark" in text_of(row) for row in rows)
     assert {row["recaption.status"] for row in rows} == {"rewritten"}
     assert {row["recaption.model"] for row in rows} == {"test-vlm-2026"}
-    assert {row["recaption.askings"] for row in rows} == {1}
+    assert {row["recaption.replies"] for row in rows} == {1}
     assert {row["recaption.output_tokens"] for row in rows} == {20}
     assert endpoint.texts == sorted(TEXTS)
     body = endpoint.asked[0].body
@@ -70,7 +70,7 @@ def test_a_record_with_several_images_sends_them_in_order(
     client = Client(step, "step recaption", str(tmp_path))
     prompt = load_prompt(prompt_file("caption", ""))
     media = Media(str(tmp_path))
-    context = Context(media, lambda data: Reference(""), model=prompt, asker=client)
+    context = Context(media, lambda data: Reference(""), model=prompt, client=client)
     batch = rows.table().select(step.reads())
     made = step.measure(batch, context)
     client.close()

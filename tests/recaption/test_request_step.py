@@ -57,7 +57,7 @@ def measure(base: Path, endpoint: Endpoint, kind: type[Twice] = Twice) -> Measur
         rows.add(str(n), str(n)).text("a text")
     client = Client(step, "step twice", str(base))
     try:
-        context = Context(Media(str(base)), lambda data: Reference(""), asker=client)
+        context = Context(Media(str(base)), lambda data: Reference(""), client=client)
         return step.measure(rows.table(), context)
     finally:
         client.close()

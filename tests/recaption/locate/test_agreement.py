@@ -1,4 +1,4 @@
-"""The step `locate_agreement`: what two askings agree on, and what only one found."""
+"""The step `locate_agreement`: what two replies agree on, and what only one found."""
 
 from __future__ import annotations
 
@@ -76,12 +76,13 @@ def test_objects_that_only_one_found_are_left_out_and_counted(
     rows = records(tmp_path, run(tmp_path, *two(endpoint), agreement()))
     assert list(objects(rows["a"])) == ["red", "blue"]
     assert list(objects(rows["wide"])) == ["red"]
-    counts = [rows["wide"][f"locate_agreement.{n}"] for n in ("first", "second", "agreed", "alone")]
+    names = ("first", "second", "agreed", "unmatched")
+    counts = [rows["wide"][f"locate_agreement.{name}"] for name in names]
     assert counts == [3, 1, 1, 2]
     assert rows["wide"]["locate_agreement.status"] == "partly agreed"
     assert json.loads(rows["wide"]["meta"])[ABSENT] == []
     kept = records(
-        tmp_path, run(tmp_path, *two(endpoint), agreement(alone="keep"), out="kept"), "kept"
+        tmp_path, run(tmp_path, *two(endpoint), agreement(unmatched="keep"), out="kept"), "kept"
     )
     assert list(objects(kept["wide"])) == ["red", "blue", "green"]
     assert [attributes(one)["confidence"] for one in kept["wide"]["objects"]] == [1.0, None, None]
@@ -94,8 +95,8 @@ def test_a_label_of_which_an_object_was_left_out_is_marked_as_partial() -> None:
     [row] = compared([(found, more)])
     marks = {one["label"]: attributes(one).get(PARTIAL) for one in row["objects"]}
     assert marks == {"Cat": None, "cat": True, "dog": None}
-    [left_out] = compared([(found, more)], alone="leave_out")
-    [kept] = compared([(found, more)], alone="keep")
+    [left_out] = compared([(found, more)], unmatched="leave_out")
+    [kept] = compared([(found, more)], unmatched="keep")
     assert [len(one["objects"]) for one in (row, left_out, kept)] == [3, 3, 4]
     for one in (*left_out["objects"], *kept["objects"]):
         assert PARTIAL not in attributes(one)
@@ -118,9 +119,9 @@ def test_the_objects_of_a_record_stay_before_the_new_ones() -> None:
     assert row["objects"][0] == OWN
     assert row["objects"][1]["box"] == [0, 0, 100, 100]
     assert attributes(row["objects"][1]) == {"confidence": 0.8, "located_by": ["A", "B"]}
-    [row] = compared([([cat], [cat])], unplaced="remove")
+    [row] = compared([([cat], [cat])], unlocated="remove")
     assert [one["box"] for one in row["objects"]] == [[0, 0, 100, 100]]
-    [row] = compared([([cat], [])], unplaced="remove")
+    [row] = compared([([cat], [])], unlocated="remove")
     assert row["objects"] == [OWN]
 
 
@@ -230,7 +231,7 @@ def compared(pairs: list[tuple[Found, Found]], **settings: Any) -> list[dict[str
             f"{step}.found": pa.array([pair[own] for pair in pairs], kind),
             f"{step}.asked": pa.array([["cat", "dog", "bird"]] * len(pairs)),
             f"{step}.model": pa.array([model] * len(pairs)),
-            f"{step}.asker": pa.array([model] * len(pairs)),
+            f"{step}.model_and_seed": pa.array([model] * len(pairs)),
         }
     step = LocateAgreement(**settings)
     batch = pa.table(columns).select(step.reads())

@@ -45,7 +45,7 @@ def test_a_model_is_asked_for_all_categories_at_once(tmp_path: Path, endpoint: E
     }  # fmt: skip
     assert rows["c"]["locate.found"] == []
     assert {tuple(row["locate.asked"]) for row in rows.values()} == {tuple(COLOURS)}
-    assert {row["locate.asker"] for row in rows.values()} == {"test-vlm, seed 0"}
+    assert {row["locate.model_and_seed"] for row in rows.values()} == {"test-vlm, seed 0"}
     assert {row["locate.model"] for row in rows.values()} == {"test-vlm-2026"}
     assert all(row["objects"] == [] for row in rows.values())
     assert [names(one) for one in endpoint.asked] == [COLOURS] * 3
@@ -102,8 +102,8 @@ def test_a_bad_reply_is_asked_for_again_and_then_its_fault_is_the_status(
         "50": "nothing found", "60": "outside the image", "70": "not JSON",
     }  # fmt: skip
     assert rows["60"]["locate.found"] is None
-    assert rows["60"]["locate.askings"] == 2
-    assert rows["50"]["locate.asker"] == "test-vlm, seed 1"
+    assert rows["60"]["locate.replies"] == 2
+    assert rows["50"]["locate.model_and_seed"] == "test-vlm, seed 1"
 
 
 def test_equal_boxes_are_counted_and_one_is_kept(tmp_path: Path, endpoint: Endpoint) -> None:

@@ -101,7 +101,13 @@ def test_agreement_removes_the_wrong_boxes_of_real_photos(
     assert agreed == [total, total]
     photos = []
     for setting in ("mark", "leave_out"):
-        run(tmp_path, *models, agreement(alone=setting), {"grounding_text": {}}, sources=[source])
+        run(
+            tmp_path,
+            *models,
+            agreement(unmatched=setting),
+            {"grounding_text": {}},
+            sources=[source],
+        )
         rows = read_run(tmp_path / "out").rows
         photos.append(len(rows))
         for row in rows:

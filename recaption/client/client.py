@@ -136,8 +136,8 @@ class Client:
             self._spending.save()
 
     def ask_ahead(self, requests: Sequence[Request | None], media: Media, fault: Fault) -> None:
-        """As `ModelClient.ask_ahead`. If other requests are asked first, the replies are found in the
-        journal."""
+        """As `ModelClient.ask_ahead`. If other requests are asked first, the replies are found in
+        the journal."""
         self._ahead.append((list(requests), self._begin(requests, media, fault)))
 
     def _begin(self, requests: Sequence[Request | None], media: Media, fault: Fault) -> _Begun:

@@ -8,6 +8,7 @@ on the wire is one that `Client` decided to send and counts.
 from __future__ import annotations
 
 import http.client
+import re
 import select
 import socket
 import ssl
@@ -17,9 +18,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from recaption.client.proxies import proxy_of
+
 MAX_BYTES = 64 << 20
 """The longest answer that is read (our choice)."""
 _BLOCK = 1 << 16
+_REFUSED = re.compile(r"Tunnel connection failed: (\d{3}) ?(.*)")
+"""The message of http.client if a proxy answers CONNECT by another status than 200."""
 
 
 class HttpAnswer(NamedTuple):
@@ -43,6 +48,10 @@ class Connections:
             self._headers["Authorization"] = f"Bearer {key}"
         self._timeout = timeout_seconds
         self._tls = ssl.create_default_context() if self._is_https else None
+        self._proxy = proxy_of(url.scheme, url.hostname or "", url.port)
+        if self._proxy and not self._is_https:  # the proxy gets the whole address
+            self._path = f"http://{url.netloc.rpartition('@')[2]}{self._path}"
+            self._headers |= self._proxy.headers
         self._local = threading.local()
         self._open: list[http.client.HTTPConnection] = []
 
@@ -66,12 +75,14 @@ class Connections:
             connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        host = self._host or ""
+        host, port = self._proxy[:2] if self._proxy else (self._host or "", self._port)
         made = (
-            http.client.HTTPSConnection(host, self._port, timeout=self._timeout, context=self._tls)
+            http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._tls)
             if self._tls
-            else http.client.HTTPConnection(host, self._port, timeout=self._timeout)
+            else http.client.HTTPConnection(host, port, timeout=self._timeout)
         )
+        if self._proxy and self._tls:
+            made.set_tunnel(self._host or "", self._port, dict(self._proxy.headers))
         self._open.append(made)
         return made
 
@@ -81,8 +92,8 @@ class Connections:
         self._local.connection = None  # kept again only after a complete answer
         try:
             connection.timeout = _left(deadline)
-            if connection.sock is None:
-                connection.connect()
+            if connection.sock is None and (refusal := _connected(connection)):
+                return refusal
             connection.sock.settimeout(_left(deadline))
             connection.request("POST", self._path, body, self._headers)
             sock = connection.sock
@@ -98,6 +109,19 @@ class Connections:
         else:
             self._local.connection = connection
         return HttpAnswer(response.status, headers, data)
+
+
+def _connected(connection: http.client.HTTPConnection) -> HttpAnswer | None:
+    """Connect. Returns the answer of a proxy that refuses to."""
+    try:
+        connection.connect()
+    except OSError as error:
+        refused = _REFUSED.match(str(error))
+        if refused is None:
+            raise
+        text = f"the proxy does not connect to the endpoint: {refused[2]}"
+        return HttpAnswer(int(refused[1]), {}, text.encode())
+    return None
 
 
 def _is_closed(sock: socket.socket) -> bool:

@@ -198,7 +198,9 @@ class Level:
         factor = DOUBLE if mode == "start" else TRIAL
         self._aim = min(self._cap, max(int(self.limit) + 1, int(self.limit * factor)))
         self._mode = mode
-        if self._aim == self.limit:
+        if self._aim == self.limit and mode == "start":
+            self._hold(self._aim)
+        elif self._aim == self.limit:
             self._try_less()
 
     def _try_less(self) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -83,8 +84,13 @@ class Endpoint:
     them that it worked on at once."""
 
     def __init__(
-        self, answer: Behaviour = good, seconds: float = 0.0, idle_seconds: float | None = None
+        self,
+        answer: Behaviour = good,
+        seconds: float = 0.0,
+        idle_seconds: float | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         self.answer, self.seconds, self.idle_seconds = answer, seconds, idle_seconds
         self.asked: list[Asked] = []
         self.busy = self.most = 0
@@ -145,8 +151,12 @@ class Endpoint:
                 pass
 
         server = Server(("127.0.0.1", 0), Handler)
+        scheme, host = "http", "127.0.0.1"
+        if self.tls:
+            server.socket = self.tls.wrap_socket(server.socket, server_side=True)
+            scheme, host = "https", "localhost"
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        self.url = f"{scheme}://{host}:{server.server_address[1]}/v1"
         try:
             yield self
         finally:

@@ -118,4 +118,4 @@ def test_the_journal_lies_on_object_storage(
     run(tmp_path, endpoint, "again", journal=where)
     assert len(endpoint.asked) == 12
     assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "again")
-    assert 3 <= len(storage.names(where)) <= 4  # one for each part if it had requests, and hits
+    assert len(storage.names(where)) <= 4  # at most one for each part of a run

@@ -1,0 +1,49 @@
+"""The proxy of the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, also in small
+letters, as Python's urllib reads them."""
+
+from __future__ import annotations
+
+import base64
+import urllib.request
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from manifests.errors import EndpointError
+
+_FIX = "Set it to http://HOST:PORT, or name the host of the endpoint in NO_PROXY."
+
+
+class Proxy(NamedTuple):
+    """A proxy. `headers` has the credentials of its address, which are shown nowhere."""
+
+    host: str
+    port: int
+    headers: Mapping[str, str]
+
+
+def proxy_of(scheme: str, host: str, port: int | None) -> Proxy | None:
+    """Returns the proxy for an address, None if there is none. Raises EndpointError if the variable
+    is no address of an HTTP proxy."""
+    found = urllib.request.getproxies_environment()
+    name = scheme if scheme in found else "all"
+    place = host if port is None else f"{host}:{port}"
+    if name not in found or urllib.request.proxy_bypass_environment(place, found):
+        return None
+    address = found[name] if "://" in found[name] else f"http://{found[name]}"
+    try:
+        url = urlsplit(address)
+        at, port = url.hostname, url.port or 80
+    except ValueError:
+        at = None
+    if at is None or url.scheme != "http":
+        fault = f"the environment variable {name.upper()}_PROXY is no address of an HTTP proxy"
+        raise EndpointError(fault, place, _FIX)
+    return Proxy(at, port, _credentials(url.username, url.password))
+
+
+def _credentials(name: str | None, word: str | None) -> dict[str, str]:
+    if name is None:
+        return {}
+    both = f"{unquote(name)}:{unquote(word or '')}".encode()
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(both).decode()}"}

@@ -28,18 +28,18 @@ def proxy_of(scheme: str, host: str, port: int | None) -> Proxy | None:
     found = urllib.request.getproxies_environment()
     name = scheme if scheme in found else "all"
     place = host if port is None else f"{host}:{port}"
-    if name not in found or urllib.request.proxy_bypass_environment(place, found):
+    if name not in found or urllib.request.proxy_bypass(place):
         return None
     address = found[name] if "://" in found[name] else f"http://{found[name]}"
     try:
         url = urlsplit(address)
-        at, port = url.hostname, url.port or 80
+        at, own_port = url.hostname, url.port or 80
     except ValueError:
         at = None
     if at is None or url.scheme != "http":
         fault = f"the environment variable {name.upper()}_PROXY is no address of an HTTP proxy"
         raise EndpointError(fault, place, _FIX)
-    return Proxy(at, port, _credentials(url.username, url.password))
+    return Proxy(at, own_port, _credentials(url.username, url.password))
 
 
 def _credentials(name: str | None, word: str | None) -> dict[str, str]:

@@ -177,6 +177,7 @@ def _asked(body: dict[str, Any], headers: dict[str, str]) -> Asked:
     texts, images = [], []
     for message in body["messages"]:
         content = message["content"]
+        parts: list[dict[str, Any]]
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for part in parts:
             if part["type"] == "text":

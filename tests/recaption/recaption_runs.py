@@ -63,7 +63,10 @@ def statuses(base: Path, made: RunManifest) -> dict[str, int]:
 
 
 def quarantine(base: Path, out: str = "out") -> list[dict[str, Any]]:
-    return parts.read_columns(str(base / out / "quarantine.arrow")).to_pylist()
+    rows: list[dict[str, Any]] = parts.read_columns(
+        str(base / out / "quarantine.arrow")
+    ).to_pylist()
+    return rows
 
 
 def journal_files(base: Path) -> list[Path]:

@@ -35,6 +35,9 @@ from manifests.step.shapes import RowStep
 from manifests.step.spending import Budget, Prices
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_SETTINGS = ("model", "max_tokens", "temperature", "seed")
+_OF_THE_CLIENT = ("messages", "stream", "n")
+"""Parameters that the client sets or relies on: a request has one complete reply."""
 
 
 class RequestStep(RowStep):
@@ -124,6 +127,16 @@ class RequestStep(RowStep):
                 "it must be the name of an environment variable in capital letters, such as "
                 "VLM_API_KEY, and never the key itself"
             )
+        return value
+
+    @field_validator("parameters")
+    @classmethod
+    def _are_further_ones(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if name in _SETTINGS:
+                raise ValueError(f"'{name}' is a setting of the step: set it there")
+            if name in _OF_THE_CLIENT:
+                raise ValueError(f"'{name}' cannot be set: leave it out")
         return value
 
     def resources(self) -> Resources:

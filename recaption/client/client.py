@@ -63,6 +63,7 @@ _TRANSIENT = (408, 409, 425)
 _CHECK = "Check the endpoint and the settings of the step."
 _NO_SCHEMA = "Set `structured: false` if the step has it: the prompt alone then states the form."
 _RUN_AGAIN = "All replies so far are in the journal: then run the same command again."
+_SHORTER = "If it is too long, lower `max_pixels` or `max_tokens`."
 RAISE_BUDGET = "Raise the setting `budget` of the step, and run the same command again."
 
 Fault = Callable[[Request, Reply], str | None]
@@ -105,7 +106,7 @@ class Client:
         self._warnings.enter_context(warnings.catch_warnings(action="ignore"))
         self._fatal: CurateError | None = None
         self._refused = 0
-        self._has_accepted = False
+        self._has_accepted = self._has_found = False
         self._failing_since: float | None = None
 
     @property
@@ -194,6 +195,7 @@ class Client:
             if is_known:
                 entry = self._journal.get(key)
                 self._spending.found(entry)
+                self._has_found = True
                 answer = str(entry["body"])
             else:
                 images = {ref: self._image(files.pop(ref), ref, media) for ref in tuple(files)}
@@ -317,14 +319,15 @@ class Client:
         if self._has_refused_all():
             return self._stop(f"it refused the first {REFUSED} requests ({fault})")
         self._failing_since = None
-        return ReplyError(f"the endpoint refuses the request: {fault}")
+        return ReplyError(f"the endpoint refuses the request: {fault}", fix=_SHORTER)
 
     def _has_refused_all(self) -> bool:
         """Count a request that got no reply. Returns whether REFUSED requests or more got none, and
-        no request ever got one."""
+        no request ever got one, now or in an earlier run."""
         with self._lock:
             self._refused += 1
-            return not self._has_accepted and self._refused >= REFUSED
+            has_reply = self._has_accepted or self._has_found
+            return self._refused >= REFUSED and not has_reply
 
     def _note_failure(self, error: _FailedError) -> None:
         """Stop the run if requests have failed for too long, and none succeeded meanwhile."""

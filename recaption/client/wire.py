@@ -122,13 +122,18 @@ def reply_of(body: str) -> Reply:
             text,
             finish,
             str(answer.get("model") or ""),
-            message.get("refusal"),
-            usage.get("prompt_tokens"),
-            usage.get("completion_tokens"),
+            str(message["refusal"]) if message.get("refusal") else None,
+            _count(usage.get("prompt_tokens")),
+            _count(usage.get("completion_tokens")),
         )
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
         fault = f"{len(body)} characters are no reply ({type(error).__name__}): {body!r:.200}"
         raise NoReplyError(fault) from None
+
+
+def _count(value: Any) -> int | None:
+    """Returns a number of tokens; None if the endpoint states no such number."""
+    return value if type(value) is int and 0 <= value < 1 << 31 else None
 
 
 def error_text(body: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from manifests.step import Location, RequestStep, Worker
-from recaption.prompts.prompt import Prompt, load_prompt, prompt_file
+from manifests.step.spelling import nearest
+from recaption.prompts.prompt import PACKAGED, Prompt, load_prompt, prompt_file
 
 
 class PromptedStep(RequestStep):
@@ -22,6 +23,14 @@ class PromptedStep(RequestStep):
     prompt: Annotated[str, Location()] = Field(
         description="name of a prompt of this package, or the path of a YAML file"
     )
+
+    @field_validator("prompt")
+    @classmethod
+    def _is_name_or_path(cls, prompt: str) -> str:
+        if prompt not in PACKAGED and not {"/", "."} & set(prompt):
+            fix = f"{nearest(prompt, list(PACKAGED))} The path of your own ends in .yaml."
+            raise ValueError(f"no prompt named '{prompt}'. {fix}")
+        return prompt
 
     def files(self, base: str) -> tuple[str, ...]:
         return (prompt_file(self.prompt, base),)

@@ -3,6 +3,7 @@ stops the run."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 
 from curate.engine.ray import RayExecutor
 from manifests.errors import EndpointError, RecipeError
+from recaption.client.client import REFUSED
 from tests.make import make_image
-from tests.recaption.endpoint import KEY, Answer, Asked, Endpoint, good, refusal, reply
-from tests.recaption.recaption_runs import TEXTS, quarantine, run, statuses, write
+from tests.recaption.endpoint import KEY, Answer, Asked, Behaviour, Endpoint, good, refusal, reply
+from tests.recaption.recaption_runs import TEXTS, quarantine, records, run, statuses, write
 from tests.runs import row_counts
 from tests.servers import dead_port
 
@@ -100,6 +102,66 @@ def test_a_record_that_the_endpoint_refuses_is_quarantined_for_good(
     assert "maximum context length is 4096 tokens" in row["message"]
     run(tmp_path, endpoint, retry=True)
     assert len(endpoint.asked) == 12
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_more_refused_records_than_stop_a_new_run_are_quarantined_beside_accepted_ones(
+    tmp_path: Path, endpoint: Endpoint, status: int
+) -> None:
+    texts = [f"good {n}" for n in range(30)] + [f"too long {n}" for n in range(REFUSED + 4)]
+    endpoint.answer = lambda a: good(a) if "good" in a.raw_text else refusal(status, "too long")
+    write(tmp_path, texts, files=1)
+    for out in ("out", "again"):  # the second run finds the good ones in the journal
+        made = run(tmp_path, endpoint, out, max_concurrent=1)
+        assert row_counts(made)["recaption"] == (50, 30, {}, {"ReplyError": 20})
+    assert "lower `max_pixels`" in quarantine(tmp_path)[0]["message"]
+    assert len(endpoint.asked) == 70
+
+
+def test_a_reply_whose_usage_is_no_number_of_tokens_is_used(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    def answer(asked: Asked) -> Answer:
+        body = json.loads(good(asked).body)
+        usage = {"prompt_tokens": "12", "completion_tokens": 2.5}
+        return Answer(body=json.dumps({**body, "usage": usage}).encode())
+
+    endpoint.answer = answer
+    write(tmp_path, TEXTS[:2])
+    made = run(tmp_path, endpoint)
+    assert statuses(tmp_path, made) == {"rewritten": 2}
+    assert {row["recaption.input_tokens"] for row in records(tmp_path, made)} == {None}
+
+
+def test_an_endpoint_that_puts_a_request_off_is_asked_more_often_than_max_attempts(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    busy = refusal(503, "loading")
+    endpoint.answer = lambda a: busy if len(endpoint.asked) < 5 else good(a)
+    write(tmp_path, TEXTS[:1])
+    made = run(tmp_path, endpoint, max_attempts=2)
+    assert statuses(tmp_path, made) == {"rewritten": 1}
+    assert len(endpoint.asked) == 5
+
+
+@pytest.mark.parametrize("first", [good, lambda a: refusal(400, "too long")])
+def test_an_outage_ends_with_any_answer_to_a_request(
+    tmp_path: Path, endpoint: Endpoint, first: Behaviour
+) -> None:
+    """Each request fails once; the first four take longer together than the limit."""
+    failed: set[str] = set()
+
+    def answer(asked: Asked) -> Answer:
+        time.sleep(0.2)
+        if asked.raw_text not in failed:
+            failed.add(asked.raw_text)
+            return refusal(500, "internal")
+        return first(asked) if asked.raw_text in TEXTS[:4] else good(asked)
+
+    endpoint.answer = answer
+    write(tmp_path, TEXTS[:9], files=1)
+    run(tmp_path, endpoint, max_concurrent=1, max_outage_seconds=1)
+    assert len(endpoint.asked) == 18
 
 
 def test_a_broken_or_missing_image_fails_its_record_alone(

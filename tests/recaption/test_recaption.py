@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -126,6 +128,32 @@ def test_ray_writes_the_same_bytes_and_keeps_to_one_limit(
     assert len(endpoint.asked) == 120
     assert file_bytes(tmp_path / "inline") == file_bytes(tmp_path / "ray")
     assert os.listdir(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"prompt": "captoin"}, "no prompt named 'captoin'. Did you mean 'caption'?"),
+        ({"parameters": {"seed": 3}}, "'seed' is a setting of the step"),
+        ({"parameters": {"top_p": 0.9, "stream": True}}, "'stream' cannot be set"),
+        ({"bad_replies": "remove"}, "'keep' or 'drop'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_the_run(
+    tmp_path: Path, endpoint: Endpoint, settings: dict[str, Any], fault: str
+) -> None:
+    write(tmp_path, TEXTS[:1])
+    with pytest.raises(RecipeError, match=re.escape(fault)):
+        run(tmp_path, endpoint, **settings)
+    assert endpoint.asked == []
+
+
+@pytest.mark.parametrize("text", ["text: [", "- a", "name: own\nversion: 1\ntext: x\ntxt: y\n"])
+def test_a_file_that_is_no_prompt_names_the_fields_of_one(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match="The fields of a prompt are: name, version, system"):
+        load_prompt(str(path))
 
 
 def test_a_placeholder_that_the_step_does_not_fill_is_named(tmp_path: Path) -> None:

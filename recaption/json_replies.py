@@ -15,12 +15,10 @@ from typing import Any
 from manifests.errors import RowError
 from manifests.step import Reply
 from manifests.text.json_values import parse_json
-from recaption.checks import fault_of
+from recaption.checks import MAX_CHARS, fault_of
 
 NOT_JSON, WRONG_FIELDS, WRONG_TYPE = "not JSON", "wrong fields", "wrong type"
 OUT_OF_RANGE, TOO_LONG = "out of range", "too long"
-MAX_CHARS = 1 << 20
-"""The longest reply that is parsed (our choice)."""
 _FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n(.*)\n[ \t]*```", re.DOTALL | re.IGNORECASE)
 
 

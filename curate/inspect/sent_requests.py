@@ -28,6 +28,7 @@ from manifests.step import Context, Reply, Request, RequestStep, Worker
 from manifests.step.spelling import nearest
 from manifests.visible import HIDDEN
 from recaption.client import journal, wire
+from recaption.client.answers import reply_of
 from recaption.client.client import MAX_REPLIES
 from recaption.client.images import SentImage, sent_image
 from recaption.client.prepared import Prepared, prepared
@@ -137,7 +138,7 @@ def _replies(asked: _Asked, request: Request, media: Media, folder: str) -> Iter
     for bad_replies in range(MAX_REPLIES):
         ready = prepared(step, request, bad_replies, media)
         entry = _entry(folder, ready.key)
-        reply = None if entry is None else wire.reply_of(entry["body"])
+        reply = None if entry is None else reply_of(entry["body"])
         if reply is not None:
             reply = reply._replace(number=bad_replies + 1, fault=step.fault(request, reply))
         yield {

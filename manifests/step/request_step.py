@@ -21,6 +21,7 @@ from pydantic import (
 
 from manifests.errors import SpentError, StepError
 from manifests.step.context import Context
+from manifests.step.endpoint import checked_endpoint, checked_parameters
 from manifests.step.needs import Location, ModelIdentity, Resources
 from manifests.step.outcome import Measured, RowErrors
 from manifests.step.request import (
@@ -35,9 +36,6 @@ from manifests.step.shapes import RowStep
 from manifests.step.spending import Budget, Prices
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
-_SETTINGS = ("model", "max_tokens", "temperature", "seed")
-_OF_THE_CLIENT = ("messages", "stream", "n")
-"""Parameters that the client sets or relies on: a request has one complete reply."""
 
 
 class RequestStep(RowStep):
@@ -119,6 +117,14 @@ class RequestStep(RowStep):
             )
         return self
 
+    _is_an_address = field_validator("endpoint")(checked_endpoint)
+
+    @field_validator("parameters")
+    @classmethod
+    def _can_be_sent(cls, value: dict[str, Any]) -> dict[str, Any]:
+        checked_parameters(value)
+        return value
+
     @field_validator("api_key_variable")
     @classmethod
     def _names_a_variable(cls, value: str | None) -> str | None:
@@ -127,16 +133,6 @@ class RequestStep(RowStep):
                 "it must be the name of an environment variable in capital letters, such as "
                 "VLM_API_KEY, and never the key itself"
             )
-        return value
-
-    @field_validator("parameters")
-    @classmethod
-    def _are_further_ones(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if name in _SETTINGS:
-                raise ValueError(f"'{name}' is a setting of the step: set it there")
-            if name in _OF_THE_CLIENT:
-                raise ValueError(f"'{name}' cannot be set: leave it out")
         return value
 
     def resources(self) -> Resources:

@@ -57,7 +57,7 @@ class Recaption(PromptedStep):
     nothing that it has is asked again. See docs/models-in-the-loop.md.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rewrites: ClassVar[tuple[str, ...]] = ("content", "raw_text")
 
     prompt: Annotated[str, Location()] = Field(

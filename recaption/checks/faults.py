@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 
@@ -24,11 +25,19 @@ _MIN_COPIED_BYTES = 40
 """UTF-8 bytes of a piece of the prompt that a reply must not contain (our choice): about seven
 English words, or 13 Chinese characters."""
 
+_BROKEN = re.compile(r"[\ufffd\x00-\x08\x0e-\x1f\x7f]")
+
 Check = Callable[[str, Asked], bool]
-_OF_THE_REPLY = {"content filter": "content_filter", "cut off": "length"}
-"""Faults that the endpoint states, and its words for them."""
+_OF_THE_REPLY = {
+    "content filter": ("content_filter", "safety", "prohibited_content", "recitation"),
+    "cut off": ("length", "max_tokens", "model_length", "abort"),
+}
+"""Faults that the endpoint states, and the words for them of OpenAI, of Gemini, Anthropic and
+Mistral behind a proxy, and of vLLM. Case does not count."""
+MAX_CHARS = 1 << 20
+"""The longest reply that is looked at (our choice)."""
 _OF_ANY_TEXT: dict[str, Callable[[str], bool]] = {
-    "empty": lambda text: not text,
+    "empty": lambda text: not any(char.isprintable() and char != " " for char in text),
     "role tokens": has_role_tokens,
     "thinking": has_thinking,
     "refusal": refuses,
@@ -58,8 +67,11 @@ def text_fault(reply: Reply, asked: Asked) -> str | None:
 
 
 def _stated(reply: Reply) -> str | None:
-    stated = (fault for fault, word in _OF_THE_REPLY.items() if word == reply.finish)
-    return next(stated, "refusal" if reply.refusal else None)
+    finish = reply.finish.lower()
+    stated = next((fault for fault, words in _OF_THE_REPLY.items() if finish in words), None)
+    if stated is None and reply.refusal:
+        return "refusal"
+    return stated or ("too long" if len(reply.text) > MAX_CHARS else None)
 
 
 def _repeats(text: str, asked: Asked) -> bool:
@@ -67,6 +79,12 @@ def _repeats(text: str, asked: Asked) -> bool:
     return len(data) >= _MIN_COMPRESSED_BYTES and (
         len(data) > _MAX_COMPRESSION * len(zlib.compress(data, 6))
     )
+
+
+def _has_broken_characters(text: str) -> bool:
+    """Whether a text has U+FFFD, which stands for bytes that were no character, or a control
+    character that is no space."""
+    return _BROKEN.search(text) is not None
 
 
 def _is_json(text: str, asked: Asked) -> bool:
@@ -103,6 +121,7 @@ def _unless_markup(check: Callable[[str], bool]) -> Check:
 
 _OF_A_TEXT: dict[str, Check] = {
     **{fault: _of_text(check) for fault, check in _OF_ANY_TEXT.items()},
+    "broken characters": _of_text(_has_broken_characters),
     "preamble": _of_text(has_preamble),
     "JSON": _is_json,
     "markup": _unless_markup(has_markup),

@@ -31,10 +31,11 @@ from manifests.run.payer import NOBODY, Payer
 from manifests.step import Reply, Request, RequestStep, Unanswered
 from manifests.step.outcome import TRANSIENT
 from manifests.visible import HIDDEN, on_one_line
-from recaption.client import wire
+from recaption.client import answers, wire
 from recaption.client.connections import Connections, HttpAnswer
 from recaption.client.images import SentImage, sent_image
 from recaption.client.journal import Journal
+from recaption.client.keys import SECRET_CHARS, api_key
 from recaption.client.level import Sent
 from recaption.client.limiter import Limiter
 from recaption.client.prepared import prepared
@@ -46,8 +47,9 @@ BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 60.0
 """The wait before the second attempt, which doubles with each further one, and the longest wait
 (our choice)."""
 REFUSED = 16
-"""If so many requests are refused, or fail at all their attempts, before one gets a reply, the
-requests themselves or the endpoint are wrong, and the run stops (our choice)."""
+"""If so many requests are refused, answered without a reply, or fail at all their attempts, before
+one gets a reply, the requests themselves or the endpoint are wrong, and the run stops (our
+choice)."""
 MAX_PUT_OFF = 64
 """How often a request is sent at most if the endpoint answers that it is busy (our choice)."""
 _OF_THE_RECORD = (400, 413, 422)
@@ -92,7 +94,7 @@ class Client:
 
     def __init__(self, step: RequestStep, place: str, base: str, payer: Payer = NOBODY) -> None:
         self._step, self._place = step, f"{place}, {step.endpoint}"
-        self._key = _api_key(step, self._place)
+        self._key = api_key(step, self._place)
         self._connections = Connections(step.endpoint, self._key, step.timeout_seconds)
         self._limiter = Limiter(step.max_concurrent)
         self._spending = Spending(step, payer)
@@ -190,7 +192,7 @@ class Client:
             is_known = other is None and key in self._journal
             own = self._asked[key] = Future() if other is None else other
         if other is not None:
-            return wire.reply_of(other.result())
+            return answers.reply_of(other.result())
         try:
             if is_known:
                 entry = self._journal.get(key)
@@ -203,7 +205,7 @@ class Client:
                 del images  # the files and the images are not kept while the request waits
                 answer = self._send(key, request, body)
             own.set_result(answer)
-            return wire.reply_of(answer)
+            return answers.reply_of(answer)
         except BaseException as error:
             own.set_exception(error)
             raise
@@ -239,13 +241,15 @@ class Client:
             try:
                 has_schema = request.schema is not None
                 text = self._accepted(self._connections.post(body), has_schema)
-                reply = wire.reply_of(text)
+                reply = answers.reply_of(text)
+                if reply.finish in answers.INTERRUPTED:
+                    raise _FailedError(f"the reply ends with {reply.finish!r}")
             except _FailedError as error:
                 if error.is_busy:
                     self._limiter.busy(sent)
                 raise
-            except wire.NoReplyError as error:
-                raise _FailedError(self._shown(str(error))) from None
+            except answers.NoReplyError as error:
+                raise self._unreadable(self._shown(str(error))) from None
             except ssl.SSLCertVerificationError as error:
                 raise self._stop(f"its certificate is not valid: {error.verify_message}") from None
             except (OSError, http.client.HTTPException) as error:
@@ -262,7 +266,10 @@ class Client:
                 "seconds": round(time.time() - started, 3),
                 **self._spending.entry(reply, body),
             }
-            self._journal.add(key, 200, text, about)
+            try:
+                self._journal.add(key, 200, text, about)
+            except CurateError as error:  # such as a full disk: further replies would be lost too
+                raise self._end(error) from None
             self._spending.paid(about)
             self._limiter.answered(sent, reply.output_tokens or len(reply.text))
             self._failing_since, self._has_accepted = None, True
@@ -291,17 +298,15 @@ class Client:
     def _accepted(self, answer: HttpAnswer, has_schema: bool) -> str:
         """Return the body of an answer of status 200. Raises EndpointError, _FailedError or
         ReplyError for the others."""
-        text = self._without_key(answer.body.decode("utf-8", "replace"))
-        status = answer.status
+        text = answer.body.decode("utf-8-sig", "replace")
+        status = answers.meant_status(answer.status, text)
         if status == 200:
-            return text
-        fault = f"HTTP {status}: {self._shown(wire.error_text(text))}"
+            return self._without_key(text) if len(self._key or "") >= SECRET_CHARS else text
+        fault = f"HTTP {answer.status}: {self._shown(answers.error_text(text))}"
         if status in _OF_THE_RECORD:
-            if has_schema and not self._has_accepted and wire.refuses_schema(text):
+            if has_schema and not self._has_accepted and answers.refuses_schema(text):
                 raise self._stop(f"it does not support this JSON Schema ({fault})", _NO_SCHEMA)
             raise self._refusal(fault)
-        if wire.error_code(text) == "insufficient_quota":
-            raise self._stop(f"{_FATAL[402]} ({fault})")
         if status in _BUSY or status in _TRANSIENT or status >= 500:
             seconds = _retry_after(answer.headers.get("retry-after"))
             if seconds is not None and seconds > self._step.max_outage_seconds:
@@ -320,6 +325,13 @@ class Client:
             return self._stop(f"it refused the first {REFUSED} requests ({fault})")
         self._failing_since = None
         return ReplyError(f"the endpoint refuses the request: {fault}", fix=_SHORTER)
+
+    def _unreadable(self, fault: str) -> Exception:
+        """Return the error of an answer of status 200 without a reply, which may be a page of a
+        proxy; it is one of the run if no request was ever answered."""
+        if self._has_refused_all():
+            return self._stop(f"its first {REFUSED} answers have no reply ({fault})")
+        return _FailedError(fault)
 
     def _has_refused_all(self) -> bool:
         """Count a request that got no reply. Returns whether REFUSED requests or more got none, and
@@ -369,21 +381,6 @@ def _answered(futures: Sequence[Future[Any] | None]) -> tuple[int, ...]:
         return future.done() and not future.cancelled() and future.exception() is None
 
     return tuple(n for n, one in enumerate(futures) if one is None or is_answered(one))
-
-
-def _api_key(step: RequestStep, place: str) -> str | None:
-    """Return the key from the environment. No error contains the key."""
-    name = step.api_key_variable
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key:
-        fix = f"Set it where the worker runs: export {name}=KEY. On a cluster, on every node."
-        raise EndpointError(f"the environment variable {name} is not set", place, fix)
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        fault = f"the environment variable {name} is no key: it has spaces or other characters"
-        raise EndpointError(fault, place, "Set it to the key alone.")
-    return key
 
 
 def _backoff(key: bytes, attempt: int, asked: float | None) -> float:

@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -40,9 +41,11 @@ class Connections:
     given. No object of this class shows the key."""
 
     def __init__(self, endpoint: str, key: str | None, timeout_seconds: float) -> None:
-        url = urlsplit(endpoint.rstrip("/") + "/chat/completions")
-        self._is_https, self._host, self._port = url.scheme == "https", url.hostname, url.port
-        self._path = url.path + (f"?{url.query}" if url.query else "")
+        url = urlsplit(endpoint)
+        self._is_https, self._host = url.scheme == "https", url.hostname
+        self._port = url.port or (443 if self._is_https else 80)  # http.client takes one of an IPv6
+        query = f"?{url.query}" if url.query else ""  # such as the api-version of Azure
+        self._path = f"{url.path.rstrip('/')}/chat/completions{query}"
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -108,6 +111,8 @@ class Connections:
             self._open.remove(connection)
         else:
             self._local.connection = connection
+        if headers.get("content-encoding") == "gzip":  # some proxies ignore that it is not accepted
+            data = _unpacked(data)
         return HttpAnswer(response.status, headers, data)
 
 
@@ -149,6 +154,18 @@ def _read(response: http.client.HTTPResponse, sock: socket.socket, deadline: flo
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)
     return b"".join(blocks)
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The bytes of a gzip stream; at most MAX_BYTES of them."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(data, MAX_BYTES)
+    except zlib.error as error:
+        raise http.client.HTTPException(f"the answer is no gzip stream: {error}") from None
+    if not unpacker.eof:
+        raise http.client.HTTPException("the answer is a cut-off or too long gzip stream")
+    return unpacked
 
 
 def _left(deadline: float) -> float:

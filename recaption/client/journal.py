@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import secrets
 import threading
 import time
@@ -34,6 +35,7 @@ SYNC_SECONDS = 1.0
 """Seconds after which entries are flushed to the disk, so that they survive a crash of the machine
 (our choice). Before a step uses its replies, they are flushed in any case."""
 _HEAD = 8 + 1 + 16 + 1
+_KEY = re.compile("[0-9a-f]{32}")
 
 
 class Line(NamedTuple):
@@ -60,8 +62,20 @@ def decoded(line: bytes) -> dict[str, Any] | None:
     data = line[_HEAD:-1]
     if not line.endswith(b"\n") or encoded_head(data) != line[:_HEAD]:
         return None
-    entry: dict[str, Any] = orjson.loads(data)
-    return entry
+    try:
+        entry = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return entry if isinstance(entry, dict) and _is_entry(entry) else None
+
+
+def _is_entry(found: dict[str, Any]) -> bool:
+    """Whether the fields that are used have their types: those of a reply, or of counts."""
+    if "key" not in found:
+        return all(type(found.get(name)) is int for name in ("asked", "hits"))
+    numbers = (found.get(name) for name in ("input_tokens", "output_tokens", "money"))
+    has_reply = type(found.get("body")) is str and _KEY.fullmatch(str(found["key"]))
+    return bool(has_reply) and all(n is None or type(n) in (int, float) for n in numbers)
 
 
 def encoded_head(data: bytes) -> bytes:
@@ -183,11 +197,18 @@ class Journal:
         if self._fd < 0:
             self._begin()
         with storage.storage_errors(self._uri):
-            rest = memoryview(line)
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            self._append(line)
         self._index[key] = _Place(self._uri, self._end, len(line))
         self._end += len(line)
+
+    def _append(self, line: bytes) -> None:
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:  # the next line must not follow a part of this one
+            os.ftruncate(self._fd, self._end)
+            raise
 
     def _begin(self) -> None:
         self._uri = storage.join(self._folder, self._name + SUFFIX)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from manifests import storage
 from manifests.media import Media
 from manifests.step import Prices, Reply, Request, RequestStep
-from recaption.client import wire
+from recaption.client.answers import reply_of
 from recaption.client.client import MAX_REPLIES
 from recaption.client.counting import TokenCounter
 from recaption.client.images import sent_size, upright_size
@@ -83,7 +83,7 @@ class Outlook:
             if ready.key not in self._journal:
                 return None
             entries.append(self._journal.get(ready.key))
-            if self._step.fault(request, wire.reply_of(entries[-1]["body"])) is None:
+            if self._step.fault(request, reply_of(entries[-1]["body"])) is None:
                 break
         read, written, seconds = (
             sum(entry.get(name) or 0 for entry in entries)

@@ -1,34 +1,21 @@
-"""Requests and replies in the JSON of OpenAI's chat completions, and the keys of replies."""
+"""Requests in the JSON of OpenAI's chat completions, and the keys of their replies."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
 from manifests.media import Reference
-from manifests.step import Reply, Request
+from manifests.step import Request
 from recaption.client.images import ENCODING, SentImage
 
 _KEY_VERSION = 1
-_FORM = r"response_?format|json_?schema|json schema|structured[ _]outputs?|guided[ _]\w+|grammar"
-_REFUSED = (
-    r"not\W+(?:\w+\W+)?(?:support|available|allowed|permitted|implemented)|unsupported"
-    r"|unavailable|unknown|unrecogni[sz]ed|unexpected|invalid|fail"
-)
-_NO_SCHEMA = re.compile(
-    f"(?:{_FORM}).{{0,120}}(?:{_REFUSED})|(?:{_REFUSED}).{{0,120}}(?:{_FORM})", re.I | re.S
-)
-"""How endpoints refuse a JSON Schema (our pattern), such as OpenAI: "Invalid parameter:
-'response_format' of type 'json_schema' is not supported with this model"."""
-
-
-class NoReplyError(Exception):
-    """The body of an answer is not a complete reply."""
+_NUMBERS_AS_KEYS = orjson.OPT_NON_STR_KEYS
+"""YAML has them: `logit_bias: {50256: -100}`."""
 
 
 def request_key(
@@ -48,7 +35,7 @@ def request_key(
 
     what = [_KEY_VERSION, model, request.prompt, parameters, bad_replies, request.schema,
             _messages(request, shown)]  # fmt: skip
-    data = orjson.dumps(what, option=orjson.OPT_SORT_KEYS, default=dict)
+    data = orjson.dumps(what, option=orjson.OPT_SORT_KEYS | _NUMBERS_AS_KEYS, default=dict)
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
@@ -65,7 +52,8 @@ def request_body(
         url = f"data:{mime};base64,{base64.b64encode(data).decode()}"
         return {"type": "image_url", "image_url": {"url": url}}
 
-    return orjson.dumps(body_with(request, model, parameters, sent), default=dict)
+    body = body_with(request, model, parameters, sent)
+    return orjson.dumps(body, option=_NUMBERS_AS_KEYS, default=dict)
 
 
 def body_with(
@@ -105,54 +93,3 @@ def images_of(request: Request) -> Iterator[Reference]:
     """Yields the images of a request, each once."""
     parts = (part for message in request.messages for part in message.parts)
     yield from dict.fromkeys(part for part in parts if isinstance(part, Reference))
-
-
-def reply_of(body: str) -> Reply:
-    """Returns the reply in the body of an answer. Raises NoReplyError if the body is not complete,
-    or has no reply."""
-    try:
-        answer = orjson.loads(body)
-        choice = answer["choices"][0]
-        message = choice["message"]
-        text, finish = message.get("content") or "", str(choice.get("finish_reason") or "")
-        usage = answer.get("usage") or {}
-        if not isinstance(text, str):
-            raise TypeError("content")
-        return Reply(
-            text,
-            finish,
-            str(answer.get("model") or ""),
-            str(message["refusal"]) if message.get("refusal") else None,
-            _count(usage.get("prompt_tokens")),
-            _count(usage.get("completion_tokens")),
-        )
-    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
-        fault = f"{len(body)} characters are no reply ({type(error).__name__}): {body!r:.200}"
-        raise NoReplyError(fault) from None
-
-
-def _count(value: Any) -> int | None:
-    """Returns a number of tokens; None if the endpoint states no such number."""
-    return value if type(value) is int and 0 <= value < 1 << 31 else None
-
-
-def error_text(body: str) -> str:
-    """Returns the message in the body of a refusal, or the start of the body."""
-    try:
-        error = orjson.loads(body)["error"]
-        return str(error["message"] if isinstance(error, dict) else error)[:500]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return body.strip()[:300]
-
-
-def refuses_schema(body: str) -> bool:
-    """Returns whether the message in the body of a refusal is about the JSON Schema of the request,
-    which is the same for all records."""
-    return _NO_SCHEMA.search(error_text(body)) is not None
-
-
-def error_code(body: str) -> str:
-    try:
-        return str(orjson.loads(body)["error"]["code"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return ""

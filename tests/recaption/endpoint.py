@@ -25,12 +25,14 @@ MODEL = "test-vlm"
 
 
 class Asked(NamedTuple):
-    """A request that reached the server: its text, its images, its parameters, its headers."""
+    """A request that reached the server: its text, its images, its parameters, its headers, and the
+    path to which it was sent."""
 
     text: str
     images: list[bytes]
     body: dict[str, Any]
     headers: dict[str, str]
+    path: str
 
     @property
     def raw_text(self) -> str:
@@ -112,7 +114,8 @@ class Endpoint:
 
             def do_POST(self) -> None:
                 data = self.rfile.read(int(self.headers["Content-Length"]))
-                asked = _asked(json.loads(data), {n.lower(): v for n, v in self.headers.items()})
+                headers = {n.lower(): v for n, v in self.headers.items()}
+                asked = _asked(json.loads(data), headers, self.path)
                 with endpoint.lock:
                     endpoint.asked.append(asked)
                     endpoint.busy += 1
@@ -173,7 +176,7 @@ class Server(ThreadingHTTPServer):
         pass  # a client that was killed
 
 
-def _asked(body: dict[str, Any], headers: dict[str, str]) -> Asked:
+def _asked(body: dict[str, Any], headers: dict[str, str], path: str) -> Asked:
     texts, images = [], []
     for message in body["messages"]:
         content = message["content"]
@@ -184,7 +187,7 @@ def _asked(body: dict[str, Any], headers: dict[str, str]) -> Asked:
                 texts.append(part["text"])
             else:
                 images.append(base64.b64decode(part["image_url"]["url"].partition(",")[2]))
-    return Asked("\n".join(texts), images, body, headers)
+    return Asked("\n".join(texts), images, body, headers, path)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ BAD = {
     "role tokens": lambda a: reply(f"{LONG}<|im_end|>\n<|im_start|>user"),
     "thinking": lambda a: reply(f"<think>\nThe user wants a caption.\n</think>\n{LONG}"),
     "refusal": lambda a: reply("I'm sorry, but I can't help with that."),
+    "broken characters": lambda a: reply(f"{LONG}\ufffd"),
     "preamble": lambda a: reply(f"Here is the caption:\n\n{LONG}"),
     "JSON": lambda a: reply(f'{{"caption": "{LONG}"}}'),
     "markup": lambda a: reply(f"## Barn\n{LONG}"),

@@ -4,18 +4,23 @@ of Python, and on object storage."""
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 
 from curate import recipe as recipes
 from curate.engine import plan
 from manifests import storage
 from tests.make import make_image
-from tests.recaption.endpoint import Endpoint, good, refusal, reply
+from tests.recaption import killed_runs
+from tests.recaption.endpoint import KEY, Endpoint, good, refusal, reply
 from tests.recaption.recaption_runs import TEXTS, journal_files, recipe, run, statuses, write
-from tests.runs import curate, file_bytes, row_counts
+from tests.runs import curate, environment, file_bytes, row_counts
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(
@@ -96,6 +101,80 @@ def test_a_damaged_journal_is_named_and_its_sound_entries_are_used(
     assert row_counts(made)["recaption"] == (12, 12, {}, {})
     assert len(endpoint.asked) == 14
     assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "again")
+
+
+def line(data: bytes) -> bytes:
+    return b"%08x %016x %b\n" % (len(data), xxhash.xxh3_64_intdigest(data), data)
+
+
+FOREIGN = {
+    "bytes": b"\x00\xff" * 1000,
+    "values": line(b"[1]") + line(b"5") + line(b"null"),
+    "no JSON": line(b"{no"),
+    "other fields": line(b'{"a": 1}') + line(b'{"asked": 1}') + line(b'{"asked": "1", "hits": 0}'),
+    "wrong keys": line(b'{"key": "zz", "body": "{}"}') + line(b'{"key": 5, "body": "{}"}'),
+    "no reply": line(b'{"key": "%b"}' % (b"0" * 32)),
+    "wrong numbers": line(
+        b'{"key": "00000000000000000000000000000000", "body": "{}", "money": "1"}'
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_foreign_lines_in_a_journal_are_named_and_change_nothing(
+    tmp_path: Path, endpoint: Endpoint, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path)
+    run(tmp_path, endpoint)
+    (tmp_path / "journal" / "0.replies").write_bytes(FOREIGN[what])
+    assert curate(tmp_path, "journal", "journal") == 4
+    printed = capsys.readouterr().out
+    assert printed.count("0.replies") == len(FOREIGN[what].splitlines())
+    run(tmp_path, endpoint, "again")
+    assert len(endpoint.asked) == len(TEXTS)
+    assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "again")
+
+
+def test_two_copies_of_a_journal_in_one_are_one(tmp_path: Path, endpoint: Endpoint) -> None:
+    write(tmp_path)
+    run(tmp_path, endpoint)
+    [path] = journal_files(tmp_path)
+    path.write_bytes(path.read_bytes() * 2)
+    (path.parent / "0.replies").write_bytes(path.read_bytes())
+    run(tmp_path, endpoint, "again")
+    assert len(endpoint.asked) == len(TEXTS)
+    assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "again")
+
+
+def test_a_full_disk_loses_the_replies_in_flight_and_no_entry(tmp_path: Path) -> None:
+    """The limit of the size of a file stands for a full disk: writes stop in the middle of a
+    line."""
+    killed_runs.write(tmp_path)
+    log = tmp_path / "log"
+
+    def asked() -> int:
+        return len(log.read_text().splitlines())
+
+    def entries() -> list[dict[str, Any]]:
+        lines = [one for p in journal_files(tmp_path) for one in p.read_bytes().splitlines()]
+        found = [json.loads(one.split(b" ", 2)[2]) for one in lines]
+        return [entry for entry in found if "key" in entry]
+
+    def bounded() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (90_001, resource.RLIM_INFINITY))
+
+    def go(**more: Any) -> int:
+        command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", "out", "--inline"]
+        env = environment(VLM_API_KEY=KEY)
+        return subprocess.run(command, cwd=tmp_path, env=env, timeout=120, **more).returncode
+
+    with killed_runs.serving(log) as url:
+        killed_runs.write_recipe(tmp_path, url)
+        assert go(preexec_fn=bounded) == 1
+        assert 0 < asked() - len(entries()) <= killed_runs.IN_FLIGHT
+        assert go() == 0
+        assert len({entry["key"] for entry in entries()}) == killed_runs.ROWS
+        assert asked() - killed_runs.ROWS <= killed_runs.IN_FLIGHT
 
 
 def test_a_few_lines_read_the_journal(tmp_path: Path, endpoint: Endpoint) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from manifests.step import Reply
-from recaption.json_replies import MAX_CHARS, WrongReplyError, fault_by, json_value, object_of
+from recaption.checks import MAX_CHARS
+from recaption.json_replies import WrongReplyError, fault_by, json_value, object_of
 
 GOOD = [
     '{"a": 1, "b": "x"}',

@@ -1,0 +1,43 @@
+"""Checks of the settings that request steps have about their endpoint, so that a mistake is found
+before any request is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+_PATH = "/chat/completions"
+_SETTINGS = ("model", "max_tokens", "temperature", "seed")
+_OF_THE_CLIENT = ("messages", "stream", "n")
+"""Parameters that the client sets or relies on: a request has one complete reply."""
+
+
+def checked_endpoint(address: str) -> str:
+    """Returns the address of an endpoint without blanks around it. Raises ValueError if no request
+    can be sent to it."""
+    address = address.strip()
+    if not address.isascii() or not address.isprintable() or " " in address:
+        raise ValueError("the address has a blank or a character that is not ASCII: encode it")
+    url = urlsplit(address)
+    if url.port == 0 or not url.hostname or max(map(len, url.hostname.split("."))) > 63:
+        raise ValueError("the address has no valid host and port")
+    if url.fragment or url.path.rstrip("/").endswith(_PATH):
+        raise ValueError(f"the address must not have a fragment, and not end with {_PATH}")
+    return address
+
+
+def checked_parameters(parameters: Mapping[str, Any]) -> None:
+    """Raises ValueError if parameters of a request cannot be sent, or would undo what the step
+    sends."""
+    for name in parameters:
+        if name in _SETTINGS:
+            raise ValueError(f"'{name}' is a setting of the step: set it there")
+        if name in _OF_THE_CLIENT:
+            raise ValueError(f"'{name}' cannot be set: leave it out")
+    try:
+        orjson.dumps(dict(parameters), option=orjson.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        raise ValueError(f"it cannot be written as JSON: {error}") from None

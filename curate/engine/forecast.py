@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import heapq
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from curate.engine import part_files
 from curate.engine.fused import joint_batch_rows
+from curate.engine.halving import RaisedRows, halving
 from curate.engine.inline import Inline
 from curate.engine.media_options import MediaOptions
 from curate.engine.part_view import PartView
@@ -29,7 +31,7 @@ from curate.engine.progress import Progress
 from curate.engine.step_errors import naming
 from curate.recipe import Loaded
 from manifests import storage
-from manifests.errors import CurateError, RowError
+from manifests.errors import RowError
 from manifests.media import Media
 from manifests.run import manifest, payer
 from manifests.run.file_names import STEPS
@@ -175,28 +177,29 @@ class _Requests:
             yield media, partial(self._made, Context(media, _no_blobs, seed, model))
 
     def _batches(self, view: PartView) -> Iterator[pa.Table]:
-        """Yield the rows of a part that the step processes, with the columns that it reads."""
+        """Yield the rows of a part that the step processes, with the columns that it reads, and
+        `origin`."""
         planned = self._planned
         columns = tuple(dict.fromkeys((*planned.reads, *(planned.only or {}), "origin")))
         for batch in view.read(joint_batch_rows([planned]), columns):
             mask = planned.row_mask(batch)
-            yield planned.given(batch if mask is None else batch.filter(pa.array(mask)))
+            yield batch if mask is None else batch.filter(pa.array(mask))
 
     def _made(self, context: Context, batch: pa.Table) -> list[Request | None]:
         """Return the requests about the rows of a batch, and None for a row on which the step
         raises an error."""
         if not batch.num_rows:
             return []
-        try:
-            asked = self._step.requests(batch, context)
+
+        def call(start: int, rows: int) -> list[Request | None]:
+            asked = self._step.requests(self._planned.given(batch.slice(start, rows)), context)
             return [request for one in asked for request in requests_of(one)]
-        except Exception as error:  # any error that a single row causes in a step
-            if isinstance(error, CurateError) and not isinstance(error, RowError):
-                raise
-            if batch.num_rows == 1:
-                return [None]
-        half = batch.num_rows // 2
-        return self._made(context, batch.slice(0, half)) + self._made(context, batch.slice(half))
+
+        def failed(row: int, error: Exception) -> list[Request | None]:
+            return [None]
+
+        blocks = halving(self._planned, batch, call, failed, RaisedRows())
+        return list(itertools.chain.from_iterable(blocks))
 
     def _add(
         self,

@@ -43,7 +43,8 @@ class RequestStep(RowStep):
 
     The step makes requests, and measures from the replies. All between is done for it: concurrent
     requests, repeated attempts, and a journal, in which every reply is kept before it is used. One
-    worker sends all requests of a run, so that the run has one limit.
+    worker sends all requests of a run, so that the run has one limit. The default values of the
+    settings are our choice.
     """
 
     costs: ClassVar[bool] = True

@@ -37,10 +37,11 @@ _NO_CAPTION = RowError(
 class Recaption(PromptedStep):
     """Let a vision-language model rewrite the caption of each image, with the old text as context.
 
-    The model is asked about the images of a record and its text, in the record's language if that
-    is known. Its reply becomes the text; the old text is kept in `raw_text`, unless an earlier step
-    has already set `raw_text`. A record without an image is not asked about. A record with roles,
-    with several texts or with a video is quarantined.
+    The model is asked about the images of a record and its text; the reply is to be in the record's
+    language, if that is known and the prompt asks for it. The reply becomes the text; the old text
+    is kept in `raw_text`, unless an earlier step has already set `raw_text`. A record without an
+    image is not asked about. A record with roles, with several texts or with a video is
+    quarantined.
 
     A reply that is no answer is bad: it is empty, cut off by `max_tokens`, a refusal, a copy of the
     old text or of the prompt, in another language than the record, too short or too long for the

@@ -17,8 +17,8 @@ from recaption.checks.refusals import refuses
 
 _MAX_COMPRESSION = 6.0
 """A text that zlib makes so many times smaller repeats itself (our choice). Of the captions in
-tests/test_real_captions.py, a text of 4600 characters about six charts reaches 5.03, and all others
-stay below 4; a sentence that is repeated ten times reaches 7."""
+tests/recaption/test_checks.py, a text of 4600 characters about six charts reaches 5.03, and all
+others stay below 4; a sentence that is repeated ten times reaches 7."""
 _MIN_COMPRESSED_BYTES = 200
 """Shorter texts are not checked for repetition (our choice)."""
 _MIN_COPIED_BYTES = 40

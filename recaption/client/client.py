@@ -239,27 +239,11 @@ class Client:
         with self._slot() as sent:
             started = time.time()
             try:
-                has_schema = request.schema is not None
-                text = self._accepted(self._connections.post(body), has_schema)
-                reply = answers.reply_of(text)
-                if reply.finish in answers.INTERRUPTED:
-                    raise _FailedError(f"the reply ends with {reply.finish!r}")
+                text, reply = self._exchange(body, request.schema is not None)
             except _FailedError as error:
                 if error.is_busy:
                     self._limiter.busy(sent)
                 raise
-            except answers.NoReplyError as error:
-                raise self._unreadable(self._shown(str(error))) from None
-            except ssl.SSLCertVerificationError as error:
-                raise self._stop(f"its certificate is not valid: {error.verify_message}") from None
-            except (OSError, http.client.HTTPException) as error:
-                if is_of_environment(error):  # such as too many open files
-                    raise
-                is_busy = isinstance(error, TimeoutError)
-                if is_busy:
-                    self._limiter.busy(sent)
-                fault = self._shown(f"{type(error).__name__}: {error}")
-                raise _FailedError(fault, is_busy=is_busy) from None
             about = {
                 "model": self._step.model,
                 "prompt": request.prompt,
@@ -274,6 +258,25 @@ class Client:
             self._limiter.answered(sent, reply.output_tokens or len(reply.text))
             self._failing_since, self._has_accepted = None, True
             return text
+
+    def _exchange(self, body: bytes, has_schema: bool) -> tuple[str, Reply]:
+        """Send a request once. Returns the body of the answer, and the reply in it. Raises
+        _FailedError for a cause that may pass."""
+        try:
+            text = self._accepted(self._connections.post(body), has_schema)
+            reply = answers.reply_of(text)
+        except answers.NoReplyError as error:
+            raise self._unreadable(self._shown(str(error))) from None
+        except ssl.SSLCertVerificationError as error:
+            raise self._stop(f"its certificate is not valid: {error.verify_message}") from None
+        except (OSError, http.client.HTTPException) as error:
+            if is_of_environment(error):  # such as too many open files
+                raise
+            fault = self._shown(f"{type(error).__name__}: {error}")
+            raise _FailedError(fault, is_busy=isinstance(error, TimeoutError)) from None
+        if reply.finish in answers.INTERRUPTED:
+            raise _FailedError(f"the reply ends with {reply.finish!r}")
+        return text, reply
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[Sent]:

@@ -18,7 +18,7 @@ from recaption.checks import FAULTS, Asked, fault_of, kept_names, kept_numbers, 
 from recaption.checks.folded import folded
 from recaption.checks.languages import is_other_language
 from recaption.checks.refusals import PHRASES
-from recaption.prompts import Prompt, load_prompt, prompt_file
+from recaption.prompts import Expects, Prompt, load_prompt, prompt_file
 
 CAPTION = load_prompt(prompt_file("caption", ""))
 OCR = load_prompt(prompt_file("ocr_refinement", ""))
@@ -60,6 +60,8 @@ def test_a_reply_in_another_language_is_found_and_a_mixture_is_not_judged() -> N
     assert fault(HONEST["de"], language="en") == "wrong language"
     assert fault(HONEST["fr"], language="zh-Hans") == "wrong language"
     assert [fault(TEXTS["mixed"], language=tag) for tag in ("zh", "en")] == [None, None]
+    assert fault(f"{HONEST['zh']} BMW", language="en") == "wrong language"
+    assert fault(f"{HONEST['de']} {HONEST['zh'][:90]}", language="en") is None  # mixed
     assert fault("Ein roter Hund im Feld.", language="en") is None  # too short to be certain
     assert fault(HONEST["de"], language="tlh") is None
 
@@ -99,6 +101,12 @@ def test_what_the_text_of_an_ocr_model_has_is_no_fault_of_its_refinement() -> No
     assert fault("A total of 5", "A total of 5") == "copy of the text"
     assert fault("Here is the corrected text: total", "t0tal", prompt=OCR) == "preamble"
     assert [fault("", raw_text, prompt=OCR) for raw_text in ("", "t0tal")] == ["empty", "empty"]
+
+
+def test_the_length_that_a_prompt_expects_is_inclusive() -> None:
+    prompt = Prompt(name="own", version=1, text="x", expects=Expects(min_chars=5, max_chars=7))
+    found = {length: fault("a" * length, prompt=prompt) for length in range(4, 9)}
+    assert found == {4: "too short", 5: None, 6: None, 7: None, 8: "too long"}
 
 
 def test_a_copy_is_found_with_other_characters_of_the_same_text() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
+from email.utils import formatdate
 from pathlib import Path
+
+import pytest
 
 from manifests.media import Media
 from manifests.step import Message, Reply, Request
@@ -71,15 +75,15 @@ def test_of_requests_that_were_in_flight_together_one_lowers_the_limit() -> None
     assert limiter.limit == 2
 
 
-def test_retry_after_is_obeyed_by_all_requests(tmp_path: Path) -> None:
-    import time
-
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_obeyed_by_all_requests(tmp_path: Path, form: str) -> None:
     times: list[float] = []
 
     def answer(asked: Asked) -> Answer:
         times.append(time.monotonic())
         if len(times) == 5:
-            return refusal(429, "wait", Retry_After="1")
+            seconds = "1" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
+            return refusal(429, "wait", Retry_After=seconds)
         return good(asked)
 
     with Endpoint(answer).serving() as endpoint:
@@ -89,9 +93,22 @@ def test_retry_after_is_obeyed_by_all_requests(tmp_path: Path) -> None:
     assert sum(gaps) - gaps[4] < 1
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_replaced(tmp_path: Path) -> None:
-    import time
+def test_a_time_out_lowers_the_limit(tmp_path: Path) -> None:
+    late = threading.Event()
 
+    def answer(asked: Asked) -> Answer:
+        if len(endpoint.asked) <= 4:
+            late.wait(2)
+        return good(asked)
+
+    with Endpoint(answer).serving() as endpoint:
+        client = ask(tmp_path, endpoint, 4, max_concurrent=64, timeout_seconds=0.3)
+        late.set()
+    assert len(endpoint.asked) == 8
+    assert client.limit < 4
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced(tmp_path: Path) -> None:
     with Endpoint(idle_seconds=0.02).serving() as endpoint:
         step = Recaption(model=MODEL, endpoint=endpoint.url, max_concurrent=1, max_attempts=1)
         client = Client(step, "step recaption", str(tmp_path))

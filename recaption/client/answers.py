@@ -1,10 +1,13 @@
-"""Reads the bodies of an endpoint's answers: the reply of the model, or what the endpoint states
-about an error."""
+"""Reads the answers of an endpoint: the reply of the model, or what the endpoint states about an
+error."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -102,6 +105,17 @@ def refuses_schema(body: str) -> bool:
     """Returns whether the message in the body of a refusal is about the JSON Schema of the request,
     which is the same for all records."""
     return _NO_SCHEMA.search(error_text(body)) is not None
+
+
+def retry_after(value: str | None) -> float | None:
+    """The seconds of a header Retry-After, which has seconds or a date (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(value))
+    with contextlib.suppress(ValueError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    return None
 
 
 def _parsed(body: str) -> Any:

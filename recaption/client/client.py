@@ -14,7 +14,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from manifests import storage
@@ -162,10 +161,15 @@ class Client:
         return SpentError(fault, error.place, error.fix, error.budget)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._journal.close()
-        self._connections.close()
-        self._warnings.close()
+        """Send nothing more, and await the replies in flight, which are paid for; an interrupt ends
+        the wait."""
+        self._end(EndpointError("the run has ended", self._place))
+        try:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            self._connections.close()
+            self._journal.close()
+            self._warnings.close()
 
     def _answer(self, request: Request, media: Media, fault: Fault) -> Reply | Unanswered:
         """Ask until a reply is good, or MAX_REPLIES were bad."""
@@ -311,7 +315,7 @@ class Client:
                 raise self._stop(f"it does not support this JSON Schema ({fault})", _NO_SCHEMA)
             raise self._refusal(fault)
         if status in _BUSY or status in _TRANSIENT or status >= 500:
-            seconds = _retry_after(answer.headers.get("retry-after"))
+            seconds = answers.retry_after(answer.headers.get("retry-after"))
             if seconds is not None and seconds > self._step.max_outage_seconds:
                 raise self._stop(f"it asks to wait {seconds:.0f} seconds ({fault})")
             if status in _BUSY and seconds is not None:
@@ -393,14 +397,3 @@ def _backoff(key: bytes, attempt: int, asked: float | None) -> float:
     share = 0.5 + int.from_bytes(jitter, "big") / 2**33
     own = share * min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2.0 ** (attempt - 1))
     return own if asked is None else asked + own * share / 4
-
-
-def _retry_after(value: str | None) -> float | None:
-    """The seconds of a header Retry-After, which has seconds or a date (RFC 9110, 10.2.3)."""
-    if value is None:
-        return None
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(value))
-    with contextlib.suppress(ValueError):
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    return None

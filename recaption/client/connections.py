@@ -7,6 +7,7 @@ on the wire is one that `Client` decided to send and counts.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import select
@@ -74,7 +75,11 @@ class Connections:
         return self._exchange(kept or self._connect(), body, deadline)
 
     def close(self) -> None:
-        for connection in self._open:
+        """Close all connections. Those on which a reply is awaited end with an error."""
+        for connection in list(self._open):
+            if (sock := connection.sock) is not None:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
             connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:

@@ -3,16 +3,20 @@ sent again, and the shards are the same bytes."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import signal
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.recaption.endpoint import KEY
+from recaption.client.level import START
+from tests.recaption.endpoint import KEY, Endpoint
 from tests.recaption.killed_runs import IN_FLIGHT, ROWS, run, serving, write, write_recipe
+from tests.recaption.recaption_runs import journal_files
 from tests.runs import file_bytes
 
 KILLS = int(os.environ.get("CURATE_KILLS", "2"))
@@ -45,3 +49,32 @@ def test_no_request_with_a_journaled_reply_is_sent_again(
     assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "again")
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or KEY.encode() not in path.read_bytes()
+
+
+def test_ctrl_c_awaits_the_replies_in_flight_and_a_second_one_does_not(tmp_path: Path) -> None:
+    write(tmp_path)
+    slow = Endpoint(seconds=20.0)
+    with slow.serving():
+        write_recipe(tmp_path, slow.url)
+        with run(tmp_path, "out", ("--inline",)) as driver:
+            while len(slow.asked) < START:
+                time.sleep(0.01)
+            driver.send_signal(signal.SIGINT)
+            time.sleep(2)
+            assert driver.poll() is None
+            driver.send_signal(signal.SIGINT)
+            _, printed = driver.communicate(timeout=10)
+        assert (driver.returncode, len(slow.asked)) == (130, START), printed.decode()
+        slow.seconds = 0.5
+        with run(tmp_path, "out", ("--inline",)) as driver:
+            while len(slow.asked) < 2 * START:
+                time.sleep(0.01)
+            driver.send_signal(signal.SIGINT)
+            driver.communicate(timeout=30)
+    assert len(replies(tmp_path)) == len(slow.asked) - START
+
+
+def replies(base: Path) -> list[str]:
+    lines = [line for p in journal_files(base) for line in p.read_bytes().splitlines()]
+    entries = [json.loads(line.split(b" ", 2)[2]) for line in lines]
+    return [entry["key"] for entry in entries if "key" in entry]

@@ -135,15 +135,15 @@ def _refuse(name: str, data: bytes | memoryview) -> NoReturn:
 
 def _replies(asked: _Asked, request: Request, media: Media, folder: str) -> Iterator[Shown]:
     step = asked.step
-    for bad_replies in range(MAX_REPLIES):
-        ready = prepared(step, request, bad_replies, media)
+    for bad_before in range(MAX_REPLIES):
+        ready = prepared(step, request, bad_before, media)
         entry = _entry(folder, ready.key)
         reply = None if entry is None else reply_of(entry["body"])
         if reply is not None:
-            reply = reply._replace(number=bad_replies + 1, fault=step.fault(request, reply))
+            reply = reply._replace(number=bad_before + 1, fault=step.fault(request, reply))
         yield {
             "prompt": request.prompt,
-            "number": bad_replies + 1,
+            "number": bad_before + 1,
             "key": ready.key.hex(),
             "body": _body(asked, request, ready, media),
             "reply": None if reply is None else _shown(reply),

@@ -175,9 +175,9 @@ class Client:
         """Ask until a reply is good, or MAX_REPLIES were bad."""
         with contextlib.closing(media.another()) as own:
             try:
-                for bad_replies in range(MAX_REPLIES):
-                    reply = self._reply(request, bad_replies, own)
-                    reply = reply._replace(number=bad_replies + 1, fault=fault(request, reply))
+                for bad_before in range(MAX_REPLIES):
+                    reply = self._reply(request, bad_before, own)
+                    reply = reply._replace(number=bad_before + 1, fault=fault(request, reply))
                     if reply.fault is None:
                         break
                 return reply
@@ -187,10 +187,10 @@ class Client:
             except RowError as error:
                 return Unanswered(error, isinstance(error, TRANSIENT))
 
-    def _reply(self, request: Request, bad_replies: int, media: Media) -> Reply:
+    def _reply(self, request: Request, bad_before: int, media: Media) -> Reply:
         """Return the reply from the journal, or ask for it. Equal requests are asked once."""
         step = self._step
-        key, parameters, files = prepared(step, request, bad_replies, media)
+        key, parameters, files = prepared(step, request, bad_before, media)
         with self._lock:
             other = self._asked.get(key)
             is_known = other is None and key in self._journal

@@ -78,8 +78,8 @@ class Outlook:
 
     def _paid(self, request: Request, first: Prepared, media: Media, tokens: int) -> Paid | None:
         entries: list[dict[str, Any]] = []
-        for bad_replies in range(MAX_REPLIES):
-            ready = prepared(self._step, request, bad_replies, media) if bad_replies else first
+        for bad_before in range(MAX_REPLIES):
+            ready = prepared(self._step, request, bad_before, media) if bad_before else first
             if ready.key not in self._journal:
                 return None
             entries.append(self._journal.get(ready.key))

@@ -18,22 +18,22 @@ class Prepared(NamedTuple):
     files: dict[Reference, bytes]
 
 
-def prepared(step: RequestStep, request: Request, bad_replies: int, media: Media) -> Prepared:
-    """Returns a request of a step, as it is sent. `bad_replies` counts the bad replies before.
+def prepared(step: RequestStep, request: Request, bad_before: int, media: Media) -> Prepared:
+    """Returns a request of a step, as it is sent. `bad_before` counts the bad replies before.
     Raises MediaError if an image cannot be read."""
-    parameters = _parameters(step, request, bad_replies)
+    parameters = _parameters(step, request, bad_before)
     files = {ref: media.read(ref) for ref in wire.images_of(request)}
     digests = {ref: hashlib.sha256(data).hexdigest() for ref, data in files.items()}
     model = (step.model, step.revision)
-    key = wire.request_key(request, model, parameters, bad_replies, step.max_pixels, digests)
+    key = wire.request_key(request, model, parameters, bad_before, step.max_pixels, digests)
     return Prepared(key, parameters, files)
 
 
-def _parameters(step: RequestStep, request: Request, bad_replies: int) -> dict[str, Any]:
+def _parameters(step: RequestStep, request: Request, bad_before: int) -> dict[str, Any]:
     own = {
         "max_tokens": step.max_tokens,
         "temperature": step.temperature,
-        "seed": None if step.seed is None else step.seed + bad_replies,
+        "seed": None if step.seed is None else step.seed + bad_before,
     }
     sent = {name: value for name, value in own.items() if value is not None}
     return {**sent, **step.parameters, **request.parameters}

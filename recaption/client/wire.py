@@ -22,18 +22,20 @@ def request_key(
     request: Request,
     model: tuple[str, str],
     parameters: Mapping[str, Any],
-    bad_replies: int,
+    bad_before: int,
     max_pixels: int,
     digests: Mapping[Reference, str],
 ) -> bytes:
     """Returns the key of a reply: a digest of all that decides it. `model` is the name and the
-    revision of the model, `bad_replies` counts the bad replies before, and `digests` are those of
-    the image files. The address of the endpoint is no part of it."""
+    revision of the model, `bad_before` counts the bad replies before, and `digests` are those of
+    the image files. The order of the fields in a schema counts, because a model writes them in this
+    order. The address of the endpoint is no part of the key."""
 
     def shown(ref: Reference) -> dict[str, Any]:
         return {"image": digests[ref], "max_pixels": max_pixels, "encoding": ENCODING}
 
-    what = [_KEY_VERSION, model, request.prompt, parameters, bad_replies, request.schema,
+    schema = None if request.schema is None else orjson.dumps(request.schema, default=dict).decode()
+    what = [_KEY_VERSION, model, request.prompt, parameters, bad_before, schema,
             _messages(request, shown)]  # fmt: skip
     data = orjson.dumps(what, option=orjson.OPT_SORT_KEYS | _NUMBERS_AS_KEYS, default=dict)
     return hashlib.blake2b(data, digest_size=16).digest()

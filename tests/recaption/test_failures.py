@@ -11,6 +11,7 @@ import pytest
 
 from curate.engine.ray import RayExecutor
 from manifests.errors import EndpointError, RecipeError
+from recaption.client import client as client_module
 from recaption.client.client import REFUSED
 from tests.make import make_image
 from tests.recaption.endpoint import KEY, Answer, Asked, Behaviour, Endpoint, good, refusal, reply
@@ -22,6 +23,7 @@ HALF = reply("half")
 TRANSIENT = {
     "busy": refusal(429, "slow down", Retry_After="1"),
     "server error": refusal(500, "internal"),
+    "conflict": refusal(409, "locked"),
     "bad gateway": Answer(502, b"<html><h1>Bad gateway</h1></html>", kind="text/html"),
     "half a reply": HALF._replace(length=len(HALF.body), body=HALF.body[:60]),
     "half of the JSON": HALF._replace(body=HALF.body[:60]),
@@ -142,6 +144,17 @@ def test_an_endpoint_that_puts_a_request_off_is_asked_more_often_than_max_attemp
     made = run(tmp_path, endpoint, max_attempts=2)
     assert statuses(tmp_path, made) == {"rewritten": 1}
     assert len(endpoint.asked) == 5
+
+
+def test_a_request_that_is_always_put_off_fails_in_the_end(
+    tmp_path: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_PUT_OFF", 5)
+    endpoint.answer = lambda a: refusal(503, "loading") if a.raw_text == TEXTS[0] else good(a)
+    write(tmp_path, TEXTS[:3])
+    made = run(tmp_path, endpoint, max_attempts=2)
+    assert row_counts(made)["recaption"] == (3, 2, {}, {"ReplyError": 1})
+    assert endpoint.texts.count(TEXTS[0]) == 5
 
 
 @pytest.mark.parametrize("first", [good, lambda a: refusal(400, "too long")])

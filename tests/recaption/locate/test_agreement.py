@@ -125,6 +125,21 @@ def test_the_objects_of_a_record_stay_before_the_new_ones() -> None:
     assert row["objects"] == [OWN]
 
 
+@pytest.mark.parametrize("place", ["point", "polygon", "box3d", "start"])
+def test_an_object_with_any_place_is_not_removed(place: str) -> None:
+    values = {"point": [1, 1], "polygon": [[1, 1, 2, 2, 1, 2]], "box3d": [1] * 9, "start": 1}
+    own = {**OWN, place: values[place]}
+    cat = obj("cat", 0, 0, 100, 100)
+    [row] = compared([([cat], [cat])], own=own, unlocated="remove")
+    assert len(row["objects"]) == 2
+
+
+def test_names_that_only_one_step_was_asked_for_are_not_absent() -> None:
+    cat = obj("cat", 0, 0, 100, 100)
+    [row] = compared([([cat], [])], asked=(["cat", "dog", "bird"], ["bird", "fish"]))
+    assert json.loads(row["meta"]) == {ABSENT: ["bird"]}
+
+
 def test_a_changed_bound_or_threshold_asks_nothing_again(
     tmp_path: Path, endpoint: Endpoint
 ) -> None:
@@ -216,20 +231,26 @@ def obj(label: str, *box: float) -> dict[str, Any]:
 
 
 Found = list[dict[str, Any]] | None
+NAMES = ["cat", "dog", "bird"]
 
 
-def compared(pairs: list[tuple[Found, Found]], **settings: Any) -> list[dict[str, Any]]:
-    """The measures, objects and `meta` of records with the object OWN, for which two steps found
-    these objects of the names cat, dog and bird."""
+def compared(
+    pairs: list[tuple[Found, Found]],
+    own: dict[str, Any] = OWN,
+    asked: tuple[list[str], list[str]] = (NAMES, NAMES),
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """The measures, objects and `meta` of records with the object `own`, for which two steps found
+    these objects of the names `asked`."""
     kind = pa.list_(OBJECT)
     columns: dict[str, pa.Array] = {
-        "objects": pa.array([[OWN]] * len(pairs), kind),
+        "objects": pa.array([[own]] * len(pairs), kind),
         "meta": pa.nulls(len(pairs), pa.string()),
     }
-    for step, own, model in (("locate", 0, "A"), ("locate-2", 1, "B")):
+    for step, side, model in (("locate", 0, "A"), ("locate-2", 1, "B")):
         columns |= {
-            f"{step}.found": pa.array([pair[own] for pair in pairs], kind),
-            f"{step}.asked": pa.array([["cat", "dog", "bird"]] * len(pairs)),
+            f"{step}.found": pa.array([pair[side] for pair in pairs], kind),
+            f"{step}.asked": pa.array([asked[side]] * len(pairs)),
             f"{step}.model": pa.array([model] * len(pairs)),
             f"{step}.model_and_seed": pa.array([model] * len(pairs)),
         }

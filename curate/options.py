@@ -130,6 +130,11 @@ def _add_journal(commands: Commands) -> None:
         help="prices in place of those in the journal, such as "
         "input=0.2,output=0.6,request=0,currency=USD (money for a million tokens, for a request)",
     )
+    journal.add_argument(
+        "--compact",
+        action="store_true",
+        help="join the files of the journal into few larger ones; runs may go on meanwhile",
+    )
     _json(journal)
 
 

@@ -15,12 +15,15 @@ from curate.commands.tables import count, size, table
 from manifests.errors import InputError, RecipeError
 from manifests.run.bill import money_text
 from manifests.step import Prices
-from recaption.client.journal import damaged as damaged_line
-from recaption.client.journal import files
+from recaption.client.compaction import Compacted, compact
+from recaption.client.entries import damaged as damaged_line
+from recaption.client.entries import files
 from recaption.client.survey import Cost, JournalFile, survey
 
 
 def main(options: argparse.Namespace) -> int:
+    if options.compact:
+        return _compact(options.folder, options.json)
     prices = None if options.prices is None else _prices(options.prices)
     found = [survey(uri, prices) for uri in files(options.folder)]
     if not found:
@@ -29,6 +32,23 @@ def main(options: argparse.Namespace) -> int:
     damaged = [(one.name, start, size) for one in found for start, size in one.damaged]
     print(json.dumps(_summary(found, damaged), indent=1) if options.json else _text(found, damaged))
     return DIFFERS if damaged else OK
+
+
+def _compact(folder: str, is_json: bool) -> int:
+    made = compact(folder)
+    print(json.dumps(made._asdict(), indent=1) if is_json else _compacted(made))
+    return OK
+
+
+def _compacted(made: Compacted) -> str:
+    notes = [
+        f"{count(made.before, 'file')} became {made.after:,}",
+        f"{count(made.repeated, 'line')} left out because an earlier one has the same key",
+        f"{count(made.damaged, 'line')} left out because they are damaged",
+        f"{count(made.in_use, 'file')} left as they are because a run writes them",
+    ]
+    numbers = (1, made.repeated, made.damaged, made.in_use)
+    return "\n".join(note for note, number in zip(notes, numbers, strict=True) if number)
 
 
 def _prices(text: str) -> Prices:

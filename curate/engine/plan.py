@@ -73,7 +73,7 @@ def _journal_notes(planned: PlannedStep, base: str) -> list[str]:
     """Return the damaged entries of the journal of a request step."""
     if not isinstance(planned.step, RequestStep):
         return []
-    from recaption.client.journal import damage
+    from recaption.client.entries import damage
 
     return damage(storage.resolve(base, planned.step.journal))
 

@@ -27,7 +27,7 @@ from manifests.run.manifest import RunManifest
 from manifests.step import Context, Reply, Request, RequestStep, Worker
 from manifests.step.spelling import nearest
 from manifests.visible import HIDDEN
-from recaption.client import journal, wire
+from recaption.client import entries, wire
 from recaption.client.answers import reply_of
 from recaption.client.client import MAX_REPLIES
 from recaption.client.images import SentImage, sent_image
@@ -187,8 +187,8 @@ def _described(ref: Reference, image: SentImage) -> Shown:
 
 def _entry(folder: str, key: bytes) -> dict[str, Any] | None:
     """Return the entry of a key: the first one, as the client uses it."""
-    for uri in journal.files(folder):
-        for line in journal.lines(uri):
+    for uri in entries.files(folder):
+        for line in entries.lines(uri):
             if line.entry and line.entry.get("key") == key.hex():
                 return line.entry
     return None

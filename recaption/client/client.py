@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import itertools
 import os
@@ -39,12 +38,10 @@ from recaption.client.level import Sent
 from recaption.client.limiter import Limiter
 from recaption.client.prepared import prepared
 from recaption.client.spending import Spending
+from recaption.client.waits import backoff
 
 MAX_REPLIES = 2
 """The most replies to a request: one more after a bad one (our choice)."""
-BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 60.0
-"""The wait before the second attempt, which doubles with each further one, and the longest wait
-(our choice)."""
 REFUSED = 16
 """If so many requests are refused, answered without a reply, or fail at all their attempts, before
 one gets a reply, the requests themselves or the endpoint are wrong, and the run stops (our
@@ -97,7 +94,8 @@ class Client:
         self._connections = Connections(step.endpoint, self._key, step.timeout_seconds)
         self._limiter = Limiter(step.max_concurrent)
         self._spending = Spending(step, payer)
-        self._journal = Journal(storage.resolve(base, step.journal), self._spending.known)
+        place = storage.resolve(base, step.journal)
+        self._journal = Journal(place, self._spending.known, payer.run)
         self._pool = ThreadPoolExecutor(step.max_concurrent, "ask")
         self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)  # bounds memory
         self._lock = threading.Lock()
@@ -198,8 +196,8 @@ class Client:
         if other is not None:
             return answers.reply_of(other.result())
         try:
-            if is_known:
-                entry = self._journal.get(key)
+            entry = self._journal.get(key) if is_known else None
+            if entry is not None:
                 self._spending.found(entry)
                 self._has_found = True
                 answer = str(entry["body"])
@@ -236,7 +234,7 @@ class Client:
                         fault = f"it answered none of the first {REFUSED} requests ({error})"
                         raise self._stop(fault) from None
                     raise
-                self._sleep(_backoff(key, attempt, error.wait_seconds))
+                self._sleep(backoff(key, attempt, error.wait_seconds))
         raise AssertionError("the loop ends by a reply or an error")
 
     def _attempt(self, key: bytes, request: Request, body: bytes) -> str:
@@ -388,12 +386,3 @@ def _answered(futures: Sequence[Future[Any] | None]) -> tuple[int, ...]:
         return future.done() and not future.cancelled() and future.exception() is None
 
     return tuple(n for n, one in enumerate(futures) if one is None or is_answered(one))
-
-
-def _backoff(key: bytes, attempt: int, asked: float | None) -> float:
-    """The seconds to wait before the next attempt: at least what the endpoint asked for. The jitter
-    comes from the request's key, whose seed is that of the step."""
-    jitter = hashlib.blake2b(key + bytes([attempt]), digest_size=4).digest()
-    share = 0.5 + int.from_bytes(jitter, "big") / 2**33
-    own = share * min(MAX_BACKOFF_SECONDS, BACKOFF_SECONDS * 2.0 ** (attempt - 1))
-    return own if asked is None else asked + own * share / 4

@@ -1,114 +1,39 @@
 """The journal: every answer of an endpoint, on disk before it is used.
 
 A journal is a folder, which any number of runs may share. Each process that writes has a file of
-its own, and only appends to it. An entry is one line: the number of bytes of its JSON and their
-XXH3 digest, both in hex, then the JSON.
-
-    000001c2 9f8ad0c2f1e3b765 {"v":1,"key":"4be1...","at":1767225600.5,"status":200,"body":"..."}
-
-So a line that a killed process left incomplete, or whose bits were damaged, is found, and all other
-lines are used. On object storage, which cannot append, the entries of a few seconds make one file.
+its own, and only appends to it. On object storage, which cannot append, the entries of a few
+seconds make one file; until then they are in a spool on the disk of the machine.
 """
 
 from __future__ import annotations
 
-import io
 import os
-import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
-
-import orjson
-import xxhash
+from typing import Any
 
 from manifests import storage
-from manifests.errors import ManifestError
+from manifests.errors import UnreadableError
+from recaption.client.entries import (
+    SUFFIX,
+    Line,
+    create_locked,
+    encoded,
+    intact,
+    parsed,
+    write_all,
+)
+from recaption.client.places import Place, Places
+from recaption.client.spool import Spool, recover
 
-SUFFIX = ".replies"
 FLUSH_SECONDS, FLUSH_ENTRIES = 5.0, 256
 """On object storage, a file is written after so many seconds or entries (our choice)."""
 SYNC_SECONDS = 1.0
 """Seconds after which entries are flushed to the disk, so that they survive a crash of the machine
 (our choice). Before a step uses its replies, they are flushed in any case."""
-_HEAD = 8 + 1 + 16 + 1
-_KEY = re.compile("[0-9a-f]{32}")
-
-
-class Line(NamedTuple):
-    """A line of a journal file: its place, and its JSON. `entry` is None if it is damaged."""
-
-    start: int
-    size: int
-    entry: dict[str, Any] | None
-
-
-class _Place(NamedTuple):
-    uri: str
-    start: int
-    size: int
-
-
-def encoded(entry: dict[str, Any]) -> bytes:
-    data = orjson.dumps(entry)
-    return b"%08x %016x %b\n" % (len(data), xxhash.xxh3_64_intdigest(data), data)
-
-
-def decoded(line: bytes) -> dict[str, Any] | None:
-    """Returns the entry of a line, None if the line is damaged."""
-    data = line[_HEAD:-1]
-    if not line.endswith(b"\n") or encoded_head(data) != line[:_HEAD]:
-        return None
-    try:
-        entry = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
-    return entry if isinstance(entry, dict) and _is_entry(entry) else None
-
-
-def _is_entry(found: dict[str, Any]) -> bool:
-    """Whether the fields that are used have their types: those of a reply, or of counts."""
-    if "key" not in found:
-        return all(type(found.get(name)) is int for name in ("asked", "hits"))
-    numbers = (found.get(name) for name in ("input_tokens", "output_tokens", "money"))
-    has_reply = type(found.get("body")) is str and _KEY.fullmatch(str(found["key"]))
-    return bool(has_reply) and all(n is None or type(n) in (int, float) for n in numbers)
-
-
-def encoded_head(data: bytes) -> bytes:
-    return b"%08x %016x " % (len(data), xxhash.xxh3_64_intdigest(data))
-
-
-def lines(uri: str) -> Iterator[Line]:
-    """Yields the lines of a journal file."""
-    with storage.open_file(uri) as native, io.BufferedReader(native, 1 << 20) as file:
-        start = 0
-        for line in file:
-            yield Line(start, len(line), decoded(line))
-            start += len(line)
-
-
-def files(folder: str) -> list[str]:
-    """Returns the files of a journal, in the order in which they were begun."""
-    return [storage.join(folder, n) for n in storage.names(folder) if n.endswith(SUFFIX)]
-
-
-def damage(folder: str) -> list[str]:
-    """Returns a sentence for each line of a journal that cannot be used."""
-    return [
-        damaged(uri, line.start, line.size)
-        for uri in files(folder)
-        for line in lines(uri)
-        if line.entry is None
-    ]
-
-
-def damaged(name: str, start: int, size: int) -> str:
-    """Names a line that cannot be used."""
-    return f"{name}: {size} bytes at byte {start} are no complete entry; all others are used."
 
 
 class Journal:
@@ -116,37 +41,53 @@ class Journal:
 
     If several files have an entry for a key, the first file decides, so that all later runs use the
     same reply. Entries that other processes write meanwhile are not seen. `known` is called with
-    every entry that is there.
+    every entry that is there; if `run` is given, with those that this run paid for.
     """
 
-    def __init__(self, folder: str, known: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        known: Callable[[dict[str, Any]], None] | None = None,
+        run: str | None = None,
+    ) -> None:
         self._folder, self._lock = folder, threading.Lock()
-        self._index: dict[bytes, _Place | bytes] = {}
+        self._own: dict[bytes, Place | bytes] = {}
         self._fd, self._uri, self._end, self._number = -1, "", 0, 0
         self._buffer: dict[bytes, bytes] = {}
         self._flushed, self._is_dirty = time.monotonic(), False
         self._asked = self._hits = 0
         self._name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(6)}"
-        self._known = known or (lambda entry: None)
         storage.make_folder(folder)
-        for uri in files(folder):
-            self._add(uri)
+        self._spool: Spool | None = None
+        if storage.is_remote(folder):
+            recover(folder)
+        self._places = Places.of(folder, _calling(known, run))
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._index
+        return key in self._own or self._places.find(key) is not None
 
-    def get(self, key: bytes) -> dict[str, Any]:
-        """Returns the entry of a key. Raises ManifestError if its line was damaged after the
+    def get(self, key: bytes) -> dict[str, Any] | None:
+        """Returns the entry of a key; None if there is none, or if its line was damaged after the
         journal was opened."""
-        with self._lock:
-            self._hits += 1
-            place = self._index[key]
-        line = place if isinstance(place, bytes) else _line(place)
-        entry = decoded(line)
-        if entry is None:
-            where = place.uri if isinstance(place, _Place) else self._folder
-            raise ManifestError("an entry of the journal was changed while it was used", where)
+        try:
+            line = self._line(key)
+        except UnreadableError:  # the file was compacted meanwhile
+            places = Places.of(self._folder)
+            with self._lock:
+                self._places = places
+                if isinstance(self._own.get(key), Place):
+                    del self._own[key]
+            line = self._line(key)
+        data = None if line is None else intact(line)
+        entry = None if data is None else parsed(data)
+        if entry is not None:
+            with self._lock:
+                self._hits += 1
         return entry
+
+    def _line(self, key: bytes) -> bytes | None:
+        place = self._own.get(key) or self._places.find(key)
+        return _read(place) if isinstance(place, Place) else place
 
     def add(self, key: bytes, status: int, body: str, about: dict[str, Any]) -> None:
         """Write the answer to a request. `about` states what was asked, for people."""
@@ -175,49 +116,32 @@ class Journal:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+            if self._spool:
+                self._spool.close()
 
     @property
     def _seconds(self) -> float:
         return FLUSH_SECONDS if storage.is_remote(self._folder) else SYNC_SECONDS
 
-    def _add(self, uri: str) -> None:
-        for line in lines(uri):
-            if line.entry and "key" in line.entry:
-                key = bytes.fromhex(line.entry["key"])
-                self._index.setdefault(key, _Place(uri, line.start, line.size))
-                self._known(line.entry)
-
     def _write(self, key: bytes, line: bytes) -> None:
         self._is_dirty = True
         if storage.is_remote(self._folder):
-            self._buffer[key] = self._index[key] = line
+            self._spool = self._spool or Spool(self._folder, self._name)
+            self._spool.write(line)
+            self._buffer[key] = self._own[key] = line
             if len(self._buffer) >= FLUSH_ENTRIES:
                 self._sync()
             return
         if self._fd < 0:
             self._begin()
         with storage.storage_errors(self._uri):
-            self._append(line)
-        self._index[key] = _Place(self._uri, self._end, len(line))
+            write_all(self._fd, line)
+        self._own[key] = Place(self._uri, self._end, len(line))
         self._end += len(line)
-
-    def _append(self, line: bytes) -> None:
-        rest = memoryview(line)
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError:  # the next line must not follow a part of this one
-            os.ftruncate(self._fd, self._end)
-            raise
 
     def _begin(self) -> None:
         self._uri = storage.join(self._folder, self._name + SUFFIX)
-        with storage.storage_errors(self._uri):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-            self._fd = os.open(self._uri, flags, 0o644)
-            folder = os.open(self._folder, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
+        self._fd = create_locked(self._uri)
 
     def _sync(self) -> None:
         self._flushed = time.monotonic()
@@ -236,13 +160,33 @@ class Journal:
         storage.write_bytes(uri, b"".join(self._buffer.values()))
         start = 0
         for key, line in self._buffer.items():
-            self._index[key] = _Place(uri, start, len(line))
+            self._own[key] = Place(uri, start, len(line))
             start += len(line)
         self._number += 1
         self._buffer = {}
+        assert self._spool is not None
+        self._spool.clear()
 
 
-def _line(place: _Place) -> bytes:
+def _calling(
+    known: Callable[[dict[str, Any]], None] | None, run: str | None
+) -> Callable[[Line], None]:
+    """Returns a function that calls `known` with the entries of a run, each once; with all entries
+    if `run` is None. While a journal is compacted, an entry may be in two files."""
+    seen = set[bytes | None]()
+
+    def call(line: Line) -> None:
+        if not known or not line.data or (run is not None and run.encode() not in line.data):
+            return
+        if run is None or line.key not in seen:
+            seen.add(line.key if run is not None else None)
+            if entry := line.entry:
+                known(entry)
+
+    return call
+
+
+def _read(place: Place) -> bytes:
     if storage.is_remote(place.uri):
         with storage.open_file(place.uri) as file:
             return bytes(file.read_at(place.size, place.start))

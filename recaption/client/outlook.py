@@ -80,9 +80,10 @@ class Outlook:
         entries: list[dict[str, Any]] = []
         for bad_before in range(MAX_REPLIES):
             ready = prepared(self._step, request, bad_before, media) if bad_before else first
-            if ready.key not in self._journal:
+            entry = self._journal.get(ready.key)
+            if entry is None:
                 return None
-            entries.append(self._journal.get(ready.key))
+            entries.append(entry)
             if self._step.fault(request, reply_of(entries[-1]["body"])) is None:
                 break
         read, written, seconds = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from manifests import storage
 from manifests.step import Prices
-from recaption.client.journal import lines
+from recaption.client.entries import lines
 
 
 @dataclass

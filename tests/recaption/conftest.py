@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from recaption.client import client as client_module
+from recaption.client import waits
 from tests.recaption.endpoint import Endpoint
 
 
 @pytest.fixture
 def without_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries again soon after a failure."""
-    monkeypatch.setattr(client_module, "BACKOFF_SECONDS", 0.02)
+    monkeypatch.setattr(waits, "BACKOFF_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from curate.engine.ray import RayExecutor
 from curate.engine.run import Run
 from manifests.run.manifest import load_run
 from manifests.step import Executor
-from recaption.client.journal import encoded
+from recaption.client.entries import encoded
 from tests.recaption.endpoint import Endpoint
 from tests.recaption.recaption_runs import TEXTS, journal_files, recipe, run, write
 from tests.runs import curate

@@ -1,0 +1,102 @@
+"""Rewrites the files of a journal into few larger ones.
+
+Which reply a key has stays the same: files that follow each other are joined in their order, and
+the new file takes the place of the first. The old files are deleted when the new one is complete on
+the disk and was read back, so a process that is killed at any moment loses nothing. A file that a
+live process writes is left as it is; a process that reads a deleted file finds the new one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+import xxhash
+
+from manifests import storage
+from manifests.errors import StorageError
+from recaption.client.entries import SUFFIX, Line, files, framed, is_locked, lines, sync_folder
+
+MAX_BYTES = 1 << 30
+"""Files are joined as long as they have fewer bytes (our choice)."""
+
+
+class Compacted(NamedTuple):
+    """How many files there were and are, and how many were left because they are in use; how many
+    lines were left out because an earlier file has their key, or because they are damaged."""
+
+    before: int
+    after: int
+    in_use: int
+    repeated: int
+    damaged: int
+
+
+def compact(folder: str) -> Compacted:
+    """Rewrite a journal."""
+    found = files(folder)
+    in_use = [uri for uri in found if not storage.is_remote(uri) and is_locked(uri)]
+    repeated = damaged = 0
+    for is_used, group in groupby(found, key=lambda uri: uri in in_use):
+        for uris in [] if is_used else _joined(list(group)):
+            again, broken = _join(folder, uris)
+            repeated, damaged = repeated + again, damaged + broken
+    return Compacted(len(found), len(files(folder)), len(in_use), repeated, damaged)
+
+
+def _joined(uris: list[str]) -> Iterator[list[str]]:
+    """Yield files that are to be joined, at least two at a time."""
+    group, size = list[str](), 0
+    for uri in uris:
+        own = (storage.size_and_stamp(uri) or (0, 0))[0]
+        if group and size + own > MAX_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(uri)
+        size += own
+    if group:
+        yield group
+
+
+def _join(folder: str, uris: list[str]) -> tuple[int, int]:
+    """Join files, and return how many lines were repeated, and how many damaged."""
+    if len(uris) < 2:
+        return 0, 0
+    first = storage.base_name(uris[0]).removesuffix(SUFFIX)
+    uri = storage.join(folder, f"{first}-{secrets.token_hex(6)}{SUFFIX}")  # sorts before the first
+    found = _Found()
+    with storage.writing(uri) as sink:
+        for old in uris:
+            for line in lines(old):
+                if data := found.new(line):
+                    sink.write(framed(data))
+    if not storage.is_remote(folder):
+        with storage.storage_errors(folder):
+            sync_folder(folder)
+    if sum(line.entry is not None for line in lines(uri)) != len(found.seen):
+        raise StorageError("the joined file is not what was written; the old files stay", uri)
+    for old in uris:
+        storage.delete(old)
+    return found.repeated, found.damaged
+
+
+class _Found:
+    """Remembers which lines were found: replies by their key, lines with sums by their content."""
+
+    def __init__(self) -> None:
+        self.seen = set[bytes]()
+        self.repeated = self.damaged = 0
+
+    def new(self, line: Line) -> bytes | None:
+        """Returns the JSON of a line that was not found before."""
+        if line.data is None or line.entry is None:
+            self.damaged += 1
+            return None
+        what = line.key or xxhash.xxh3_128_digest(line.data) + b"sums"
+        if what in self.seen:
+            self.repeated += 1
+            return None
+        self.seen.add(what)
+        return line.data

@@ -1,0 +1,164 @@
+"""The files of a journal: their names and their lines.
+
+An entry is one line: the number of bytes of its JSON and their XXH3 digest, both in hex, then the
+JSON.
+
+    000001c2 9f8ad0c2f1e3b765 {"v":1,"key":"4be1...","at":1767225600.5,"status":200,"body":"..."}
+
+So a line that a killed process left incomplete, or whose bits were damaged, is found, and all other
+lines are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import orjson
+import xxhash
+
+from manifests import storage
+
+SUFFIX = ".replies"
+_HEAD = 8 + 1 + 16 + 1
+_KEY = re.compile("[0-9a-f]{32}")
+_OURS = re.compile(rb'\{"v":1,"key":"([0-9a-f]{32})",')
+"""The start of a reply as `Journal.add` writes it."""
+
+
+class Line(NamedTuple):
+    """A line of a journal file: its place, and its JSON. `data` is None if it is damaged."""
+
+    start: int
+    size: int
+    data: bytes | None
+
+    @property
+    def entry(self) -> dict[str, Any] | None:
+        """What the line has; None if it is damaged, or is no line of a journal."""
+        return None if self.data is None else parsed(self.data)
+
+    @property
+    def key(self) -> bytes | None:
+        """The key of a reply; None if the line has none."""
+        if self.data is None:
+            return None
+        if (ours := _OURS.match(self.data)) and b',"body":"' in self.data:  # no JSON is to be read
+            return bytes.fromhex(ours[1].decode())
+        entry = parsed(self.data) or {}
+        return bytes.fromhex(entry["key"]) if "key" in entry else None
+
+
+def parsed(data: bytes) -> dict[str, Any] | None:
+    """Returns what the JSON of a line has; None if a journal has no such line."""
+    try:
+        entry = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return entry if isinstance(entry, dict) and _is_entry(entry) else None
+
+
+def _is_entry(found: dict[str, Any]) -> bool:
+    """Whether the fields that are used have their types: those of a reply, or of counts."""
+    if "key" not in found:
+        return all(type(found.get(name)) is int for name in ("asked", "hits"))
+    numbers = (found.get(name) for name in ("input_tokens", "output_tokens", "money"))
+    has_reply = type(found.get("body")) is str and _KEY.fullmatch(str(found["key"]))
+    return bool(has_reply) and all(n is None or type(n) in (int, float) for n in numbers)
+
+
+def encoded(entry: dict[str, Any]) -> bytes:
+    return framed(orjson.dumps(entry))
+
+
+def framed(data: bytes) -> bytes:
+    """Returns the line of a JSON."""
+    return _head(data) + data + b"\n"
+
+
+def intact(line: bytes) -> bytes | None:
+    """Returns the JSON of a line, None if the line is damaged. Windows' line ends do no harm."""
+    data = line[_HEAD : -2 if line.endswith(b"\r\n") else -1]
+    return data if line.endswith(b"\n") and _head(data) == line[:_HEAD] else None
+
+
+def _head(data: bytes) -> bytes:
+    return b"%08x %016x " % (len(data), xxhash.xxh3_64_intdigest(data))
+
+
+def lines(uri: str) -> Iterator[Line]:
+    """Yields the lines of a journal file."""
+    with storage.open_file(uri) as native, io.BufferedReader(native, 1 << 20) as file:
+        start = 0
+        for line in file:
+            yield Line(start, len(line), intact(line))
+            start += len(line)
+
+
+def files(folder: str) -> list[str]:
+    """Returns the files of a journal, in the order in which they were begun."""
+    return [storage.join(folder, n) for n in storage.names(folder) if n.endswith(SUFFIX)]
+
+
+def damage(folder: str) -> list[str]:
+    """Returns a sentence for each line of a journal that cannot be used."""
+    return [
+        damaged(uri, line.start, line.size)
+        for uri in files(folder)
+        for line in lines(uri)
+        if line.entry is None
+    ]
+
+
+def damaged(name: str, start: int, size: int) -> str:
+    """Names a line that cannot be used."""
+    return f"{name}: {size} bytes at byte {start} are no complete entry; all others are used."
+
+
+def create_locked(path: str) -> int:
+    """Creates a file of which this process alone is the writer, and opens it for appending. The
+    lock ends with the process, and the file appears with it. On a file system without locks there
+    is none."""
+    folder, name = os.path.split(path)
+    hidden = os.path.join(folder, f".{name}{storage.TEMPORARY}")
+    with storage.storage_errors(path):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        handle = os.open(hidden, flags, 0o644)
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(hidden, path)
+        sync_folder(folder)
+    return handle
+
+
+def is_locked(path: str) -> bool:
+    """Returns whether a live process writes the file."""
+    with storage.storage_errors(path), open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Appends bytes to a file: all of them, or none and an error."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+    except OSError:  # the next line must not follow a part of this one
+        os.ftruncate(handle, os.fstat(handle).st_size - (len(data) - len(rest)))
+        raise
+
+
+def sync_folder(folder: str) -> None:
+    """Lets the names in a local folder survive a crash of the machine."""
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)

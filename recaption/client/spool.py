@@ -1,0 +1,67 @@
+"""Entries of a journal on object storage, on the disk of this machine until they are uploaded.
+
+If a process is killed before, the next one on the same machine that opens the journal uploads them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+
+from manifests import storage
+from recaption.client.entries import SUFFIX, create_locked, intact, write_all
+
+
+class Spool:
+    """The spool of one process for the journal in `folder`."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        self._path = os.path.join(_place(folder), name)
+        self._fd = create_locked(self._path)
+
+    def write(self, line: bytes) -> None:
+        with storage.storage_errors(self._path):
+            write_all(self._fd, line)
+
+    def clear(self) -> None:
+        """Forget what is uploaded."""
+        os.ftruncate(self._fd, 0)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.remove(self._path)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def recover(folder: str) -> None:
+    """Upload what processes that ended left in their spools."""
+    place = _place(folder)
+    for name in sorted(os.listdir(place)):
+        if not name.startswith("."):
+            _recover(os.path.join(place, name), folder)
+
+
+def _place(folder: str) -> str:
+    """Returns the folder of all spools of a journal, and makes it."""
+    digest = hashlib.blake2b(folder.encode(), digest_size=12).hexdigest()
+    place = os.path.join(tempfile.gettempdir(), f"curate-{os.getuid()}-spool-{digest}")
+    with storage.storage_errors(place):
+        os.makedirs(place, mode=0o700, exist_ok=True)
+    return place
+
+
+def _recover(path: str, folder: str) -> None:
+    """Upload a spool, unless its process is alive."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:  # or another recovers it
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if data := b"".join(line for line in file if intact(line) is not None):
+            uri = storage.join(folder, f"{os.path.basename(path)}-spool{SUFFIX}")
+            storage.write_bytes(uri, data)
+        os.remove(path)

@@ -1,6 +1,6 @@
 """Opening and compacting a large journal: `python -m benchmarks.requests_journal [REPLIES]`.
 
-The entries have 700 bytes each, in 100 files. CPU seconds, and the memory by which the process grows.
+The entries have 600 bytes each, in 100 files. CPU seconds, and the memory that the process gains.
 """
 
 from __future__ import annotations

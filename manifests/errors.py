@@ -112,7 +112,8 @@ class LockError(CurateError):
 
 
 class BudgetError(CurateError):
-    """More inputs were quarantined than the recipe's `max_quarantined` allows."""
+    """More inputs were quarantined than the recipe's `max_quarantined` allows, or the budget of a
+    request step is used up (`SpentError`)."""
 
 
 class SpentError(BudgetError):

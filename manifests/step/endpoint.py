@@ -23,7 +23,7 @@ def checked_endpoint(address: str) -> str:
         raise ValueError("the address has a blank or a character that is not ASCII: encode it")
     url = urlsplit(address)
     if url.port == 0 or not url.hostname or max(map(len, url.hostname.split("."))) > 63:
-        raise ValueError("the address has no valid host and port")
+        raise ValueError("the address has no valid host and port, such as http://127.0.0.1:8000/v1")
     if url.fragment or url.path.rstrip("/").endswith(_PATH):
         raise ValueError(f"the address must not have a fragment, and not end with {_PATH}")
     return address

@@ -182,7 +182,7 @@ class RequestStep(RowStep):
         try:
             answered = iter(context.client.ask(flat, context.media, self.fault))
         except SpentError as spent:
-            raise spent.after(_complete(requests, spent.answered)) from None
+            raise spent.after(answered_rows(requests, spent.answered)) from None
         by_row = [tuple(itertools.islice(answered, len(own))) for own in requests]
         made = self.answer(batch, [_replies(*both) for both in zip(asked, by_row, strict=True)])
         errors = made.errors or RowErrors(batch.num_rows)
@@ -202,11 +202,14 @@ def _made(step: RequestStep, batch: pa.Table, context: Context) -> Sequence[RowR
     return asked
 
 
-def _complete(
+def answered_rows(
     requests: Sequence[tuple[Request, ...]], answered: tuple[int, ...]
 ) -> tuple[int, ...]:
     """Returns the rows of which all requests are answered. `answered` are the positions of answered
-    requests among those of all rows."""
+    requests among those of all rows.
+
+    `answered_rows([(a, b), (), (c,)], (1, 2)) -> (1, 2)`
+    """
     known, ends = set(answered), itertools.accumulate(map(len, requests))
     pairs = zip(requests, ends, strict=True)
     return tuple(

@@ -95,7 +95,7 @@ class Client:
         self._limiter = Limiter(step.max_concurrent)
         self._spending = Spending(step, payer)
         place = storage.resolve(base, step.journal)
-        self._journal = Journal(place, self._spending.known, payer.run)
+        self._journal = Journal(place, self._spending.add_earlier, payer.run)
         self._pool = ThreadPoolExecutor(step.max_concurrent, "ask")
         self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)  # bounds memory
         self._lock = threading.Lock()
@@ -287,7 +287,7 @@ class Client:
         def is_stopped() -> bool:
             return self._fatal is not None
 
-        with self._spending.one(is_stopped) as used_up:
+        with self._spending.slot(is_stopped) as used_up:
             if used_up:
                 budget, fault = used_up
                 raise self._end(SpentError(fault, self._place, RAISE_BUDGET, budget))

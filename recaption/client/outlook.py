@@ -65,7 +65,7 @@ class Outlook:
     def __init__(self, step: RequestStep, base: str) -> None:
         self._step, self.counter = step, TokenCounter(step.model)
         self.history: dict[str, History] = defaultdict(History)
-        self._journal = Journal(storage.resolve(base, step.journal), self._known)
+        self._journal = Journal(storage.resolve(base, step.journal), self._add_to_history)
 
     def look(self, request: Request, media: Media) -> Look:
         """Look at a request. Raises MediaError if an image cannot be read."""
@@ -92,7 +92,7 @@ class Outlook:
         )
         return Paid(len(entries), int(read), int(written), seconds, tokens)
 
-    def _known(self, entry: Mapping[str, Any]) -> None:
+    def _add_to_history(self, entry: Mapping[str, Any]) -> None:
         if entry.get("model") == self._step.model:
             of_prompt, written = self.history[entry.get("prompt", "")], entry.get("output_tokens")
             of_prompt.replies += 1

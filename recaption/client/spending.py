@@ -43,13 +43,13 @@ class Spending:
         self._saving = threading.Lock()
         self._saved = Bill(step="")
 
-    def known(self, entry: Mapping[str, Any]) -> None:
+    def add_earlier(self, entry: Mapping[str, Any]) -> None:
         """Count an entry of the journal from before, if the same run paid for it."""
         if self._payer.run and (entry.get("run"), entry.get("step")) == self._payer[:2]:
             self._count(self._bill, entry)
 
     @contextlib.contextmanager
-    def one(self, is_stopped: Callable[[], bool]) -> Iterator[tuple[str, str] | None]:
+    def slot(self, is_stopped: Callable[[], bool]) -> Iterator[tuple[str, str] | None]:
         """In the `with` block, a request may be sent. If the budget is used up, the block gets its
         name and the sentence that states it instead. Waits while requests in flight may use up the
         budget."""

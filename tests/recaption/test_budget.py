@@ -93,6 +93,16 @@ def test_a_budget_that_is_lowered_below_what_was_spent_stops_at_once(
     assert len(endpoint.asked) == 8
 
 
+def test_what_was_paid_keeps_its_price_when_the_prices_change(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    write(tmp_path)
+    with pytest.raises(SpentError):
+        run(tmp_path, endpoint, prices={"request": 1}, budget={"requests": 5})
+    made = run(tmp_path, endpoint, prices={"request": 3})
+    assert bill(made).money == pytest.approx(5 * 1 + 7 * 3)
+
+
 def test_a_new_output_folder_has_a_budget_of_its_own(tmp_path: Path, endpoint: Endpoint) -> None:
     write(tmp_path)
     with pytest.raises(SpentError):

@@ -13,6 +13,7 @@ from manifests.errors import StepError
 from manifests.media import Media, Reference
 from manifests.record import Builder
 from manifests.step import Context, Measured, Message, Reply, Request, RequestStep, RowRequests
+from manifests.step.request_step import answered_rows
 from recaption.client import Client
 from tests.recaption.endpoint import MODEL, Answer, Asked, Endpoint, good, refusal, reply
 
@@ -98,6 +99,14 @@ def test_a_row_fails_if_one_of_its_requests_fails_and_what_was_paid_is_kept(
     endpoint.asked.clear()
     measure(tmp_path, endpoint)
     assert sorted(asked.text for asked in endpoint.asked) == sorted(faults)
+
+
+def test_a_row_is_answered_if_all_its_requests_are() -> None:
+    a, b, c, d = map(request, "abcd")
+    rows = [(a,), (), (b, c), (d,)]
+    assert answered_rows(rows, (0, 2, 3)) == (0, 1, 3)
+    assert answered_rows(rows, (1, 2)) == (1, 2)
+    assert answered_rows(rows, ()) == (1,)
 
 
 def test_a_step_answers_for_every_row(tmp_path: Path, endpoint: Endpoint) -> None:

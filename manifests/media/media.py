@@ -36,7 +36,7 @@ from manifests.media.header import (
     probe,
 )
 from manifests.media.limits import Limits
-from manifests.media.pixels import rgb
+from manifests.media.pixels import is_plain, rgb
 from manifests.media.reference import Reference
 from manifests.storage.file_entry import inside
 
@@ -61,12 +61,13 @@ class Decoded(NamedTuple):
 
     `extent`: the size of the original times the scale, in pixels, not rounded. A JPEG of 257 x 259
     at scale 1/8 has 33 x 33 pixels and the extent (32.125, 32.375). `orientation`: the Exif number,
-    1 (displayed as stored) to 8; it is not applied.
+    1 (displayed as stored) to 8; it is not applied. `is_plain`: see `manifests.media.pixels`.
     """
 
     image: Image
     extent: tuple[float, float]
     orientation: int
+    is_plain: bool = True
 
     def upright(self) -> Image:
         """Returns the image as it is shown, with its orientation applied."""
@@ -245,7 +246,8 @@ class Media:
             self._check_frames(image, ref)
             extent = _reduce(image, side)
             image.load()
-            return Decoded(rgb(image), extent or image.size, exif_orientation(image))
+            turned = exif_orientation(image)
+            return Decoded(rgb(image), extent or image.size, turned, is_plain(image))
 
     def _check_frames(self, image: Any, ref: Reference) -> None:
         """Raises LimitError if an image has more frames than the limit `max_frames`."""

@@ -14,6 +14,7 @@ _BLOCK_PIXELS = 1 << 20
 memory."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF 6.0, pages 29 and 37
 _WHITE_IS_ZERO = 0
+_PLAIN = ("1", "L", "P", "RGB")
 
 
 def rgb(image: Image) -> Image:
@@ -31,6 +32,13 @@ def rgb(image: Image) -> Image:
     if image.has_transparency_data:
         return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def is_plain(image: Image) -> bool:
+    """Returns whether all decoders show the same pixels: one frame of gray or RGB with at most 8
+    bits, and no transparency."""
+    has_one_frame = getattr(image, "n_frames", 1) == 1
+    return image.mode in _PLAIN and not image.has_transparency_data and has_one_frame
 
 
 def _on_white(image: Image) -> Image:

@@ -239,7 +239,7 @@ class Client:
 
     def _attempt(self, key: bytes, request: Request, body: bytes) -> str:
         with self._slot() as sent:
-            started = time.time()
+            started = time.monotonic()
             try:
                 text, reply = self._exchange(body, request.schema is not None)
             except _FailedError as error:
@@ -249,7 +249,7 @@ class Client:
             about = {
                 "model": self._step.model,
                 "prompt": request.prompt,
-                "seconds": round(time.time() - started, 3),
+                "seconds": round(time.monotonic() - started, 3),
                 **self._spending.entry(reply, body),
             }
             try:
@@ -301,11 +301,11 @@ class Client:
                 self._limiter.release(sent)
 
     def _accepted(self, answer: HttpAnswer, has_schema: bool) -> str:
-        """Return the body of an answer of status 200. Raises EndpointError, _FailedError or
+        """Return the body of an answer of status 2xx. Raises EndpointError, _FailedError or
         ReplyError for the others."""
         text = answer.body.decode("utf-8-sig", "replace")
         status = answers.meant_status(answer.status, text)
-        if status == 200:
+        if 200 <= status < 300:
             return self._without_key(text) if len(self._key or "") >= SECRET_CHARS else text
         fault = f"HTTP {answer.status}: {self._shown(answers.error_text(text))}"
         if status in _OF_THE_RECORD:

@@ -25,6 +25,8 @@ from recaption.client.proxies import proxy_of
 MAX_BYTES = 64 << 20
 """The longest answer that is read (our choice)."""
 _BLOCK = 1 << 16
+_MAX_INFORMATIONAL = 100
+"""The most informational answers before an answer (our choice)."""
 _REFUSED = re.compile(r"Tunnel connection failed: (\d{3}) ?(.*)")
 """The message of http.client if a proxy answers CONNECT by another status than 200."""
 
@@ -35,6 +37,20 @@ class HttpAnswer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """An answer after the informational ones (102, 103) before it, which http.client takes for the
+    answer itself."""
+
+    def begin(self) -> None:
+        super().begin()
+        for _ in range(_MAX_INFORMATIONAL):
+            if self.status not in (102, 103):
+                return
+            self.headers = None  # type: ignore[assignment]  # so that the next head is read
+            super().begin()
+        raise http.client.HTTPException(f"more than {_MAX_INFORMATIONAL} informational answers")
 
 
 class Connections:
@@ -89,6 +105,7 @@ class Connections:
             if self._tls
             else http.client.HTTPConnection(host, port, timeout=self._timeout)
         )
+        made.response_class = _FinalResponse
         if self._proxy and self._tls:
             made.set_tunnel(self._host or "", self._port, dict(self._proxy.headers))
         self._open.append(made)

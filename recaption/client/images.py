@@ -7,13 +7,14 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from manifests.geometry.shown_sizes import TRANSPOSED
+from manifests.errors import MediaError
 from manifests.media import Media, Reference
 from manifests.media.header import Header, orientation, probe
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ENCODING = 2
+ENCODING = 3
 """Raised if the same image would be sent as other bytes: it is a part of the key of a reply."""
 _SENT_AS_THEY_ARE = ("image/jpeg", "image/png", "image/webp")
 """Formats that every endpoint reads."""
@@ -21,6 +22,8 @@ _MAX_BYTES = 4 << 20
 """A larger file is encoded again, even if its pixels are within the budget (our choice)."""
 _QUALITY = 90
 """JPEG quality of an image that is encoded again (our choice)."""
+_MAX_SIDE = 65_500
+"""The longest side that libjpeg encodes (published: JPEG_MAX_DIMENSION of jmorecfg.h)."""
 
 
 class SentImage(NamedTuple):
@@ -32,16 +35,19 @@ class SentImage(NamedTuple):
 
 def sent_image(data: bytes, ref: Reference, media: Media, max_pixels: int) -> SentImage:
     """Returns the image of the file `data` with at most `max_pixels` pixels. Raises MediaError if
-    it must be resized, and cannot be decoded.
+    it cannot be decoded, or a side is too long to be encoded.
 
-    A file that is small enough is sent as it is. An image that Exif turns is encoded again, because
-    some endpoints apply the orientation and others do not.
+    A file that is small enough is sent as it is, unless endpoints would show it differently: some
+    apply the orientation of Exif, some drop transparency, and some cut 16 bits to 8.
     """
     header = probe(data)
     media.check(header, ref.place)
-    if _fits(header, data, max_pixels):
+    if _fits(header, data, max_pixels) and media.decode(data, ref, side=1).is_plain:
         return SentImage(header.mime, data)
     size = sent_size(*upright_size(data), max_pixels)
+    if max(size) > _MAX_SIDE:
+        fault = f"{size[0]} x {size[1]} pixels cannot be sent: a side is over {_MAX_SIDE}"
+        raise MediaError(fault, ref.place, "Leave the file in quarantine.")
     image = media.decode(data, ref, min(size)).upright()
     return SentImage("image/jpeg", _encoded(image, size))
 

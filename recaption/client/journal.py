@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from manifests import storage
-from manifests.errors import UnreadableError
+from manifests.errors import StorageError, UnreadableError
 from recaption.client.entries import (
     SUFFIX,
     Line,
@@ -152,7 +152,19 @@ class Journal:
         elif self._fd >= 0:
             with storage.storage_errors(self._uri):
                 os.fsync(self._fd)
+            self._check_file()
         self._is_dirty = False
+
+    def _check_file(self) -> None:
+        """Raises StorageError if the file was deleted or changed meanwhile: further replies would
+        be lost with it."""
+        now = os.fstat(self._fd)
+        if now.st_nlink and now.st_size == self._end:
+            return
+        what = "changed" if now.st_nlink else "deleted"
+        fault = f"this file of the journal was {what} while the run wrote its replies to it"
+        fix = "Put back a copy if there is one, and run the same command again."
+        raise StorageError(fault, self._uri, fix)
 
     def _upload(self) -> None:
         """Write the buffered entries to a file of their own."""

@@ -47,7 +47,8 @@ class Asked(NamedTuple):
 
 class Answer(NamedTuple):
     """What the server sends. With `length`, it states another Content-Length than it sends. With
-    `pause`, it waits so many seconds after each byte of the body."""
+    `pause`, it waits so many seconds after each byte of the body. `before` is sent before the
+    status line."""
 
     status: int = 200
     body: bytes = b""
@@ -55,6 +56,7 @@ class Answer(NamedTuple):
     length: int | None = None
     kind: str = "application/json"
     pause: float = 0.0
+    before: bytes = b""
 
 
 def reply(
@@ -91,8 +93,9 @@ class Endpoint:
         seconds: float = 0.0,
         idle_seconds: float | None = None,
         tls: ssl.SSLContext | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
-        self.tls = tls
+        self.tls, self.address = tls, address
         self.answer, self.seconds, self.idle_seconds = answer, seconds, idle_seconds
         self.asked: list[Asked] = []
         self.busy = self.most = 0
@@ -134,6 +137,7 @@ class Endpoint:
                     with contextlib.suppress(OSError):
                         self.connection.shutdown(socket.SHUT_RDWR)
                     return
+                self.wfile.write(answer.before)
                 self.send_response(answer.status)
                 length = len(answer.body) if answer.length is None else answer.length
                 self.send_header("Content-Length", str(length))
@@ -153,8 +157,9 @@ class Endpoint:
             def log_message(self, format: str, *arguments: object) -> None:
                 pass
 
-        server = Server(("127.0.0.1", 0), Handler)
-        scheme, host = "http", "127.0.0.1"
+        is_ipv6 = ":" in self.address
+        server = (Server6 if is_ipv6 else Server)((self.address, 0), Handler)
+        scheme, host = "http", f"[{self.address}]" if is_ipv6 else self.address
         if self.tls:
             server.socket = self.tls.wrap_socket(server.socket, server_side=True)
             scheme, host = "https", "localhost"
@@ -174,6 +179,10 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # a client that was killed
+
+
+class Server6(Server):
+    address_family = socket.AF_INET6
 
 
 def _asked(body: dict[str, Any], headers: dict[str, str], path: str) -> Asked:

@@ -166,6 +166,45 @@ def test_a_text_of_invisible_characters_is_empty(tmp_path: Path, endpoint: Endpo
     assert statuses(tmp_path, made) == {"empty": 1, "rewritten": 11}
 
 
+HINTS = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+
+
+@pytest.mark.parametrize("form", ["informational answers before it", "201"])
+def test_an_answer_of_another_kind_than_200_is_used(
+    tmp_path: Path, endpoint: Endpoint, form: str
+) -> None:
+    """RFC 9110, 15.2: a client must be able to parse informational answers before the final one."""
+    answer = Answer(201, body()) if form == "201" else Answer(body=body(), before=HINTS)
+    made = asked_with(tmp_path, endpoint, answer)
+    assert statuses(tmp_path, made) == {"rewritten": 12}
+    assert len(endpoint.asked) == len(paid(tmp_path)) == 12
+
+
+def test_answers_without_an_end_of_informational_ones_fail(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    answer = Answer(body=body(), before=HINTS * 60)
+    made = asked_with(tmp_path, endpoint, answer, max_attempts=1)
+    assert row_counts(made)["recaption"] == (12, 11, {}, {"ReplyError": 1})
+    assert "informational" in quarantine(tmp_path)[0]["message"]
+
+
+def test_an_answer_204_has_no_reply_and_is_asked_for_again(
+    tmp_path: Path, endpoint: Endpoint
+) -> None:
+    made = asked_with(tmp_path, endpoint, Answer(204), max_attempts=2)
+    assert row_counts(made)["recaption"] == (12, 11, {}, {"ReplyError": 1})
+    assert len(endpoint.asked) == 13
+
+
+def test_an_endpoint_may_have_an_ipv6_address(tmp_path: Path) -> None:
+    write(tmp_path, TEXTS[:2])
+    with Endpoint(address="::1").serving() as endpoint:
+        assert statuses(tmp_path, run(tmp_path, endpoint)) == {"rewritten": 2}
+        [host] = {one.headers["host"] for one in endpoint.asked}
+        assert f"http://{host}/v1" == endpoint.url
+
+
 def error(code: object, message: str = "no", **more: object) -> str:
     return json.dumps({"error": {"message": message, "code": code, **more}})
 

@@ -4,6 +4,7 @@ of Python, and on object storage."""
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -16,9 +17,10 @@ import xxhash
 from curate import recipe as recipes
 from curate.engine import plan
 from manifests import storage
+from manifests.errors import StorageError
 from tests.make import make_image
 from tests.recaption import killed_runs
-from tests.recaption.endpoint import KEY, Endpoint, good, refusal, reply
+from tests.recaption.endpoint import KEY, Answer, Asked, Endpoint, good, refusal, reply
 from tests.recaption.recaption_runs import TEXTS, journal_files, recipe, run, statuses, write
 from tests.runs import curate, environment, file_bytes, row_counts
 
@@ -175,6 +177,37 @@ def test_a_full_disk_loses_the_replies_in_flight_and_no_entry(tmp_path: Path) ->
         assert go() == 0
         assert len({entry["key"] for entry in entries()}) == killed_runs.ROWS
         assert asked() - killed_runs.ROWS <= killed_runs.IN_FLIGHT
+
+
+@pytest.mark.parametrize("what", ["deleted", "changed"])
+def test_a_run_whose_journal_is_deleted_or_changed_stops(
+    tmp_path: Path, endpoint: Endpoint, what: str
+) -> None:
+    """Further replies would be lost with it, and nothing would say so."""
+
+    def answer(asked: Asked) -> Answer:
+        if len(endpoint.asked) == 10:
+            [path] = journal_files(tmp_path)
+            path.unlink() if what == "deleted" else os.truncate(path, 10)
+        return good(asked)
+
+    endpoint.answer = answer
+    write(tmp_path)
+    with pytest.raises(StorageError, match=f"was {what} while the run wrote"):
+        run(tmp_path, endpoint, max_concurrent=1)
+    endpoint.answer = good
+    assert statuses(tmp_path, run(tmp_path, endpoint)) == {"rewritten": 12}
+
+
+@pytest.mark.parametrize("where", ["journal", "journal/below"])
+def test_a_journal_that_cannot_be_a_folder_is_named_before_a_request(
+    tmp_path: Path, endpoint: Endpoint, where: str
+) -> None:
+    write(tmp_path, TEXTS[:2])
+    (tmp_path / "journal").write_text("a file")
+    with pytest.raises(StorageError, match="cannot be a folder"):
+        run(tmp_path, endpoint, journal=where)
+    assert endpoint.asked == []
 
 
 def test_a_few_lines_read_the_journal(tmp_path: Path, endpoint: Endpoint) -> None:

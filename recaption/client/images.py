@@ -6,8 +6,8 @@ import io
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.errors import MediaError
+from manifests.geometry.shown_sizes import TRANSPOSED
 from manifests.media import Media, Reference
 from manifests.media.header import Header, orientation, probe
 

@@ -23,9 +23,10 @@ ANYWHERE: Size = (math.inf, math.inf)
 
 def reply_size(space: ReplySpace, ref: Reference, media: Media, max_pixels: int) -> Size:
     """Returns the coordinates of the lower right corner of an image in a reply: 1000 and 1000, or
-    the width and height of the upright image as it is sent or after `smart_resize`. UNKNOWN if the
-    image's header cannot be read, or `smart_resize` refuses the image. Only the first bytes of the file are read, and none if the space
-    is `relative_1000`."""
+    the width and height of the upright image as it is sent or after `smart_resize`.
+
+    UNKNOWN if the image's header cannot be read, or `smart_resize` refuses the image. Only the
+    first bytes of the file are read, and none if the space is `relative_1000`."""
     if space == "relative_1000":
         return _RELATIVE
     try:

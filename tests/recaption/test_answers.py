@@ -276,7 +276,7 @@ def test_an_endpoint_that_only_sends_events_stops_the_run(
 ) -> None:
     endpoint.answer = lambda a: Answer(body=b'data: {"choices": []}\n\ndata: [DONE]\n\n')
     write(tmp_path, [f"caption {n}" for n in range(60)])
-    with pytest.raises(EndpointError, match="(its|of the) first 16"):
+    with pytest.raises(EndpointError, match=r"(its|of the) first 16"):
         run(tmp_path, endpoint, max_concurrent=2)
     assert len(endpoint.asked) <= 18
 

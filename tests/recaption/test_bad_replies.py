@@ -68,6 +68,12 @@ def test_a_bad_reply_is_asked_again_then_recorded(
     assert len(endpoint.asked) == 6
 
 
+def test_a_refusal_may_have_a_field_of_its_own(tmp_path: Path, endpoint: Endpoint) -> None:
+    endpoint.answer = lambda a: reply(None, refusal="I cannot describe people.")
+    write(tmp_path, TEXTS[:1])
+    assert statuses(tmp_path, run(tmp_path, endpoint)) == {"refusal": 1}
+
+
 def test_two_steps_keep_the_first_text_and_name_their_own_models(
     tmp_path: Path, endpoint: Endpoint
 ) -> None:

@@ -18,6 +18,7 @@ from curate import recipe as recipes
 from curate.engine import plan
 from manifests import storage
 from manifests.errors import StorageError
+from recaption.client.journal import Journal
 from tests.make import make_image
 from tests.recaption import killed_runs
 from tests.recaption.endpoint import KEY, Answer, Asked, Endpoint, good, refusal, reply
@@ -67,6 +68,29 @@ def test_equal_requests_are_asked_once(tmp_path: Path, endpoint: Endpoint) -> No
     made = run(tmp_path, endpoint)
     assert statuses(tmp_path, made) == {"rewritten": 6}
     assert len(endpoint.asked) == 1
+
+
+def test_of_two_replies_that_were_paid_for_the_first_file_decides(tmp_path: Path) -> None:
+    first, second = Journal(str(tmp_path)), Journal(str(tmp_path))
+    for journal, body in ((first, "one"), (second, "two")):
+        journal.add(b"k" * 16, 200, body, {})
+        journal.close()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    (tmp_path / names[0]).rename(tmp_path / f"1{names[0]}")
+    (tmp_path / names[1]).rename(tmp_path / f"0{names[1]}")
+    kept = (tmp_path / f"0{names[1]}").read_bytes()
+    found = Journal(str(tmp_path)).get(b"k" * 16)
+    assert found is not None
+    assert found["body"].encode() in kept
+
+
+def test_a_process_finds_the_replies_that_it_wrote(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path))
+    bodies = {bytes([n]) * 16: "x" * n for n in range(5)}
+    for key, body in bodies.items():
+        journal.add(key, 200, body, {})
+    found = {key: journal.get(key) for key in bodies}
+    assert {key: entry and entry["body"] for key, entry in found.items()} == bodies
 
 
 def test_equal_requests_that_fail_all_fail(tmp_path: Path, endpoint: Endpoint) -> None:

@@ -58,6 +58,20 @@ def test_an_image_is_sent_within_the_budget_and_upright(tmp_path: Path, endpoint
     assert [one.images[0] for one in endpoint.asked if one.raw_text == TEXTS[1]] == [small]
 
 
+@pytest.mark.parametrize(("kind", "sent"), [("PNG", "PNG"), ("WEBP", "WEBP"), ("BMP", "JPEG"),
+                                            ("GIF", "JPEG"), ("TIFF", "JPEG")])  # fmt: skip
+def test_formats_that_not_every_endpoint_reads_are_sent_as_jpeg(
+    tmp_path: Path, endpoint: Endpoint, kind: str, sent: str
+) -> None:
+    write(tmp_path, TEXTS[:1])
+    data = io.BytesIO()
+    Image.open(io.BytesIO(make_image(60, 40))).save(data, kind)
+    (tmp_path / "data" / "images" / "0.jpg").write_bytes(data.getvalue())
+    run(tmp_path, endpoint)
+    [image] = endpoint.asked[0].images
+    assert Image.open(io.BytesIO(image)).format == sent
+
+
 def test_a_record_with_several_images_sends_them_in_order(
     tmp_path: Path, endpoint: Endpoint
 ) -> None:

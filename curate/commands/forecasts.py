@@ -64,7 +64,8 @@ def _estimated(step: RequestStep, found: Forecast) -> list[str]:
         f"{estimate.output_tokens:,.0f} output tokens ({number(estimate.per_request)} each{spread})"
     ]
     if step.prices:
-        error = f" ± {estimate.money_error:.2g}" if not math.isnan(estimate.money_error) else ""
+        rounded = round(estimate.money_error, 12)  # a spread of 0 leaves 1e-18
+        error = "" if math.isnan(rounded) else f" ± {rounded:.2g}"
         lines.append(f"  money     {money_text(estimate.money, step.prices.currency)}{error}")
     time = _time(estimate.seconds / step.max_concurrent)
     lines.append(

@@ -96,6 +96,7 @@ class Client:
         self._spending = Spending(step, payer)
         place = storage.resolve(base, step.journal)
         self._journal = Journal(place, self._spending.add_earlier, payer.run)
+        self._spending.begin()
         self._pool = ThreadPoolExecutor(step.max_concurrent, "ask")
         self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)  # bounds memory
         self._lock = threading.Lock()

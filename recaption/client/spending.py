@@ -36,8 +36,8 @@ class Spending:
         self._changed = threading.Condition()
         self._in_flight = 0
         self._bill = Bill(step=payer.step, currency=step.prices.currency if step.prices else "")
-        if payer.run:
-            self._bill.found = load_bill(payer.bill, payer.step).found
+        self._stored = load_bill(payer.bill, payer.step) if payer.run else self._bill
+        self._bill.found = self._stored.found
         self._recent: deque[tuple[float, int]] = deque()
         self._started = self._written = time.monotonic()
         self._saving = threading.Lock()
@@ -47,6 +47,17 @@ class Spending:
         """Count an entry of the journal from before, if the same run paid for it."""
         if self._payer.run and (entry.get("run"), entry.get("step")) == self._payer[:2]:
             self._count(self._bill, entry)
+
+    def begin(self) -> None:
+        """Go on from the stored bill if the journal has fewer replies of this run: it is another
+        journal, or was deleted in part."""
+        stored = self._stored
+        if stored.requests <= self._bill.requests:
+            return
+        money = stored.money
+        if self._prices and stored.currency != self._prices.currency:
+            money = self._prices.money(stored.requests, stored.input_tokens, stored.output_tokens)
+        self._bill = stored.model_copy(update={"currency": self._bill.currency, "money": money})
 
     @contextlib.contextmanager
     def slot(self, is_stopped: Callable[[], bool]) -> Iterator[tuple[str, str] | None]:

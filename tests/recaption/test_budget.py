@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -190,12 +191,32 @@ def test_what_a_killed_run_paid_counts(tmp_path: Path, how: tuple[str, ...]) -> 
     assert len(log.read_text().splitlines()) <= most + 2 * killed_runs.IN_FLIGHT
 
 
+@pytest.mark.parametrize("journal", ["journal", "other"])
+def test_a_budget_goes_on_with_another_journal_and_without_the_old_one(
+    tmp_path: Path, endpoint: Endpoint, journal: str
+) -> None:
+    write(tmp_path, MANY[:60])
+    settings = {"prices": PRICES, "max_concurrent": 4}
+    with pytest.raises(SpentError, match=r"used up: 20 requests"):
+        run(tmp_path, endpoint, budget={"requests": 20}, **settings)
+    if journal == "journal":
+        shutil.rmtree(tmp_path / "journal")
+    settings["journal"] = journal
+    with pytest.raises(SpentError, match=r"used up: 30 requests, 3,600 tokens, 0.009 EUR"):
+        run(tmp_path, endpoint, budget={"requests": 30}, **settings)
+    assert len(endpoint.asked) == 30
+    dollars = {"input": 1, "output": 1, "currency": "USD"}
+    made = run(tmp_path, endpoint, **settings | {"prices": dollars})
+    assert bill(made).requests == len(endpoint.asked) == 80
+    assert bill(made).money == pytest.approx(80 * 120 / 1e6)
+
+
 def test_ray_keeps_to_the_budget_and_counts_the_same(
     tmp_path: Path, endpoint: Endpoint, ray: None
 ) -> None:
     write(tmp_path, MANY[:60])
     with pytest.raises(SpentError, match=r"used up: 20 requests.* 40 of 60 records remain"):
-        run(tmp_path, endpoint, executor=RayExecutor(2), budget={"requests": 20})
+        run(tmp_path, endpoint, executor=RayExecutor(2), max_concurrent=4, budget={"requests": 20})
     made = run(tmp_path, endpoint, executor=RayExecutor(2), prices=PRICES)
     assert len(endpoint.asked) == 60
     assert bill(made).requests == 60

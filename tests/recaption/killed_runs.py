@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from tests.processes import running
 from tests.recaption.endpoint import KEY, MODEL
 from tests.runs import caption_recipe, environment
 
-ROWS, IN_FLIGHT = 300, 8
+ROWS, IN_FLIGHT = int(os.environ.get("CURATE_KILL_ROWS", "300")), 8
 
 
 @contextlib.contextmanager
@@ -33,10 +34,10 @@ def serving(log: Path) -> Iterator[str]:
 
 
 def run(
-    base: Path, out: str, how: tuple[str, ...]
+    base: Path, out: str, how: tuple[str, ...], mark: str = ""
 ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
     arguments = ("recipe.yaml", "-o", out, "-q", *how)
-    return running(base, *arguments, stderr=subprocess.PIPE, VLM_API_KEY=KEY)
+    return running(base, *arguments, mark=mark, stderr=subprocess.PIPE, VLM_API_KEY=KEY)
 
 
 def write(base: Path) -> None:

@@ -39,6 +39,7 @@ def main(arguments):
     command, rest = arguments[0], arguments[1:]
     set_up("run" if command in ("demo", "curate") else "dev")
     if command == "test":
+        keep_compiled()
         fast = [word for word in rest if word == "--fast"] and FAST
         return run("python", "-m", "pytest", *fast, *(word for word in rest if word != "--fast"))
     programs = {"check": CHECKS, "fix": FIXES, "docs": [DOCS]}
@@ -51,6 +52,12 @@ def run(program, *arguments):
     """Run a program of the environment: in the checkout, but `curate` in the caller's folder."""
     folder = None if arguments[:2] == ("-m", "curate") else HOME
     return subprocess.call([str(BIN / program), *arguments], cwd=folder)
+
+
+def keep_compiled():
+    """Let Python keep compiled modules in the environment: tests start many processes."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(VENV / "compiled")
 
 
 def set_up(which):

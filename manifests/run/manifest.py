@@ -11,6 +11,7 @@ import json
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import to_json
 
 from manifests import storage
 from manifests.errors import ManifestError
@@ -189,8 +190,8 @@ def content_of(model: BaseModel) -> bytes:
 def with_checksum(content: dict[str, Any]) -> bytes:
     """Returns a JSON object as the bytes of a file. The bytes end with a checksum of all bytes
     before the checksum, which `is_intact` checks."""
-    text = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
-    covered = text.encode() + b",\n " + _CHECKSUM
+    text = to_json(content, indent=1, inf_nan_mode="constants").removesuffix(b"\n}")
+    covered = text + b",\n " + _CHECKSUM
     return covered + _ending(covered)
 
 

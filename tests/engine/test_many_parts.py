@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,30 @@ def _recipe(max_words: int = 60) -> dict[str, Any]:
     return caption_recipe(steps=steps, shards={"formats": FORMATS, "shard_bytes": 30_000})
 
 
-@pytest.fixture
-def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run with one part for each file in `one`, and one with many parts in `many`."""
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "BATCH_BYTES", 200)
-    write_captions(tmp_path / "data", files=2, rows=40)
-    run_engine(_recipe(), tmp_path, tmp_path / "one")
     monkeypatch.setattr(read, "PART_BYTES", 2000)
     monkeypatch.setattr(order, "TABLE_BYTES", 2000)
-    run_engine(_recipe(), tmp_path, tmp_path / "many")
-    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with one part for each file in `one`, and one with many parts in `many`."""
+    folder = tmp_path_factory.mktemp("many-parts")
+    write_captions(folder / "data", files=2, rows=40)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(batching, "BATCH_BYTES", 200)
+        run_engine(_recipe(), folder, folder / "one")
+        _small_parts(patched)
+        run_engine(_recipe(), folder, folder / "many")
+    return folder
+
+
+@pytest.fixture
+def base(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of both runs and their data; the next run makes small parts too."""
+    _small_parts(monkeypatch)
+    return Path(shutil.copytree(made, tmp_path, dirs_exist_ok=True))
 
 
 def _products(out: Path) -> dict[str, bytes]:

@@ -94,7 +94,7 @@ def test_a_line_to_a_far_point_is_cut_at_the_edge(faint: bool) -> None:
         Pen(image).line((500, 250), end, (255, 0, 0), faint)
     near, far = (np.asarray(image) for image in images)
     assert (near != GREY).any()
-    assert near.tolist() == far.tolist()
+    assert (near == far).all()
 
 
 def test_labels_are_within_the_image_and_do_not_overlap() -> None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 exit codes: 0 done; 1 an error while running; 2 a mistake in the recipe or the command;
-3 more quarantined inputs than max_quarantined allows; 4 diff, rerun or verify found a difference;
-130 interrupted, by Ctrl-C or SIGTERM
+3 more quarantined inputs than max_quarantined allows, or a budget of requests is used up;
+4 diff, rerun or verify found a difference; 130 interrupted, by Ctrl-C or SIGTERM
 
 start with:  curate demo      or:  curate init recipe.yaml
 """

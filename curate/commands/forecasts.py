@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from curate.commands.tables import count, number
@@ -18,9 +19,11 @@ _SOURCES = {
 }
 
 
-def as_json(found: Forecast) -> dict[str, Any]:
+def as_json(step: RequestStep, found: Forecast) -> dict[str, Any]:
     """Return a forecast as JSON values; numbers that are not known are null."""
-    made = {**found._asdict(), "to_ask": found.to_ask}
+    end = found.end(step.budget) if step.budget else None
+    made = {**found._asdict(), "to_ask": found.to_ask, "spent": found.spent.model_dump(mode="json")}
+    made["budget_end"] = None if end is None else end._asdict()
     if found.estimate is not None:
         values = found.estimate._asdict().items()
         made["estimate"] = {
@@ -50,7 +53,27 @@ def text(name: str, step: RequestStep, found: Forecast | None, recipe: str, out:
         f"  input     {found.input_tokens:,} tokens to be asked ({exact}{found.counted_by}; a chat "
         "template adds some)"
     )
-    return "\n".join([*lines, *_estimated(step, found)])
+    return "\n".join([*lines, *_estimated(step, found), *_budget(step, found)])
+
+
+def _budget(step: RequestStep, found: Forecast) -> Iterator[str]:
+    """Say whether the budget of the step is enough."""
+    if step.budget is None:
+        return
+    end, currency = found.end(step.budget), step.prices.currency if step.prices else ""
+    if end is not None:
+        amounts = (end.most, end.spent, end.more)
+        most, spent, more = (_amount(amount, end.name, currency) for amount in amounts)
+        yield (
+            f"  budget    {most} will not be enough: the run stops after about {end.records:,} of "
+            f"the {count(found.records, 'record')}; spent so far {spent}, needed {more} more"
+        )
+    elif found.estimate is not None:
+        yield f"  budget    is enough, by this forecast; {found.spent.spent} so far"
+
+
+def _amount(value: float, name: str, currency: str) -> str:
+    return money_text(value, currency) if name == "money" else f"{value:,.0f} {name}"
 
 
 def _estimated(step: RequestStep, found: Forecast) -> list[str]:

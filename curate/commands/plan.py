@@ -100,8 +100,9 @@ def _forecast_of(
     name = planned.name
     if not isinstance(planned, MeasurePass) or name not in forecasts:
         return {}
+    assert isinstance(planned.step.step, RequestStep)
     found = forecasts[name]
-    return {"forecast": None if found is None else as_json(found)}
+    return {"forecast": None if found is None else as_json(planned.step.step, found)}
 
 
 def _files(reader: Reader, media: MediaOptions, is_read: bool) -> SourceFiles | str:

@@ -48,11 +48,16 @@ def _until(loaded: Loaded, options: argparse.Namespace) -> int:
         fault = f"the recipe has no step named '{options.until}'."
         raise RecipeError(fault, "the option '--until'", nearest(options.until, names))
     with _run(loaded, options.out, options) as run:
-        accounts = run.until(options.until)
-    print(ledger_table(accounts))
-    command = f"{shlex.quote(options.recipe)} -o {shlex.quote(options.out)}"
+        record = run.until(options.until)
+    print(ledger_table(run.accounts()))
+    command = [options.recipe, "-o", options.out]
+    commands = [["curate", "plan", *command], ["curate", "run", *command]]
+    step = next(planned.step for planned in loaded.steps if planned.name == options.until)
+    if record and isinstance(step, RequestStep):
+        shown = ["--prompt", record, "--step", options.until]
+        commands.insert(0, ["curate", "show", options.out, *shown])
     print(f"\nThe passes before {options.until} are done.")
-    print(f"next:       curate plan {command}\n            curate run {command}")
+    print("next:       " + "\n            ".join(map(shlex.join, commands)))
     return 0
 
 
@@ -83,7 +88,11 @@ def _continuing(loaded: Loaded, error: SpentError, options: argparse.Namespace) 
     for name in ("workers", "address"):
         value = getattr(options, name)
         command += [] if value is None else [f"--{name}", str(value)]
-    return f"To continue, raise the budget, for example: {shlex.join(command)}."
+    plan = shlex.join(["curate", "plan", options.recipe, "-o", options.out])
+    return (
+        f"How much the rest needs: {plan}. To continue, raise the budget, for example: "
+        f"{shlex.join(command)}."
+    )
 
 
 def executor(options: argparse.Namespace) -> Any:

@@ -43,15 +43,21 @@ copied."""
 def schema(records: pa.Schema, columns: list[str]) -> pa.Schema:
     """Returns the schema of shards of records with the schema `records`. `columns` are measures to
     add as columns."""
+    check_columns(columns, records.names)
     fields = [pa.field(name, kind) for name, kind in COLUMNS.items()]
     for name in columns:
-        if name not in records.names:
-            raise RecipeError(
-                f"no column named '{name}'.", "shards.columns", nearest(name, records.names)
-            )
         if name not in COLUMNS:
             fields.append(pa.field(name, plain_type(records.field(name).type)))
     return with_features(pa.schema(fields))
+
+
+def check_columns(columns: list[str], known: list[str], place: str = "shards.columns") -> None:
+    """Raises RecipeError if records with the columns `known` lack one of `columns`."""
+    for name in columns:
+        if name not in known:
+            own = [column for column in known if column.startswith(f"{name}.")]
+            fix = f"The columns of the step {name} are {', '.join(own)}." if own else ""
+            raise RecipeError(f"no column named '{name}'.", place, fix or nearest(name, known))
 
 
 def faults(table: pa.Table) -> pa.Array:

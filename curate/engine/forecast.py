@@ -34,10 +34,11 @@ from manifests import storage
 from manifests.errors import RowError
 from manifests.media import Media
 from manifests.run import manifest, payer
+from manifests.run.bill import Bill
 from manifests.run.file_names import STEPS
 from manifests.run.lock import holding
 from manifests.run.manifest import PassManifest
-from manifests.step import Context, Prices, Request, RequestStep, Worker, requests_of
+from manifests.step import Budget, Context, Prices, Request, RequestStep, Worker, requests_of
 
 if TYPE_CHECKING:
     from recaption.client.outlook import Estimate, Look, Outlook, Paid
@@ -55,7 +56,7 @@ class Forecast(NamedTuple):
     different requests about the others, of which the journal has the replies to `in_journal`;
     `input_tokens` are those of the rest, without what a chat template adds. `counted_by` states how
     they are counted, and `is_exact` whether by a vocabulary. `estimate` is None if there is no
-    reply from which to estimate."""
+    reply from which to estimate. `spent` is what the folder of the run has paid for the step."""
 
     step: str
     records: int
@@ -67,10 +68,40 @@ class Forecast(NamedTuple):
     counted_by: str
     is_exact: bool
     estimate: Estimate | None
+    spent: Bill
 
     @property
     def to_ask(self) -> int:
         return self.requests - self.in_journal
+
+    def end(self, budget: Budget) -> BudgetEnd | None:
+        """Return where a budget is used up first; None if it is enough, or if that is not known."""
+        return min(self._ends(budget), key=lambda end: end.records, default=None)
+
+    def _ends(self, budget: Budget) -> Iterator[BudgetEnd]:
+        cost, spent = self.estimate, self.spent
+        needed: dict[str, tuple[float, float]]
+        needed = {"requests": (spent.requests, cost.requests if cost else self.to_ask)}
+        if cost:
+            needed["tokens"] = (spent.tokens, cost.input_tokens + cost.output_tokens)
+            needed["money"] = (spent.money, cost.money)
+        for name, (paid, more) in needed.items():
+            most = getattr(budget, name)
+            if most is not None and paid + more > most:
+                answered = self.in_journal + self.to_ask * max(most - paid, 0) / more
+                records = int(self.records * answered / self.requests)
+                yield BudgetEnd(name, most, paid, more, records)
+
+
+class BudgetEnd(NamedTuple):
+    """The budget `name` of `most` is used up after about so many of the records that are left:
+    `spent` is paid, and all of them need `more`."""
+
+    name: str
+    most: float
+    spent: float
+    more: float
+    records: int
 
 
 def done(out: str, planned: Pass[Any]) -> PassManifest | None:
@@ -145,8 +176,12 @@ class _Requests:
         return Forecast(
             self._planned.name, records, self._done, sums.failing, len(sums.keys),
             sums.in_journal, sums.input_tokens, outlook.counter.name, outlook.counter.is_exact,
-            self._estimate(sums, sampled, outlook),
+            self._estimate(sums, sampled, outlook), self._spent(),
         )  # fmt: skip
+
+    def _spent(self) -> Bill:
+        name = self._planned.name
+        return payer.load_bill(payer.payer_of(self._run.out, "", name).bill, name)
 
     def _estimate(self, sums: _Sums, sampled: list[Paid], outlook: Outlook) -> Estimate | None:
         from recaption.client.outlook import SAME_RECORDS, SAMPLE, from_history, from_paid

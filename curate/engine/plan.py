@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,7 @@ def notes(loaded: Loaded) -> list[str]:
             *_unknown_sources(planned, sources),
             *planned.step.notes(loaded.base),
             *_journal_notes(planned, loaded.base),
+            *_key_notes(planned),
         )
     ]
 
@@ -76,6 +78,14 @@ def _journal_notes(planned: PlannedStep, base: str) -> list[str]:
     from recaption.client.entries import damage
 
     return damage(storage.resolve(base, planned.step.journal))
+
+
+def _key_notes(planned: PlannedStep) -> Iterator[str]:
+    """Yield a note if the variable with the key of an endpoint is not set. It is no error, because
+    the requests may be sent by another machine, or the journal may have all replies."""
+    name = planned.step.api_key_variable if isinstance(planned.step, RequestStep) else None
+    if name and not os.environ.get(name):
+        yield f"the environment variable {name}, which has the key, is not set on this machine"
 
 
 def _read_pass(reader: Reader, limits: dict[str, object]) -> ReadPass:

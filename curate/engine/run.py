@@ -26,7 +26,7 @@ from manifests import storage
 from manifests.errors import BudgetError, SpentError
 from manifests.run import ledger, manifest, payer
 from manifests.run.bill import Bill
-from manifests.run.file_names import BLOBS, PART, RUN_QUARANTINE, STEPS
+from manifests.run.file_names import BLOBS, PART, RUN_QUARANTINE, STEPS, UNFINISHED
 from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.lock import holding
@@ -85,15 +85,18 @@ class Run:
         with self._locked():
             return self._run()
 
-    def until(self, name: str) -> list[Account]:
-        """Run all passes before the one that has the step `name`, and return the row counts of
-        their steps. The manifest of the run is not written; a complete run continues here."""
+    def until(self, name: str) -> str | None:
+        """Run all passes before the one that has the step `name`, and return the id of a record
+        that comes to it; None if there is none. The manifest of the run is not written; a complete
+        run continues here."""
         with self._locked():
             self._passes = plan(self.loaded)
             last = next(n for n, p in enumerate(self._passes) if _has(p, name))
-            self._run_passes(self._passes[:last])
+            state = self._run_passes(self._passes[:last])
             self._write_quarantine([])
-        return self.accounts()
+            self._save_unfinished()
+        batches = (batch for view in state.parts for batch in view.read(1, ("id",)))
+        return next((batch["id"][0].as_py() for batch in batches if batch.num_rows), None)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -147,12 +150,13 @@ class Run:
         place.open(self.out)
         tasks = planned.tasks(run, state)
         commits = self._usable(planned, place, tasks)
-        unfinished = planned.unfinished(tasks, commits)
+        unfinished, bill = planned.unfinished(tasks, commits), planned.bill(run)
         if unfinished:
             self._delete_manifest()
+            if bill:
+                self._save_unfinished()
             place.begin({task.part for task in tasks} | commits.keys())
         done, names = len(tasks) - len(unfinished), {task.part for task in unfinished}
-        bill = planned.bill(run)
         with run.progress.show(planned.title, len(unfinished), done, bill) as bar:
             try:
                 for commit in planned.work(run, unfinished):
@@ -300,12 +304,26 @@ class Run:
         uri = storage.join(self.out, RUN_QUARANTINE)
         return parts.write(uri, QUARANTINED, chain(tables, running))
 
+    def _save_unfinished(self) -> None:
+        """Write the manifest of the passes that are done, so that it can be shown what a request
+        step sends before anything is paid. The end of a run deletes it."""
+        made = self._manifest({}, [], time.time(), time.process_time())
+        manifest.save(made, storage.join(self.out, UNFINISHED))
+
     def _finish(
+        self, written: dict[str, ShardsEntry], files: list[FileEntry], started: float, cpu: float
+    ) -> RunManifest:
+        made = self._manifest(written, files, started, cpu)
+        manifest.save(made, storage.join(self.out, manifest.NAME))
+        storage.delete(storage.join(self.out, UNFINISHED))
+        return made
+
+    def _manifest(
         self, written: dict[str, ShardsEntry], files: list[FileEntry], started: float, cpu: float
     ) -> RunManifest:
         recipe = self.loaded.recipe
         entries = [_entry(done) for done in self.finished]
-        made = RunManifest(
+        return RunManifest(
             name=recipe.name,
             seed=recipe.seed,
             recipe=self.loaded.content,
@@ -319,8 +337,6 @@ class Run:
             bills=self._bills(),
             environment=_environment(self.context, started, cpu),
         )
-        manifest.save(made, storage.join(self.out, manifest.NAME))
-        return made
 
 
 def _has(planned: Pass[Any], name: str) -> bool:

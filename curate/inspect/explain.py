@@ -53,16 +53,16 @@ def explain(out: str, wanted: str) -> Explanation:
 
 
 def row_before(run: RunManifest, out: str, found: FoundRecord, step: str) -> pa.Table | None:
-    """Return the row of the record before the costly step `step` measured it, as a table of one
-    row; None if the record was removed before this step, or made after it."""
-    row = _Row.of(found.row) if found.row.ending == PART else None
-    for at in range(found.at + 1, len(run.passes)):
-        entry = run.passes[at]
-        if row is None or (entry.kind, entry.name) == ("measure", step):
-            return None if row is None else row.table
-        if entry.kind in _AFTER_PASS:
+    """Return the row of the record before the costly step `step` measures it, as a table of one
+    row; None if the record was removed before this step, or made after it. If the run has not come
+    to the step yet, it is the row after all passes of the run."""
+    names = [(entry.kind, entry.name) for entry in run.passes]
+    end = names.index(("measure", step)) if ("measure", step) in names else len(names)
+    row = _Row.of(found.row) if found.row.ending == PART and found.at < end else None
+    for at in range(found.at + 1, end):
+        if row is not None and run.passes[at].kind in _AFTER_PASS:
             _, row = _after_pass(run, out, at, found, row)
-    return None
+    return None if row is None else row.table
 
 
 class _Row(NamedTuple):

@@ -1,5 +1,5 @@
-"""Shows what a request step of a finished run sends about a record, and the replies in its journal.
-Nothing is sent."""
+"""Shows what a request step sends about a record of a run, and the replies in its journal. The run
+is finished, or stopped after the passes before the step. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 import pyarrow as pa
 
 from curate import recipe
+from curate.engine import plan as planning
 from curate.engine.planned import PlannedStep
 from curate.engine.step_errors import naming
 from curate.inspect.explain import row_before
@@ -22,7 +23,7 @@ from manifests.errors import InputError, RecipeError
 from manifests.media import Limits, Media, Reference
 from manifests.media.header import probe
 from manifests.run import manifest
-from manifests.run.file_names import STEPS
+from manifests.run.file_names import STEPS, UNFINISHED
 from manifests.run.manifest import RunManifest
 from manifests.step import Context, Reply, Request, RequestStep, Worker
 from manifests.step.spelling import nearest
@@ -60,9 +61,10 @@ def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> 
     the recipe start in the folder `base`; None: in the same folder as in the run. Raises
     RecipeError or InputError if the step does not ask about the record.
     """
-    run = manifest.load_run(out)
+    run = _run(out)
     loaded = recipe.of_manifest(run, out, base or run.environment["base"])
     planned = _request_step(loaded, step, out)
+    _check_done(run, loaded, planned.name, out)
     [found, *_] = find_record(run, out, wanted)
     row = row_before(run, out, found, planned.name)
     if row is None:
@@ -79,8 +81,23 @@ def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> 
     finally:
         media.close()
     about = {"id": found.id, "origin": found.origin, "step": planned.name}
-    is_changed = identity["files"] != _files_then(run, out, planned.name)
+    is_changed = _files_then(run, out, planned.name) not in (None, identity["files"])
     return {**about, "is_changed": is_changed, "requests": _without_key(shown, asked.step)}
+
+
+def _run(out: str) -> RunManifest:
+    """Return the manifest of the passes that are done, of a stopped or a finished run."""
+    stopped = storage.join(out, UNFINISHED)
+    return manifest.load_run(stopped if storage.exists(stopped) else out)
+
+
+def _check_done(run: RunManifest, loaded: Loaded, name: str, out: str) -> None:
+    """Raise InputError if passes before the step are not done."""
+    passes = planning.plan(loaded)
+    before = next(n for n, one in enumerate(passes) if any(s.name == name for s in one.steps))
+    if len(run.passes) < before:
+        fault = f"the passes before the step {name} are not done"
+        raise InputError(fault, out, f"First: curate run RECIPE -o {out} --until {name}")
 
 
 def _without_key(shown: Any, step: RequestStep) -> Any:
@@ -105,9 +122,13 @@ def _request_step(loaded: Loaded, name: str | None, out: str) -> PlannedStep:
     return steps[name]
 
 
-def _files_then(run: RunManifest, out: str, step: str) -> list[str]:
-    """Return the digests of the files that the step had loaded in the run, such as its prompt."""
-    [entry] = [one for one in run.passes if one.kind == "measure" and one.name == step]
+def _files_then(run: RunManifest, out: str, step: str) -> list[str] | None:
+    """Return the digests of the files that the step had loaded in the run, such as its prompt; None
+    if the run has not come to the step."""
+    found = (one for one in run.passes if one.kind == "measure" and one.name == step)
+    entry = next(found, None)
+    if entry is None:
+        return None
     [identity] = manifest.load_pass_of(out, entry).steps
     return list(identity["files"])
 

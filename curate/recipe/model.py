@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from curate import catalog
+from curate.emit.rows import check_columns
 from curate.emit.settings import Shards
 from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
@@ -186,7 +187,9 @@ def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> 
         fault = f"several sources have the name '{twice[0]}'."
         raise RecipeError(fault, text.place(("sources",)), "Give each source its own name.")
     steps = _steps(_expand(recipe.steps, text), text)
-    refuse_old(recipe.shards.columns, steps, text.place(("shards", "columns")))
+    at = text.place(("shards", "columns"))
+    refuse_old(recipe.shards.columns, steps, at)
+    check_columns(recipe.shards.columns, part_schema(steps).names, at)
     return Loaded(recipe, readers, steps, storage.absolute(base), text.variables)
 
 

@@ -48,6 +48,13 @@ def _first_refusal(
         return RecipeError(message if message.endswith((".", "?")) else f"{message}.", place)
     if isinstance(first["input"], dict):
         return RecipeError(f"{first['msg']}.", place)
+    if first["type"] == "string_type" and first["input"] is None:
+        return RecipeError("there is no value.", place, 'For an empty text write "".')
+    if first["type"] in ("model_type", "dict_type"):
+        known = list(_model_at(kind, inner).model_fields) if first["type"] == "model_type" else []
+        fix = f"Its names are {', '.join(known)}." if known else ""
+        fault = "it must be names with values, {NAME: VALUE}"
+        return RecipeError(f"{fault} (not {_short(first['input'])}).", place, fix)
     variable = text.variables.get((*path, *inner))
     value = variable.text if variable else _short(first["input"])
     return RecipeError(f"{first['msg']} (not {value}).", place)

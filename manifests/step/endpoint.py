@@ -19,6 +19,10 @@ def checked_endpoint(address: str) -> str:
     """Returns the address of an endpoint without blanks around it. Raises ValueError if no request
     can be sent to it."""
     address = address.strip()
+    if not address.lower().startswith(("http://", "https://")):
+        raise ValueError(
+            "the address must begin with http:// or https://: http://127.0.0.1:8000/v1"
+        )
     if not address.isascii() or not address.isprintable() or " " in address:
         raise ValueError("the address has a blank or a character that is not ASCII: encode it")
     url = urlsplit(address)

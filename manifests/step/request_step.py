@@ -51,7 +51,6 @@ class RequestStep(RowStep):
 
     model: str = Field(min_length=1, description="name of the model, as the endpoint knows it")
     endpoint: Annotated[str, Location()] = Field(
-        pattern=r"^https?://",
         description="address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1",
     )
     revision: str = Field(
@@ -117,6 +116,17 @@ class RequestStep(RowStep):
                 "output: 0.6}`"
             )
         return self
+
+    @field_validator("prices")
+    @classmethod
+    def _has_both(cls, value: Prices | None) -> Prices | None:
+        given = {"input", "output"} & (value.model_fields_set if value else set())
+        if len(given) == 1:
+            raise ValueError(
+                f"there is a price for {given.pop()} tokens alone. Give `input` and `output`; 0 if "
+                "they cost nothing"
+            )
+        return value
 
     _is_an_address = field_validator("endpoint")(checked_endpoint)
 

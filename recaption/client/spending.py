@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from manifests import storage
-from manifests.run.bill import Bill
+from manifests.run.bill import Bill, money_text
 from manifests.run.payer import Payer, load_bill, save_bill
 from manifests.step import Budget, Reply, RequestStep
 from recaption.client.counting import TokenCounter
@@ -153,7 +153,8 @@ class Spending:
         for name, amount in spent.items():
             most = getattr(budget, name)
             if most is not None and amount >= most:
-                return name, f"the budget of {most:,} {name} is used up: {bill.spent} so far"
+                limit = money_text(most, bill.currency) if name == "money" else f"{most:,} {name}"
+                return name, f"the budget of {limit} is used up: {bill.spent} so far"
         return None
 
     def _count(self, bill: Bill, entry: Mapping[str, Any]) -> None:

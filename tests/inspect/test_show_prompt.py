@@ -138,3 +138,47 @@ def test_what_cannot_be_shown_is_explained(
 def test_a_record_is_named_once(base: Path, capsys: Capture) -> None:
     assert curate(base, "show", "out", "0.jsonl#1", "--prompt", "0.jsonl#1") == MISTAKE
     assert "exclude each other" in capsys.readouterr().err
+
+
+def test_before_anything_is_paid_a_stopped_run_shows_what_it_will_send(
+    base: Path, endpoint: Endpoint, capsys: Capture
+) -> None:
+    def until(step: str) -> tuple[int, str]:
+        capsys.readouterr()
+        change = "steps.1.recaption.prompt=caption"
+        code = curate(base, "run", "recipe.yaml", "-o", "new", "--inline", "--until", step, "--set",
+                      change, "--set", "steps.1.recaption.journal=other")  # fmt: skip
+        return code, capsys.readouterr().out
+
+    number = len(endpoint.asked)
+    assert until("characters")[0] == OK
+    assert curate(base, "show", "new", "--prompt", "0.jsonl#1") == FAILED
+    assert "--until recaption" in capsys.readouterr().err
+    code, output = until("recaption")
+    assert code == OK
+    [command] = [line for line in output.splitlines() if "curate show new --prompt" in line]
+    assert curate(base, *command.removeprefix("next:").split()[1:]) == OK
+    assert 'prompt "caption 1"' in capsys.readouterr().out
+    assert curate(base, "show", "new", "--prompt", "0.jsonl#1") == OK
+    printed = capsys.readouterr()
+    assert "a first text" in printed.out
+    assert "reply: none in the journal, so a run asks for it" in printed.out
+    assert printed.err == ""
+    assert curate(base, "show", "new", "--prompt", "0.jsonl#4") == FAILED
+    assert "did not come to the step recaption" in capsys.readouterr().err
+    assert len(endpoint.asked) == number
+
+
+def test_a_run_that_stopped_in_the_middle_shows_replies(
+    base: Path, endpoint: Endpoint, capsys: Capture
+) -> None:
+    arguments = ["run", "recipe.yaml", "-o", "new", "-q", "--inline", "--set"]
+    stopped = [*arguments, "steps.1.recaption.model=other", "--set"]
+    assert curate(base, *stopped, "steps.1.recaption.budget.requests=1") == 3
+    capsys.readouterr()
+    line = TEXTS.index(endpoint.asked[-1].raw_text) + 1
+    assert curate(base, "show", "new", "--prompt", f"0.jsonl#{line}") == OK
+    assert "reply, from the journal" in capsys.readouterr().out
+    assert (base / "new" / "unfinished.json").exists()
+    assert curate(base, *stopped, "steps.1.recaption.budget.requests=100") == OK
+    assert not (base / "new" / "unfinished.json").exists()

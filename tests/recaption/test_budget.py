@@ -51,7 +51,7 @@ def test_a_budget_is_exceeded_by_no_more_than_what_was_in_flight(
     write(tmp_path, MANY)
     [name] = budget
     settings = {"prices": PRICES, "max_concurrent": 32}
-    with pytest.raises(SpentError, match=f"the budget of .* {name} is used up: ") as raised:
+    with pytest.raises(SpentError, match=r"the budget of .* is used up: ") as raised:
         run(tmp_path, endpoint, budget=budget, **settings)
     asked = len(endpoint.asked)
     assert most <= asked <= most + (0 if name == "requests" else 31)
@@ -233,6 +233,8 @@ def test_ray_keeps_to_the_budget_and_counts_the_same(
         ({"prices": {"input": "cheap"}}, r"prices\.input: .*valid number"),
         ({"prices": {"input": True}}, r"prices\.input: .*true is not a number"),
         ({"prices": {"input": 1, "currency": "$"}}, r"prices\.currency: "),
+        ({"prices": {"input": 1}}, r"prices: there is a price for input tokens alone"),
+        ({"budget": "5 USD"}, r"NAME: VALUE} \(not '5 USD'\).* requests, tokens, money"),
     ],
 )
 def test_a_mistake_in_prices_or_budget_is_named_by_its_field(
@@ -242,6 +244,48 @@ def test_a_mistake_in_prices_or_budget_is_named_by_its_field(
     nowhere.url = "http://127.0.0.1/v1"
     with pytest.raises(RecipeError, match=message):
         recipes.build(recipe(nowhere, **settings))
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("127.0.0.1:8000/v1", "endpoint: the address must begin with http:// or https://"),
+        ("http://a:b@host/v1", "by the variable that `api_key_variable` names"),
+    ],
+)
+def test_a_mistake_in_the_address_of_an_endpoint_is_explained(url: str, message: str) -> None:
+    nowhere = Endpoint()
+    nowhere.url = url
+    with pytest.raises(RecipeError, match=message):
+        recipes.build(recipe(nowhere))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["recaption.statsu"], "Did you mean 'recaption.status'"),
+        (["recaption"], r"The columns of the step recaption are recaption\.status, "),
+    ],
+)
+def test_an_unknown_column_of_the_shards_is_refused_before_anything_is_paid(
+    tmp_path: Path, endpoint: Endpoint, columns: list[str], message: str
+) -> None:
+    write(tmp_path)
+    content = recipe(endpoint)
+    content["shards"] = {"columns": columns}
+    with pytest.raises(RecipeError, match=message):
+        run_engine(content, tmp_path, tmp_path / "out")
+    assert endpoint.asked == []
+
+
+def test_a_variable_of_the_key_that_is_not_set_is_noted_before_the_run(
+    tmp_path: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path)
+    content = recipe(endpoint, api_key_variable="NO_SUCH_KEY")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
+    assert curate(tmp_path, "plan", "recipe.yaml") == 0
+    assert "recaption: the environment variable NO_SUCH_KEY" in capsys.readouterr().out
 
 
 def test_money_is_printed_with_its_digits() -> None:

@@ -67,7 +67,7 @@ def test_without_the_passes_before_it_names_the_command_that_makes_them(
     assert command == "curate run recipe.yaml -o out --until recaption"
     assert planned(tmp_path, capsys) == {}
     assert curate(tmp_path, *command.split()[1:], "--inline") == 0
-    assert "next:       curate plan recipe.yaml -o out" in capsys.readouterr().out
+    assert "            curate plan recipe.yaml -o out\n" in capsys.readouterr().out
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert planned(tmp_path, capsys)["to_ask"] == 12
     assert endpoint.asked == []
@@ -240,3 +240,26 @@ def test_the_forecast_of_real_captions_is_close_to_their_bill(
     money = sum(u["prompt_tokens"] * 1.0 + u["completion_tokens"] * 4.0 for u in usages) / 1e6
     assert found["estimate"]["money"] == pytest.approx(money, rel=0.15)
     print(f"forecast {found['estimate']['money']:.4f}, bill {money:.4f}")
+
+
+def test_the_plan_names_the_record_at_which_the_budget_ends_the_run(
+    tmp_path: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, MANY[:100])
+    prepare(tmp_path, endpoint, budget={"requests": 40})
+    assert planned(tmp_path, capsys)["budget_end"]["records"] == 40
+    found = planned(tmp_path, capsys, "--sample", "20")
+    assert found["spent"]["requests"] == 20
+    assert found["budget_end"] == {
+        "name": "requests", "most": 40, "spent": 20, "more": 80, "records": 40
+    }  # fmt: skip
+    money = 20 * (100 * 1.0 + 20 * 4.0) / 1e6
+    prepare(tmp_path, endpoint, budget={"requests": 100, "money": 2 * money})
+    assert curate(tmp_path, "plan", "recipe.yaml", "-o", "out") == 0
+    printed = capsys.readouterr().out
+    assert "0.0072 USD will not be enough: the run stops after about " in printed
+    prepare(tmp_path, endpoint, budget={"requests": 100, "money": 6 * money})
+    assert planned(tmp_path, capsys)["budget_end"] is None
+    assert curate(tmp_path, "plan", "recipe.yaml", "-o", "out") == 0
+    assert "budget    is enough, by this forecast; 20 requests, " in capsys.readouterr().out
+    assert finish(tmp_path) == 0

@@ -64,7 +64,7 @@ SETTINGS: list[dict[str, Any]] = [
 PLACES: list[dict[str, Any]] = [
     {"endpoint": "http://elsewhere/v1"}, {"journal": "other"}, {"max_concurrent": 3},
     {"timeout_seconds": 1}, {"max_attempts": 1}, {"max_outage_seconds": 1},
-    {"prices": {"input": 1}}, {"budget": {"requests": 1}}, {"api_key_variable": "KEY"},
+    {"prices": {"input": 1, "output": 2}}, {"budget": {"requests": 1}}, {"api_key_variable": "KEY"},
     {"bad_replies": "drop"},
 ]  # fmt: skip
 

@@ -149,9 +149,15 @@ def bill_table(made: RunManifest) -> str:
         )
         for bill in made.bills
     ]
-    counted = sum(bill.counted for bill in made.bills)
-    note = f"\nReplies whose tokens were counted here: {counted:,}." if counted else ""
-    return table(head, rows) + note
+    notes = [
+        f"{bill.step}.status: "
+        + ", ".join(f"{status} {n:,}" for status, n in bill.statuses.items())
+        for bill in made.bills
+        if bill.statuses
+    ]
+    if counted := sum(bill.counted for bill in made.bills):
+        notes.append(f"Replies whose tokens were counted here: {counted:,}.")
+    return "\n".join([table(head, rows), *notes])
 
 
 def counted_table(counted: list[Counted]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from curate.engine.commits import damage
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import QUARANTINED
 from curate.engine.pass_folder import PassFolder
-from curate.engine.passes import Pass, ReadPass, RunContext, State
+from curate.engine.passes import MeasurePass, Pass, ReadPass, RunContext, State
 from curate.engine.plan import notes, plan
 from curate.engine.progress import Progress
 from curate.engine.source_check import checked_files
@@ -279,7 +280,11 @@ class Run:
         out, run_id = self.context.out, self.context.run_id
         names = self._request_steps()
         bills = [payer.load_bill(payer.payer_of(out, run_id, name).bill, name) for name in names]
-        return [bill.model_copy(update={"tokens_per_second": 0.0}) for bill in bills]
+        asked = (done for done in self.finished if isinstance(done.planned, MeasurePass))
+        statuses = {done.planned.name: _statuses(done) for done in asked}
+        for bill in bills:
+            bill.tokens_per_second, bill.statuses = 0.0, statuses.get(bill.step, {})
+        return bills
 
     def _inputs(self) -> int:
         reads = (done for done in self.finished if isinstance(done.planned, ReadPass))
@@ -363,6 +368,14 @@ def _parts(commit: Commit) -> list[str]:
 
 def _quarantined_count(commits: Iterable[Commit]) -> int:
     return sum(account.rows_quarantined for commit in commits for account in commit.ledger)
+
+
+def _statuses(done: FinishedPass) -> dict[str, int]:
+    """How many records have each status of a request step, the most frequent first."""
+    counts = Counter[str]()
+    for commit in done.manifest.parts:
+        counts.update(commit.detail.get("statuses", {}))
+    return dict(counts.most_common())
 
 
 def _entry(done: FinishedPass) -> PassEntry:

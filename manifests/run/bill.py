@@ -18,6 +18,9 @@ class Bill(BaseModel):
     )
     money: float = Field(0.0, description="by the prices of the step")
     currency: str = Field("", description="empty if the step has no prices")
+    statuses: dict[str, int] = Field(
+        default_factory=dict, description="records by the step's measure `status`"
+    )
     tokens_per_second: float = Field(0.0, description="of the last minute, while the step asks")
 
     @property

@@ -18,7 +18,7 @@ from curate.engine.run import Run
 from manifests.run.manifest import load_run
 from manifests.step import Executor
 from recaption.client.entries import encoded
-from tests.recaption.endpoint import Endpoint
+from tests.recaption.endpoint import Endpoint, good, reply
 from tests.recaption.recaption_runs import TEXTS, journal_files, recipe, run, write
 from tests.runs import curate
 
@@ -57,6 +57,19 @@ def test_the_progress_shows_requests_tokens_and_money_while_the_step_asks(
     assert lines[-1].endswith("0 requests, 0 tokens/s, 0 EUR, 100% from the journal")
 
 
+def test_the_statuses_of_all_records_are_counted(
+    tmp_path: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint.answer = lambda asked: reply("") if asked.raw_text in TEXTS[:3] else good(asked)
+    write(tmp_path)
+    content = recipe(endpoint, bad_replies="drop")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
+    for _ in range(2):  # the second time, the measures of the first are used
+        assert curate(tmp_path, "run", "recipe.yaml", "-o", "out", "--inline", "-q") == 0
+        assert "\nrecaption.status: rewritten 9, empty 3\n" in capsys.readouterr().out
+    assert load_run(str(tmp_path / "out")).bills[0].statuses == {"rewritten": 9, "empty": 3}
+
+
 def test_the_bill_is_printed_and_in_the_manifest_but_changes_no_digest(
     tmp_path: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +81,7 @@ def test_the_bill_is_printed_and_in_the_manifest_but_changes_no_digest(
     printed = capsys.readouterr().out
     assert re.search(r"recaption +12 +0 +1,200 +240 +0.0036 EUR +0.0003 EUR\n", printed)
     assert re.search(r"recaption +0 +12 +0 +0 +0 EUR +0 EUR\n", printed)
+    assert printed.count("\nrecaption.status: rewritten 12\n") == 2
     first, second = (load_run(str(tmp_path / out)) for out in ("out", "again"))
     assert (first.bills[0].requests, second.bills[0].found) == (12, 12)
     assert first.digest == second.digest

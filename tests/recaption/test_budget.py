@@ -68,6 +68,7 @@ def test_a_budget_is_exceeded_by_no_more_than_what_was_in_flight(
         input_tokens=12_000,
         output_tokens=2_400,
         currency="EUR",
+        statuses={"rewritten": 120},
     )
     assert bill(made).money == pytest.approx(120 * ONE)
     assert verify(str(tmp_path / "out")).uncovered == []

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -192,11 +192,21 @@ class MeasurePart:
             origin=view.origin,
             rows=view.rows,
             files=files,
-            detail=_error_counts(storage.join(self.folder, view.name + PART)),
+            detail=self._detail(storage.join(self.folder, view.name + PART)),
         )
         part_files.save_commit(self.folder, commit)
         saved.delete()
         return commit
+
+    def _detail(self, sidecar: str) -> dict[str, Any]:
+        """What the commit states about a sidecar; for a request step, how many rows have each
+        status."""
+        detail: dict[str, Any] = dict(_error_counts(sidecar))
+        status = f"{self.step.name}.status"
+        if isinstance(self.step.step, RequestStep) and status in self.schema.names:
+            counts = parts.read_columns(sidecar, (status,))[status].drop_null().value_counts()
+            detail["statuses"] = {one["values"]: one["counts"] for one in counts.to_pylist()}
+        return detail
 
     def _remaining(self, task: MeasureTask, saved_rows: int) -> Iterator[Batch]:
         """Yield the batches of a part whose measures are not saved in checkpoints yet. `saved_rows`

@@ -35,6 +35,10 @@ SYNC_SECONDS = 1.0
 """Seconds after which entries are flushed to the disk, so that they survive a crash of the machine
 (our choice). Before a step uses its replies, they are flushed in any case."""
 
+OWN_PLACES = 1 << 14
+"""Entries that a process has written are moved to the compact index when there are so many of them
+(our choice)."""
+
 
 class Journal:
     """Reads and writes the journal in `folder`. All methods may be called in several threads.
@@ -154,6 +158,11 @@ class Journal:
                 os.fsync(self._fd)
             self._check_file()
         self._is_dirty = False
+        if len(self._own) >= OWN_PLACES:  # all of them are written now
+            own = self._own.items()
+            places = {key: one for key, one in own if key and isinstance(one, Place)}
+            self._places = self._places.joined(places)
+            self._own = {}
 
     def _check_file(self) -> None:
         """Raises StorageError if the file was deleted or changed meanwhile: further replies would

@@ -1,10 +1,10 @@
-"""Where the entries of a journal are, in 32 bytes for each."""
+"""Where the entries of a journal are, in 40 bytes for each."""
 
 from __future__ import annotations
 
 import contextlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +24,19 @@ class Place(NamedTuple):
 
 class Places:
     """Finds the place of an entry by its key, a digest of 16 bytes. If several have a key, it is
-    the place in the first file. `known` is called with every line that has an entry."""
+    the place in the first of the files `uris`. The arguments have one value for each entry."""
 
-    def __init__(self, uris: list[str], known: Callable[[Line], None]) -> None:
-        self._uris = uris
+    def __init__(
+        self, uris: list[str], keys: np.ndarray, columns: tuple[np.ndarray, np.ndarray, np.ndarray]
+    ) -> None:
+        order = np.lexsort((keys[:, 1], keys[:, 0]))  # stable: the first file is first
+        self._uris, self._keys = uris, keys[order]
+        self._high = np.ascontiguousarray(self._keys[:, 0])
+        self._columns = tuple(column[order] for column in columns)
+
+    @classmethod
+    def read(cls, uris: list[str], known: Callable[[Line], None]) -> Places:
+        """Reads the files of a journal. `known` is called with every line that has an entry."""
         keys, starts = bytearray(), array("Q")
         numbers, sizes = array("I"), array("I")
         for number, uri in enumerate(uris):
@@ -38,11 +47,7 @@ class Places:
                     numbers.append(number)
                     sizes.append(line.size)
                     known(line)
-        halves = np.frombuffer(bytes(keys), ">u8").astype(np.uint64).reshape(-1, 2)
-        order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable: the first file is first
-        self._high, self._low = halves[order, 0], halves[order, 1]
-        self._starts, self._numbers = np.asarray(starts)[order], np.asarray(numbers)[order]
-        self._sizes = np.asarray(sizes)[order]
+        return cls(uris, _halves(keys), (_values(numbers), _values(starts), _values(sizes)))
 
     @classmethod
     def of(cls, folder: str, known: Callable[[Line], None] = lambda line: None) -> Places:
@@ -50,15 +55,37 @@ class Places:
         meanwhile."""
         for _ in range(ATTEMPTS - 1):
             with contextlib.suppress(UnreadableError):
-                return cls(files(folder), known)
-        return cls(files(folder), known)
+                return cls.read(files(folder), known)
+        return cls.read(files(folder), known)
+
+    def joined(self, places: Mapping[bytes, Place]) -> Places:
+        """Returns these places and others, whose keys are not among them."""
+        uris = list(dict.fromkeys([*self._uris, *(place.uri for place in places.values())]))
+        number = {uri: n for n, uri in enumerate(uris)}
+        rows = [(number[place.uri], place.start, place.size) for place in places.values()]
+        new = np.array(rows, np.uint64).reshape(-1, 3)
+        numbers, starts, sizes = (
+            np.concatenate([old, added.astype(old.dtype)])
+            for old, added in zip(self._columns, new.T, strict=True)
+        )
+        keys = np.concatenate([self._keys, _halves(b"".join(places))])
+        return Places(uris, keys, (numbers, starts, sizes))
 
     def find(self, key: bytes) -> Place | None:
         high, low = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
         at = int(np.searchsorted(self._high, np.uint64(high)))
         while at < len(self._high) and int(self._high[at]) == high:
-            if int(self._low[at]) == low:
-                uri = self._uris[int(self._numbers[at])]
-                return Place(uri, int(self._starts[at]), int(self._sizes[at]))
+            if int(self._keys[at, 1]) == low:
+                number, start, size = (int(column[at]) for column in self._columns)
+                return Place(self._uris[number], start, size)
             at += 1
         return None
+
+
+def _halves(keys: bytes | bytearray) -> np.ndarray:
+    """Returns uint64 (entries, 2): the first and the last 8 bytes of each key."""
+    return np.frombuffer(bytes(keys), ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _values(values: array[int]) -> np.ndarray:
+    return np.asarray(values)

@@ -38,7 +38,7 @@ class Spending:
         self._bill = Bill(step=payer.step, currency=step.prices.currency if step.prices else "")
         self._stored = load_bill(payer.bill, payer.step) if payer.run else self._bill
         self._bill.found = self._stored.found
-        self._recent: deque[tuple[float, int]] = deque()
+        self._recent: deque[tuple[int, int]] = deque()
         self._started = self._written = time.monotonic()
         self._saving = threading.Lock()
         self._saved = Bill(step="")
@@ -95,7 +95,7 @@ class Spending:
         """Count a reply that is in the journal now."""
         with self._changed:
             self._count(self._bill, entry)
-            self._recent.append((time.monotonic(), _tokens(entry)))
+            self._note_rate(_tokens(entry))
         self.save(SAVE_SECONDS)
 
     def found(self, entry: Mapping[str, Any]) -> None:
@@ -173,6 +173,13 @@ class Spending:
             return float(entry["money"])
         read, written = entry.get("input_tokens") or 0, entry.get("output_tokens") or 0
         return self._prices.money(1, read, written)
+
+    def _note_rate(self, tokens: int) -> None:
+        """Add tokens to those of this second."""
+        second, before = int(time.monotonic()), 0
+        if self._recent and self._recent[-1][0] == second:
+            before = self._recent.pop()[1]
+        self._recent.append((second, before + tokens))
 
     def _rate(self) -> float:
         """The tokens per second of the last RATE_SECONDS."""

@@ -147,7 +147,7 @@ class RequestStep(RowStep):
         return value
 
     def resources(self) -> Resources:
-        return Resources(workers=1)
+        return Resources(cpus=0, workers=1)  # it waits for the endpoint
 
     def batch_rows(self) -> int:
         return min(max(4 * self.max_concurrent, 64), 1024)

@@ -53,9 +53,9 @@ class Recaption(PromptedStep):
     `kept_names` are the shares of the old text's numbers and names that the new text has; null if
     it had none.
 
-    `prompt` is `caption`, `knowledge` or `ocr_refinement`, which come with this package, or the
-    path of a YAML file with the same fields. Every reply is kept in the folder `journal`, and
-    nothing that it has is asked again. See docs/models-in-the-loop.md.
+    `prompt` is `caption`, `knowledge`, `ocr_refinement` or `video` (frames of a video), which come
+    with this package, or the path of a YAML file with the same fields. Every reply is kept in the
+    folder `journal`, and nothing that it has is asked again. See docs/models-in-the-loop.md.
     """
 
     version: ClassVar[int] = 3
@@ -63,7 +63,7 @@ class Recaption(PromptedStep):
 
     prompt: Annotated[str, Location()] = Field(
         "caption",
-        description="`caption`, `knowledge`, `ocr_refinement`, or the path of a YAML file",
+        description="`caption`, `knowledge`, `ocr_refinement`, `video`, or the path of a YAML file",
     )
     bad_replies: Annotated[Literal["keep", "drop"], Bound()] = Field(
         "keep", description="keep or drop records with a bad reply"

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recaption.checks import FAULTS
+from tests.make import make_image
 from tests.recaption.endpoint import MODEL, Answer, Asked, Endpoint, good, reply
 from tests.recaption.recaption_runs import TEXTS, records, run, statuses, text_of, write
 from tests.runs import caption_recipe, run_engine
@@ -123,6 +126,21 @@ def test_the_prompt_for_knowledge_asks_for_a_description(
     made = run(tmp_path, endpoint, prompt="knowledge")
     assert statuses(tmp_path, made) == {"rewritten": 1, "too short": 1}
     assert {"its attributes" in one.text for one in endpoint.asked} == {True}
+
+
+def test_the_prompt_for_video_sends_all_frames_in_order(tmp_path: Path, endpoint: Endpoint) -> None:
+    (tmp_path / "data").mkdir()
+    frames = [make_image(seed=n) for n in (2, 0, 1)]
+    rows = [{"caption": "a clip", "images": [{"bytes": one, "path": "1.jpg"} for one in frames]}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "0.parquet")
+    source = {"name": "clips", "reader": "hf_parquet", "path": "data/*.parquet", "text": "caption"}
+    step = {"model": MODEL, "endpoint": endpoint.url, "prompt": "video"}
+    content = caption_recipe(sources=[source], steps=[{"recaption": step}])
+    made = run_engine(content, tmp_path, tmp_path / "out")
+    assert statuses(tmp_path, made) == {"rewritten": 1}
+    [asked] = endpoint.asked
+    assert "frames of one video" in asked.text
+    assert asked.images == frames
 
 
 def test_a_changed_expectation_asks_only_for_what_is_bad_by_it(

@@ -127,9 +127,9 @@ def test_pieces_of_a_prompt_are_those_around_its_placeholders() -> None:
 
 
 def test_the_language_counts_only_if_the_prompt_asks_for_it() -> None:
-    names = ("caption", "knowledge", "ocr_refinement")
+    names = ("caption", "knowledge", "ocr_refinement", "video")
     asks = [load_prompt(prompt_file(name, "")).asks_for_language for name in names]
-    assert asks == [True, True, False]
+    assert asks == [True, True, False, True]
 
 
 NUMBERS = [

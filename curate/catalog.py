@@ -83,7 +83,8 @@ STEPS = {
 
 RENAMED_READERS: dict[str, str] = {}
 RENAMED_STEPS: dict[str, str] = {}
-"""The new name of each renamed step, by the old name that recipes may still use."""
+"""The new name of each renamed step, by its old name. A recipe with an old name is refused with a
+hint to the new one."""
 
 
 def resolve_reader(name: str) -> type[Reader]:
@@ -111,8 +112,8 @@ def resolve_step(name: str) -> type[Step]:
 
 def _check_form(name: str, found: type[Step]) -> None:
     """Raise RecipeError if a class lacks a method that every step of its kind (row, reshape or
-    corpus step) must have, for example because the class was written for an older version of this
-    project; or if a setting that is marked `Bound` has no default."""
+    corpus step) must have, or if a setting that is marked `Bound` has no default. A class may lack
+    a method because it was written for an older version of this project."""
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if isinstance(vars(found).get("measures"), dict):
         missing.append("measures (as a method)")

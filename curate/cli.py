@@ -83,8 +83,8 @@ def _refuse_passwords(options: argparse.Namespace) -> None:
 
 
 def _refuse_other_names() -> None:
-    """Raise CurateError if the names of files are not read as UTF-8: other names would give other
-    ids."""
+    """Raise CurateError if Python does not decode file names as UTF-8, because the ids of records
+    depend on the decoded names."""
     from manifests.errors import CurateError
 
     encoding = sys.getfilesystemencoding()
@@ -98,8 +98,8 @@ def _refuse_other_names() -> None:
 
 def _unexpected(error: Exception) -> str:
     """Describe an error that is not one of the project's own errors. A lack of memory, an error of
-    the operating system at a file, or an error of the installation is described alone; any other
-    error with its place in the code, and how to report it."""
+    the operating system about a file, and an error of the installation are described alone. For any
+    other error, the place in the code and how to report the error are added."""
     from manifests.errors import is_of_environment
 
     if isinstance(error, OSError) and error.filename is not None:

@@ -1,7 +1,8 @@
 """The server of `curate demo`, which answers the requests of the demo's step `recaption`.
 
-No model works behind it: `described` measures the pixels of the image, and puts the numbers into a
-sentence. It speaks the part of the OpenAI protocol that request steps need, on loopback only.
+The server uses no model: `described` measures the pixels of the image, and writes the numbers in a
+sentence. The server supports only the part of the OpenAI protocol that request steps need, and
+listens only on loopback.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from PIL import Image
 
 MODEL = "demo-colours"
 PORT = 18417
-"""The port, if no other program has it (our choice)."""
+"""The port of the server, unless another program uses it (our choice)."""
 _COLOURS = {
     "red": (214, 40, 40), "orange": (240, 140, 30), "yellow": (234, 179, 8),
     "green": (22, 128, 61), "blue": (29, 78, 216), "purple": (128, 40, 160),
@@ -29,17 +30,17 @@ _COLOURS = {
     "white": (245, 245, 245),
 }  # fmt: skip
 _FILLED = {"triangle": 0.5, "circle": np.pi / 4, "square": 1.0}
-"""The share of its bounding box that each shape covers, from geometry."""
+"""For each shape, the share of its bounding box that the shape covers, computed from geometry."""
 _MIN_DIFFERENCE = 60
-"""How much a channel of a pixel must differ from the border of the image, of 255 (our choice: the
-backgrounds of the demo vary by 55)."""
+"""A pixel belongs to the shape if a channel (0 to 255) differs from the border of the image by more
+than this (our choice: the backgrounds of the demo vary by 55)."""
 _MAX_BYTES = 64 << 20
-"""The longest request that is read (our choice)."""
+"""The maximum size of a request (our choice)."""
 
 
 class DemoServer(ThreadingHTTPServer):
-    """Listens on loopback; at any free port if `port` is 0. `answered` is the number of requests
-    that got a reply."""
+    """An HTTP server on loopback, at any free port if `port` is 0. `answered` is the number of
+    requests that got a reply."""
 
     daemon_threads = True
     block_on_close = False
@@ -70,7 +71,7 @@ class DemoServer(ThreadingHTTPServer):
 
 
 def at_a_free_port() -> DemoServer:
-    """Returns a server at PORT, or at another port if a program has that one."""
+    """Returns a server at PORT or, if another program uses PORT, at any free port."""
     try:
         return DemoServer(PORT)
     except OSError:
@@ -107,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Print nothing for each request."""
+        """Prints nothing, where the base class prints a line for each request."""
 
 
 def described(image: Image.Image) -> str:
@@ -141,8 +142,8 @@ def _place(x: float) -> str:
 
 
 def _question(data: bytes) -> tuple[int, Image.Image]:
-    """Returns the number of words of a request, and its first image. Raises ValueError, KeyError,
-    TypeError or OSError if there is none."""
+    """Returns the number of words in a request, and its first image. Raises ValueError, KeyError,
+    TypeError or OSError if the request has no readable image."""
     parts = [
         part
         for message in json.loads(data)["messages"]
@@ -161,7 +162,8 @@ def _question(data: bytes) -> tuple[int, Image.Image]:
 
 
 def _completion(words: int, text: str) -> dict[str, Any]:
-    """Returns the JSON of a reply. The tokens of this server are words."""
+    """Returns a reply with the given text, as JSON. `words` is the number of words in the request.
+    This server counts words as tokens."""
     made = len(text.split())
     usage = {"prompt_tokens": words, "completion_tokens": made, "total_tokens": words + made}
     choice = {

@@ -63,7 +63,7 @@ def _add_running(commands: Commands) -> None:
         "--rows",
         type=_at_least(1),
         default=2000,
-        help="records to measure, at most; one of each source, if there are more sources "
+        help="maximum number of records to measure; if there are more sources, one record of each "
         "(default 2000)",
     )
     _json(probe)
@@ -84,8 +84,8 @@ def _add_run(commands: Commands) -> None:
     run.add_argument(
         "--until",
         metavar="STEP",
-        help="run only what comes before this step, so that `curate plan` can count the requests "
-        "of the step; the same command without this option continues",
+        help="run only the passes before this step, so that `curate plan` can count the requests "
+        "of the step; the same command without this option continues the run",
     )
 
 
@@ -98,16 +98,16 @@ def _add_plan(commands: Commands) -> None:
     plan.add_argument(
         "-o",
         "--out",
-        help="folder of a run, to see which passes are done there, and what request steps will ask "
-        "and cost; without it, all passes are to run",
+        help="folder of a run, to see which of its passes are done, and what its request steps "
+        "will ask and cost; without a folder, no pass counts as done",
     )
     plan.add_argument(
         "--sample",
         type=_at_least(1),
         default=0,
         metavar="N",
-        help="send N of the requests of each request step, pay for them, and forecast from their "
-        "replies what the others will cost; a run finds the replies in the journal",
+        help="send N requests of each request step, which costs money, and forecast from their "
+        "replies what the other requests will cost; a later run finds the replies in the journal",
     )
     _json(plan)
 
@@ -122,18 +122,22 @@ def _add_inspection(commands: Commands) -> None:
 
 def _add_journal(commands: Commands) -> None:
     journal = commands.add_parser(
-        "journal", help="count the replies of models that a journal has, and how often they served"
+        "journal",
+        help="count the replies in a journal, what they cost, and how often runs used them",
     )
-    journal.add_argument("folder", help="the folder that the setting `journal` of a step names")
+    journal.add_argument(
+        "folder", help="the folder of the journal, as in the setting `journal` of a step"
+    )
     journal.add_argument(
         "--prices",
         help="prices in place of those in the journal, such as "
-        "input=0.2,output=0.6,request=0,currency=USD (money for a million tokens, for a request)",
+        "input=0.2,output=0.6,request=0,currency=USD (per million tokens; `request`: per request)",
     )
     journal.add_argument(
         "--compact",
         action="store_true",
-        help="join the files of the journal into few larger ones; runs may go on meanwhile",
+        help="join the files of the journal into a few larger ones, even while runs use "
+        "the journal",
     )
     _json(journal)
 
@@ -175,8 +179,8 @@ def _add_duplicates(commands: Commands) -> None:
     duplicates.add_argument(
         "--pairs",
         metavar="FOLDER",
-        help="instead, count pairs of images by the distance of their hashes, and draw some pairs "
-        "of each distance into this folder",
+        help="instead of listing families, count pairs of images by the distance of their hashes, "
+        "and draw some pairs of each distance into this folder",
     )
     duplicates.add_argument(
         "--each",
@@ -225,16 +229,16 @@ def _add_show(commands: Commands) -> None:
     show.add_argument("--source", help="print only records of this source")
     show.add_argument(
         "--step",
-        help="--dropped, --quarantined: print only those of the step of this name; --prompt: the "
-        "step that asks, if there are several",
+        help="--dropped, --quarantined: print only records of the step of this name; --prompt: the "
+        "step that sends the requests, needed if several steps ask a model",
     )
     _flag(show, "--dropped", "print dropped records with their reasons instead")
     _flag(show, "--quarantined", "print quarantined inputs with their errors instead")
     show.add_argument(
         "--prompt",
         metavar="ID",
-        help="print what a step sends to its model about this record, and the reply in its "
-        "journal; nothing is sent",
+        help="print what a step would send to its model about this record, and the reply in the "
+        "journal of the step; nothing is sent",
     )
     show.add_argument(
         "--image",
@@ -299,7 +303,7 @@ def _add_manuals(commands: Commands) -> None:
 
 
 def _add_beginning(commands: Commands) -> None:
-    commands.add_parser("warm", help="compile all numba functions now, so that no run waits for it")
+    commands.add_parser("warm", help="compile all numba functions now, so that runs start faster")
 
     demo = commands.add_parser("demo", help="make a small example data set, and run a recipe on it")
     demo.add_argument(
@@ -311,7 +315,7 @@ def _add_beginning(commands: Commands) -> None:
     _flag(
         demo,
         "--serve",
-        "only start the server of the demo, which answers its step `recaption`, until Ctrl-C",
+        "only run the server that answers the requests of the demo's recipe, until Ctrl-C",
     )
     _executor(demo)
 

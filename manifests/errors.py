@@ -89,7 +89,8 @@ class StepError(CurateError):
 
 class EndpointError(CurateError):
     """The endpoint of a model refuses all requests, for example because of the key or the name of
-    the model, or it has given no reply for a long time. The replies before are kept."""
+    the model, or it has given no reply for a long time. Replies that were received earlier are
+    kept."""
 
 
 class StorageError(CurateError):
@@ -118,8 +119,8 @@ class BudgetError(CurateError):
 
 class SpentError(BudgetError):
     """The budget of a request step is used up. `budget` is the name of the setting: `requests`,
-    `tokens` or `money`. `answered` are the requests of a batch that were answered before, by their
-    positions; in the error that the step raises, the rows that need no further request."""
+    `tokens` or `money`. `answered` are the indices of the requests of a batch that were answered
+    before; if a step raises the error, the indices of the rows that need no further request."""
 
     def __init__(
         self,
@@ -134,7 +135,7 @@ class SpentError(BudgetError):
         self.budget, self.answered = budget, answered
 
     def after(self, answered: tuple[int, ...]) -> SpentError:
-        """Returns the same error with other values of `answered`."""
+        """Returns a copy of the error with another value of `answered`."""
         return SpentError(self.fault, self.place, self.fix, self.budget, answered)
 
 

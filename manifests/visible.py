@@ -19,9 +19,9 @@ _KEYED = re.compile(
 HIDDEN = "***"
 PASSWORD_FAULT = "an address must not contain a user, a password or a key"
 PASSWORD_FIX = (
-    "It would be written to manifests and logs. Give it by the environment: AWS_ACCESS_KEY_ID and "
-    "AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS; to an endpoint of models by the "
-    "variable that `api_key_variable` names."
+    "It would be written to manifests and logs. Put it into environment variables: "
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS; for the "
+    "endpoint of a model, the variable that `api_key_variable` names."
 )
 
 

@@ -1,5 +1,5 @@
-"""`curate demo`: make a small corpus, and run a recipe over it. A server on loopback answers the
-requests of the recipe."""
+"""`curate demo`: make a small corpus, and run a recipe over it. A server on this machine answers
+the requests of the recipe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
     journal = storage.join(options.out, "journal")
     print(ledger_table(made.ledger))
     print(f"\nrecaption   {count(server.answered, 'request')} to {_WHO}")
-    print(f"            all replies are in {journal}; what is there is not asked again\n")
+    print(f"            all replies are in {journal}, so these requests are not sent again\n")
     print(summary(made, out))
     print(f"            curate journal {journal}")
     return 0

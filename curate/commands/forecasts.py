@@ -1,4 +1,4 @@
-"""Formats what the request steps of a recipe will ask and cost, for `curate plan`."""
+"""Formats the forecasts of `curate plan`: what the request steps of a recipe will ask and cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SOURCES = {
 
 
 def as_json(step: RequestStep, found: Forecast) -> dict[str, Any]:
-    """Return a forecast as JSON values; numbers that are not known are null."""
+    """Return a forecast as values for JSON; unknown numbers are null."""
     end = found.end(step.budget) if step.budget else None
     made = {**found._asdict(), "to_ask": found.to_ask, "spent": found.spent.model_dump(mode="json")}
     made["budget_end"] = None if end is None else end._asdict()
@@ -34,10 +34,11 @@ def as_json(step: RequestStep, found: Forecast) -> dict[str, Any]:
 
 
 def text(name: str, step: RequestStep, found: Forecast | None, recipe: str, out: str) -> str:
-    """Describe the forecast of a step. `found` is None if its records are not made yet."""
+    """Describe the forecast of the step `name`. `found` is None if the passes before the step are
+    not done."""
     if found is None:
         command = shlex.join(["curate", "run", recipe, "-o", out, "--until", name])
-        return f"{name}: the passes before it are not done. First: {command}"
+        return f"{name}: the passes before this step are not done. First run: {command}"
     before = f"; {found.done:,} are done" if found.done else ""
     lines = [
         f"{name}: {count(found.records, 'record')} to process{before}",
@@ -50,14 +51,15 @@ def text(name: str, step: RequestStep, found: Forecast | None, recipe: str, out:
         return "\n".join(lines)
     exact = "" if found.is_exact else "not exact, because `curate[tokens]` is not installed: "
     lines.append(
-        f"  input     {found.input_tokens:,} tokens to be asked ({exact}{found.counted_by}; a chat "
+        f"  input     {found.input_tokens:,} tokens to be sent ({exact}{found.counted_by}; a chat "
         "template adds some)"
     )
     return "\n".join([*lines, *_estimated(step, found), *_budget(step, found)])
 
 
 def _budget(step: RequestStep, found: Forecast) -> Iterator[str]:
-    """Say whether the budget of the step is enough."""
+    """Yield a line that says whether the budget of the step will be enough; none if this is not
+    known."""
     if step.budget is None:
         return
     end, currency = found.end(step.budget), step.prices.currency if step.prices else ""
@@ -66,7 +68,7 @@ def _budget(step: RequestStep, found: Forecast) -> Iterator[str]:
         most, spent, more = (_amount(amount, end.name, currency) for amount in amounts)
         yield (
             f"  budget    {most} will not be enough: the run stops after about {end.records:,} of "
-            f"the {count(found.records, 'record')}; spent so far {spent}, needed {more} more"
+            f"the {count(found.records, 'record')}; spent so far: {spent}; the rest needs {more}"
         )
     elif found.estimate is not None:
         yield f"  budget    is enough, by this forecast; {found.spent.spent} so far"
@@ -79,7 +81,7 @@ def _amount(value: float, name: str, currency: str) -> str:
 def _estimated(step: RequestStep, found: Forecast) -> list[str]:
     estimate = found.estimate
     if estimate is None:
-        return ["  forecast  none: no reply is known to such requests. Add --sample 50"]
+        return ["  forecast  none: the journal has no reply to such requests. Add --sample 50"]
     spread = "" if math.isnan(estimate.spread) else f", spread {number(estimate.spread)}"
     lines = [
         f"  forecast  from {_SOURCES[estimate.source].format(f'{estimate.replies:,} replies')}: "
@@ -93,7 +95,7 @@ def _estimated(step: RequestStep, found: Forecast) -> list[str]:
     time = _time(estimate.seconds / step.max_concurrent)
     lines.append(
         f"  time      {time}, if {step.max_concurrent} requests at once are answered as fast as "
-        "those"
+        "in these replies"
     )
     return lines
 

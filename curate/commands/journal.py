@@ -1,5 +1,5 @@
-"""`curate journal`: what the journal of a model's replies has, what was paid for it, and what was
-saved by replies that were found in it."""
+"""`curate journal`: count the replies in a journal, what they cost, and what runs saved by finding
+replies in the journal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> int:
     prices = None if options.prices is None else _prices(options.prices)
     found = [survey(uri, prices) for uri in files(options.folder)]
     if not found:
-        fault = "there is no file of a journal in this folder"
+        fault = "this folder has no files of a journal"
         raise InputError(fault, options.folder, "Check the setting `journal` of the step.")
     damaged = [(one.name, start, size) for one in found for start, size in one.damaged]
     print(json.dumps(_summary(found, damaged), indent=1) if options.json else _text(found, damaged))
@@ -45,7 +45,7 @@ def _compacted(made: Compacted) -> str:
         f"{count(made.before, 'file')} became {made.after:,}",
         f"{count(made.repeated, 'line')} left out because an earlier one has the same key",
         f"{count(made.damaged, 'line')} left out because they are damaged",
-        f"{count(made.in_use, 'file')} left as they are because a run writes them",
+        f"{count(made.in_use, 'file')} left as they are because a run is writing to them",
     ]
     numbers = (1, made.repeated, made.damaged, made.in_use)
     return "\n".join(note for note, number in zip(notes, numbers, strict=True) if number)
@@ -59,7 +59,7 @@ def _prices(text: str) -> Prices:
     except ValidationError as error:
         first = error.errors()[0]
         fault = f"{'.'.join(map(str, first['loc']))}: {first['msg']} (not {text!r})."
-        fix = "Write them as in --prices input=0.2,output=0.6,request=0,currency=USD."
+        fix = "Write prices as in --prices input=0.2,output=0.6,request=0,currency=USD."
         raise RecipeError(fault, "the option '--prices'", fix) from None
 
 
@@ -114,14 +114,16 @@ def _text(found: list[JournalFile], damaged: list[tuple[str, int, int]]) -> str:
     ]
     lines = [
         f"{len(keys):,} different replies in {count(len(found), 'file')}, {total}",
-        f"runs asked {count(asked, 'time')}, and found {saved.replies:,} replies in the journal, "
-        f"which saved {saved.input_tokens + saved.output_tokens:,} tokens, {_money(saved)}",
+        f"runs asked models {count(asked, 'time')}, and found {saved.replies:,} replies in the "
+        f"journal, which saved {saved.input_tokens + saved.output_tokens:,} tokens, "
+        f"{_money(saved)}",
         "",
         table(("model", "replies", "input tokens", "output tokens", "money"), rows),
     ]
     if unpriced := sum(cost.unpriced for cost in models.values()):
         lines.append(
-            f"{unpriced:,} of the replies state no price: see --prices input=0.2,output=0.6"
+            f"{unpriced:,} of the replies state no price: give prices, such as "
+            "--prices input=0.2,output=0.6"
         )
     lines += [damaged_line(*one) for one in damaged]
     return "\n".join(lines)

@@ -84,19 +84,21 @@ def _as_json(
 def _forecasts(
     loaded: Loaded, passes: list[Pass[Any]], options: argparse.Namespace
 ) -> dict[str, Forecast | None]:
-    """Return the forecast of each request step, by its name; none without a folder of a run."""
+    """Return the forecast of each request step, by the name of the step; an empty dict if no folder
+    of a run is given."""
     if options.out is not None:
         return forecast.forecasts(loaded, passes, options.out, options.sample)
     if options.sample:
-        fault = "a sample is asked about the records in the folder of a run"
-        raise RecipeError(fault, "the option '--sample'", "Name the folder with -o.")
+        fault = "a sample needs the records in the folder of a run"
+        raise RecipeError(fault, "the option '--sample'", "Give the folder with -o.")
     return {}
 
 
 def _forecast_of(
     planned: Pass[Any], forecasts: dict[str, Forecast | None]
 ) -> dict[str, dict[str, Any] | None]:
-    """Return what the JSON of a pass has in addition if the pass asks a model."""
+    """Return the forecast of the step of a pass, under the key `forecast`, as a part of the pass's
+    JSON; an empty dict if there is no forecast for the pass."""
     name = planned.name
     if not isinstance(planned, MeasurePass) or name not in forecasts:
         return {}
@@ -108,8 +110,8 @@ def _forecast_of(
 def _files(reader: Reader, media: MediaOptions, is_read: bool) -> SourceFiles | str:
     """Return the files that a run would read from a source, and the files that it would skip. If a
     run would stop at the source, return the error text instead of raising an error, so that the
-    plan can still be printed. The content of the files is not checked if the source `is_read`
-    already."""
+    plan can still be printed. If `is_read` is true, the source was read earlier, and the content of
+    its files is not checked again."""
     try:
         return reader.find_files(media.base) if is_read else checked_files(reader, media)
     except CurateError as error:

@@ -42,7 +42,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _until(loaded: Loaded, options: argparse.Namespace) -> int:
-    """Run the passes before a step, and name the commands that follow."""
+    """Run the passes before the step that `--until` names, and print the commands to run next."""
     names = [planned.name for planned in loaded.steps]
     if options.until not in names:
         fault = f"the recipe has no step named '{options.until}'."
@@ -76,7 +76,8 @@ def _run(loaded: Loaded, out: str, options: argparse.Namespace) -> Iterator[Run]
 
 
 def _continuing(loaded: Loaded, error: SpentError, options: argparse.Namespace) -> str:
-    """Name the command that continues a run whose budget is used up, with twice the budget."""
+    """Return the advice for a run whose budget is used up: the command that continues the run with
+    twice the budget."""
     planned = next(p for p in loaded.steps if error.place.startswith(f"step {p.name},"))
     assert isinstance(planned.step, RequestStep)
     assert planned.step.budget is not None
@@ -90,7 +91,7 @@ def _continuing(loaded: Loaded, error: SpentError, options: argparse.Namespace) 
         command += [] if value is None else [f"--{name}", str(value)]
     plan = shlex.join(["curate", "plan", options.recipe, "-o", options.out])
     return (
-        f"How much the rest needs: {plan}. To continue, raise the budget, for example: "
+        f"To see how much the rest needs: {plan}. To continue, raise the budget, for example: "
         f"{shlex.join(command)}."
     )
 
@@ -105,7 +106,9 @@ def executor(options: argparse.Namespace) -> Any:
 
 
 def _path(planned: PlannedStep) -> str:
-    """The path of a step for the option --set: the first step of its kind by its key."""
+    """Return the path of a step for the option --set: `steps.words` if the step is named like its
+    key in the recipe, as the first step with this key is; otherwise with the step's position:
+    `steps.3.words`."""
     walk = [str(one) for one in planned.place]
     walk = [walk[0], walk[2]] if planned.name == walk[2] else walk
     return ".".join(f'"{one}"' if "." in one else one for one in walk)
@@ -130,8 +133,9 @@ def ledger_table(accounts: list[Account]) -> str:
 
 
 def bill_table(made: RunManifest) -> str:
-    """Format a table with one line for each request step: what was asked and paid for in the folder
-    of the run, and the cost of a record in the shards; empty if there is no such step."""
+    """Format a table with one line for each request step: what all runs in the folder have asked
+    and paid for the step, and its cost per record in the shards. Without request steps, return an
+    empty text."""
     if not made.bills:
         return ""
     kept = sum(entry.rows for entry in made.passes if entry.kind == "order")
@@ -156,7 +160,9 @@ def bill_table(made: RunManifest) -> str:
         if bill.statuses
     ]
     if counted := sum(bill.counted for bill in made.bills):
-        notes.append(f"Replies whose tokens were counted here: {counted:,}.")
+        notes.append(
+            f"Replies that did not state their tokens, which were counted by curate: {counted:,}."
+        )
     return "\n".join([table(head, rows), *notes])
 
 

@@ -123,8 +123,8 @@ def _draw(shown: list[dict[str, Any]], options: argparse.Namespace) -> list[str]
 
 
 def _candidates(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the rows that the options select: written, dropped or quarantined rows, of one source
-    or step, or of all."""
+    """Yield the rows that the options select: written, dropped or quarantined rows, from all
+    sources and steps or only from the named ones."""
     if options.quarantined:
         rows = _quarantined(options.run)
     else:

@@ -1,5 +1,5 @@
-"""Reads the batches of parts before they are measured, so that the requests of the next batches are
-in flight while the last replies of a batch come in."""
+"""Reads batches of records before they are measured, so that a step can send the requests of the
+next batches while it waits for the last replies of a batch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from manifests.run.manifest import Commit
 class MeasureTask(NamedTuple):
     """A task that measures one part.
 
-    `earlier` states the files of an earlier measurement of the same rows. If it is given, only rows
-    with an error whose cause may be gone now, such as a server that did not answer, are measured
-    again. `following` are the tasks that probably come next.
+    `earlier` lists the files of an earlier measurement of the same rows. If it is given, only rows
+    with a transient error, such as a server that did not answer, are measured again. `following`
+    are the tasks that the same worker will probably get next.
     """
 
     view: PartView
@@ -35,8 +35,9 @@ class MeasureTask(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows of a part that are to be measured. `row` is the number of the first in the part, `known`
-    has what an earlier sidecar has for the same rows."""
+    """Consecutive rows of a part that must be measured. `row` is the index of the first row in the
+    part. `known` has the results of an earlier measurement of these rows; None if there are
+    none."""
 
     part: str
     row: int
@@ -45,7 +46,8 @@ class Batch(NamedTuple):
 
 
 def with_following(tasks: list[MeasureTask], rows: int) -> Iterator[MeasureTask]:
-    """Yield the tasks, each with those after it that have `rows` rows together."""
+    """Yield the tasks in order. To each task, `following` is added: as many of the tasks after it
+    as are needed for `rows` rows in total."""
     for number, task in enumerate(tasks):
         following, found = list[MeasureTask](), 0
         for other in tasks[number + 1 :]:
@@ -57,11 +59,12 @@ def with_following(tasks: list[MeasureTask], rows: int) -> Iterator[MeasureTask]
 
 
 class ReadAhead:
-    """Reads the batches of one task after the other. Before a batch is used, those after it are
-    read, so that they have `rows` rows together, also batches of the tasks that follow.
+    """Reads the batches of tasks, one task after another. Before a batch is yielded, the next
+    batches are read until they have `rows` rows in total, if necessary also batches of the
+    following tasks.
 
-    `read` yields the batches of a task, without the rows that are saved already, whose number it
-    gets.
+    `read` is a function that yields the batches of a task, without its first rows if these are
+    saved already; its second argument is the number of saved rows.
     """
 
     def __init__(self, read: Callable[[MeasureTask, int], Iterator[Batch]], rows: int) -> None:
@@ -74,8 +77,8 @@ class ReadAhead:
     def batches(
         self, task: MeasureTask, saved_rows: int, begin: Callable[[Batch], None]
     ) -> Iterator[Batch]:
-        """Yields the batches of a task. `begin` is called with each batch as soon as it is read,
-        and with those of tasks that follow."""
+        """Yields the batches of a task. `begin` is called with each batch as soon as the batch is
+        read, also with batches of following tasks."""
         if not task.view.rows:
             return
         self._go_on(task, saved_rows)

@@ -1,4 +1,4 @@
-"""Saves the rows that a costly step has measured every few seconds, so that an interrupted run
+"""Every few seconds, saves the rows that a costly step has measured, so that an interrupted run
 continues after the last saved row.
 
 The rows of one file of records (a part) have their own folder of checkpoints. When all rows are
@@ -169,7 +169,7 @@ def _in_batches(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Ta
 
 
 def saved_rows(folder: str, part: str) -> int:
-    """Return how many rows of an unfinished part the checkpoints have."""
+    """Return how many rows the checkpoints of an unfinished part have."""
     place = storage.join(folder, FOLDER, part)
     names = [name for name in storage.names(place) if name.endswith(COMMIT)]
     commits = [manifest.load_commit(storage.join(place, name)) for name in names]

@@ -1,8 +1,8 @@
-"""Forecasts what the request steps of a recipe will ask and cost, from the records that the passes
-before them have made.
+"""Forecasts what the request steps of a recipe will ask and cost. The passes before a step must be
+done, because the forecast reads their records.
 
-Requests and input tokens are counted: every request is made, and looked up in the journal by its
-key. Output tokens, money and time are estimated from replies that were paid for.
+Requests and input tokens are counted: every request is made, and the journal is searched for its
+reply. Output tokens, money and time are estimated from replies that were paid for.
 """
 
 from __future__ import annotations
@@ -44,19 +44,26 @@ if TYPE_CHECKING:
     from recaption.client.outlook import Estimate, Look, Outlook, Paid
 
 THREADS = 8
-"""Requests whose images are read at once (our choice). Hashing releases the interpreter's lock."""
+"""The number of requests whose images are read at the same time (our choice). Threads help because
+hashing releases the interpreter's lock."""
 ENOUGH = 20
-"""From so many replies to requests of the same records on, the estimate is made from them; from
-fewer, rather from all replies to the same prompt (our choice)."""
+"""The smallest number of replies to requests about the same records from which an estimate is made.
+If there are fewer, all replies to the same prompt are used (our choice)."""
 
 
 class Forecast(NamedTuple):
-    """What a request step will ask. `records` are those that it has not processed yet; `failing` of
-    their requests cannot be made, because an image is missing or broken. `requests` are the
-    different requests about the others, of which the journal has the replies to `in_journal`;
-    `input_tokens` are those of the rest, without what a chat template adds. `counted_by` states how
-    they are counted, and `is_exact` whether by a vocabulary. `estimate` is None if there is no
-    reply from which to estimate. `spent` is what the folder of the run has paid for the step."""
+    """What a request step will ask and cost.
+
+    `records` is the number of records that the step has not processed yet; it has processed `done`
+    others. About the unprocessed records, `requests` different requests can be made, and `failing`
+    requests cannot, because an image is missing or broken. The journal has the replies to
+    `in_journal` of the requests. `input_tokens` are the input tokens of all others, without the
+    tokens that a chat template adds.
+
+    `counted_by` describes how the tokens are counted, and `is_exact` is true if a vocabulary is
+    used. `estimate` is None if there is nothing to ask, or no reply from which to estimate. `spent`
+    is what all runs in the folder have paid for the step.
+    """
 
     step: str
     records: int
@@ -75,7 +82,8 @@ class Forecast(NamedTuple):
         return self.requests - self.in_journal
 
     def end(self, budget: Budget) -> BudgetEnd | None:
-        """Return where a budget is used up first; None if it is enough, or if that is not known."""
+        """Return which limit of the budget is reached first, and where; None if no limit is
+        reached, or if this is not known."""
         return min(self._ends(budget), key=lambda end: end.records, default=None)
 
     def _ends(self, budget: Budget) -> Iterator[BudgetEnd]:
@@ -94,8 +102,9 @@ class Forecast(NamedTuple):
 
 
 class BudgetEnd(NamedTuple):
-    """The budget `name` of `most` is used up after about so many of the records that are left:
-    `spent` is paid, and all of them need `more`."""
+    """The place where a budget will be used up: after about `records` of the records that remain.
+    `name` is the kind of the budget, and `most` its limit. `spent` is already spent, and all
+    remaining records together need `more`."""
 
     name: str
     most: float
@@ -105,7 +114,7 @@ class BudgetEnd(NamedTuple):
 
 
 def done(out: str, planned: Pass[Any]) -> PassManifest | None:
-    """Return the manifest of a pass that is done in the folder `out`; None if it is not."""
+    """Return the manifest of a pass if the pass is done in the folder `out`; None otherwise."""
     place = storage.join(out, STEPS, planned.folder_name)
     there = storage.size_and_stamp(storage.join(place, manifest.NAME))
     found = manifest.load_pass(place) if there else None
@@ -115,9 +124,9 @@ def done(out: str, planned: Pass[Any]) -> PassManifest | None:
 def forecasts(
     loaded: Loaded, passes: Sequence[Pass[Any]], out: str, sample: int
 ) -> dict[str, Forecast | None]:
-    """Return the forecast of each request step, by its name; None for a step whose records are not
-    made yet. With `sample`, so many requests of each step are sent, and paid for by the run in
-    `out`."""
+    """Return the forecast of each request step, by the name of the step; None for a step if passes
+    before it are not done. For each step, `sample` requests are sent; the run in the folder `out`
+    pays for them."""
     full, base = storage.absolute(out), storage.absolute(loaded.base)
     steps = storage.join(full, STEPS)
     media = MediaOptions(base, steps, loaded.recipe.media, loaded.recipe.max_cpu_seconds)
@@ -135,8 +144,10 @@ def forecasts(
 
 @dataclass
 class _Sums:
-    """What is counted over all requests. `keys` has those of different requests, and `chosen` the
-    requests of the sample: those with the smallest hashes of their keys."""
+    """The totals over all requests of a step. `keys` are the keys of the different requests. `paid`
+    states the costs of the replies that the journal has, and `prompts` how many requests have each
+    prompt. `chosen` are the requests of the sample: those with the smallest hashes of their
+    keys."""
 
     failing: int = 0
     in_journal: int = 0
@@ -198,7 +209,8 @@ class _Requests:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Any]:
-        """The media of the run, and a function that makes the requests about a batch."""
+        """Open the media of the run and load the step, for a `with` block. Yield the media, and a
+        function that returns the requests about a batch."""
         options = self._run.media
         with (
             contextlib.closing(options.open(self._step.images())) as media,
@@ -212,8 +224,8 @@ class _Requests:
             yield media, partial(self._made, Context(media, _no_blobs, seed, model))
 
     def _batches(self, view: PartView) -> Iterator[pa.Table]:
-        """Yield the rows of a part that the step processes, with the columns that it reads, and
-        `origin`."""
+        """Yield the rows of a part that the step processes, with the column `origin` and the
+        columns that the step reads."""
         planned = self._planned
         columns = tuple(dict.fromkeys((*planned.reads, *(planned.only or {}), "origin")))
         for batch in view.read(joint_batch_rows([planned]), columns):
@@ -221,8 +233,8 @@ class _Requests:
             yield batch if mask is None else batch.filter(pa.array(mask))
 
     def _made(self, context: Context, batch: pa.Table) -> list[Request | None]:
-        """Return the requests about the rows of a batch, and None for a row on which the step
-        raises an error."""
+        """Return the requests about the rows of a batch. For a row on which the step raises an
+        error, the list has None."""
         if not batch.num_rows:
             return []
 
@@ -260,7 +272,8 @@ class _Requests:
                         self._choose(sums, look.key, request, sample)
 
     def _choose(self, sums: _Sums, key: bytes, request: Request, sample: int) -> None:
-        """Add a request to the sample, if its hash is among the smallest."""
+        """Add a request to the sample if the hash of its key is among the `sample` smallest so
+        far."""
         rank = _rank(self._planned.seed(self._pass.seed), key)
         if len(sums.chosen) < sample:
             heapq.heappush(sums.chosen, (-rank, key, request))
@@ -268,8 +281,8 @@ class _Requests:
             heapq.heapreplace(sums.chosen, (-rank, key, request))
 
     def _sampled(self, sums: _Sums, media: Media) -> list[Paid]:
-        """Send the requests of the sample, take them out of those that are to be asked, and return
-        what they cost."""
+        """Send the requests of the sample, and return the costs of those that got a reply. In
+        `sums`, they are then counted as requests to which the journal has the reply."""
         from recaption.client import Client
         from recaption.client.outlook import Outlook
 
@@ -293,7 +306,7 @@ def _is_made(view: PartView, commit: manifest.Commit | None) -> bool:
 
 
 def _look(outlook: Outlook, media: Media, request: Request | None) -> Look | None:
-    """Return the look at a request; None if it cannot be made."""
+    """Return what the journal has about a request; None if the request cannot be made."""
     try:
         return None if request is None else outlook.look(request, media)
     except RowError:

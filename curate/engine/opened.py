@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 class OpenedSteps(NamedTuple):
-    """The models that this process has loaded, and what sends the requests of request steps, by the
-    name of their step, and the seed of the recipe."""
+    """The models that this process has loaded, and the clients that send the requests of request
+    steps, both by the name of the step. `seed` is the seed of the recipe."""
 
     models: dict[str, Any]
     clients: dict[str, Client]
@@ -50,8 +50,8 @@ def _refuse(planned: PlannedStep, data: bytes | memoryview) -> NoReturn:
 def opened(
     steps: list[PlannedStep], options: MediaOptions, seed: int, payer: Payer = NOBODY
 ) -> Iterator[OpenedSteps]:
-    """Load the models of the steps for a `with` block. At its end, each model that has a method
-    `close` is closed. `payer` pays for the requests of a request step."""
+    """Load the models of the steps, and close them at the end of the `with` block if they have a
+    method `close`. `payer` is the run that pays for the requests of a request step."""
     models: dict[str, Any] = {}
     clients: dict[str, Client] = {}
     with contextlib.ExitStack() as stack:

@@ -65,14 +65,14 @@ def notes(loaded: Loaded) -> list[str]:
 
 def _unknown_sources(planned: PlannedStep, sources: list[str]) -> Iterator[str]:
     """Yield a note for each source that the step's setting `only` names and the recipe does not
-    have. It is no error, because a recipe may share its steps with others (`base`)."""
+    have. This is no error, because several recipes may share the same steps (`base`)."""
     for name in (planned.only or {}).get("source", []):
         if name not in sources:
             yield f"only: there is no source named {name!r}. {nearest(str(name), sources)}"
 
 
 def _journal_notes(planned: PlannedStep, base: str) -> list[str]:
-    """Return the damaged entries of the journal of a request step."""
+    """Return a note for each damaged entry in the journal of a request step."""
     if not isinstance(planned.step, RequestStep):
         return []
     from recaption.client.entries import damage
@@ -81,11 +81,12 @@ def _journal_notes(planned: PlannedStep, base: str) -> list[str]:
 
 
 def _key_notes(planned: PlannedStep) -> Iterator[str]:
-    """Yield a note if the variable with the key of an endpoint is not set. It is no error, because
-    the requests may be sent by another machine, or the journal may have all replies."""
+    """Yield a note if the environment variable for the API key of a request step is not set. This
+    is no error, because another machine may send the requests, or the journal may have all
+    replies."""
     name = planned.step.api_key_variable if isinstance(planned.step, RequestStep) else None
     if name and not os.environ.get(name):
-        yield f"the environment variable {name}, which has the key, is not set on this machine"
+        yield f"the environment variable {name} for the API key is not set on this machine"
 
 
 def _read_pass(reader: Reader, limits: dict[str, object]) -> ReadPass:

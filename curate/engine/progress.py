@@ -19,13 +19,15 @@ from manifests.run.payer import load_bill
 from manifests.visible import on_one_line
 
 BILL_SECONDS, LINE_SECONDS = 1.0, 60.0
-"""Seconds between two looks at the bill of a request step, and between two lines about it if there
+"""BILL_SECONDS is the time between two reads of the bill of a request step, which states what the
+step has asked and paid. LINE_SECONDS is the time between two printed lines about the bill if there
 is no terminal (our choice)."""
 
 
 class Bar:
     """The progress of one pass with `tasks` tasks. `shown` is the terminal display to which the bar
-    is added; None if there is no terminal. `asked` states what a request step has asked so far."""
+    is added; None if there is no terminal. `asked` is a text that states what a request step has
+    asked and paid so far."""
 
     def __init__(self, title: str, tasks: int, shown: Any = None) -> None:
         self.title, self.tasks, self.done, self._shown = title, tasks, 0, shown
@@ -38,8 +40,8 @@ class Bar:
     def step(self, ledger: list[Account], is_task: bool = True) -> None:
         """Add the rows of a completed part to the totals, and add 1 to the number of completed
         tasks. `ledger` has the numbers of rows of each step of the pass. If `is_task` is false, the
-        number of completed tasks stays: the task made several parts, and was added with another of
-        these parts."""
+        number of completed tasks stays the same, because the task made several parts and was
+        counted with another of them."""
         self.done += is_task
         if ledger:
             self.rows_in += ledger[0].rows_in
@@ -49,7 +51,8 @@ class Bar:
         self._update()
 
     def note_bill(self, uri: str) -> None:
-        """Show the bill of a request step, which the step updates in the file `uri`."""
+        """Show what a request step has asked and paid, which the step writes to the file `uri`
+        again and again."""
         bill = load_bill(uri, "")
         looked = bill.found + bill.requests
         share = f"{bill.found / looked:.0%} from the journal" if looked else ""
@@ -66,7 +69,7 @@ class Bar:
     @property
     def summary(self) -> str:
         """A summary, such as `1,200 rows, 400/s, 1,100 kept, 100 dropped`. If no part has rows, the
-        number of completed tasks, such as `3 of 8 parts`, and what a request step has asked."""
+        number of completed tasks, such as `3 of 8 parts`, then what a request step has asked."""
         if not self.rows_in:
             asked = f", {self.asked}" if self.asked else ""
             return f"{self.done:,} of {self.tasks:,} parts{asked}"
@@ -86,8 +89,8 @@ class Progress:
     @contextmanager
     def show(self, title: str, tasks: int, done_before: int = 0, bill: str = "") -> Iterator[Bar]:
         """Show a progress bar for `tasks` tasks, in a `with` block. `done_before` is the number of
-        other tasks of the pass, which an earlier run has completed. `bill` is the file of the bill
-        of a request step, whose content is shown too."""
+        other tasks of the pass, which an earlier run has completed. `bill` is the path of the bill
+        of a request step; what the bill states is shown too."""
         if self.quiet or not tasks:
             yield Bar(title, tasks)
         elif sys.stderr.isatty():
@@ -119,8 +122,8 @@ class Progress:
 
 @contextmanager
 def _following(bar: Bar, bill: str, line: Callable[[], None] | None = None) -> Iterator[None]:
-    """In a `with` block, show the bill in the file `bill` again and again, if there is such a file.
-    `line` is called every LINE_SECONDS."""
+    """During a `with` block, read the bill at the path `bill` every BILL_SECONDS and show it; do
+    nothing if `bill` is empty. `line` is called every LINE_SECONDS, to print a line."""
     if not bill:
         yield
         return

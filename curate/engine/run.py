@@ -54,9 +54,9 @@ class FinishedPass(NamedTuple):
 class Run:
     """Runs one recipe into one output folder, with one executor.
 
-    If `retry` is true, parts with quarantined inputs are made again, because the cause may be gone:
-    a missing image, for example, may exist now. Of a costly step, only the rows are measured again
-    whose error is transient.
+    If `retry` is true, parts with quarantined inputs are made again, because the cause of an error
+    may be gone: a missing image, for example, may exist now. A costly step measures only the rows
+    with a transient error again.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class Run:
             return self._run()
 
     def until(self, name: str) -> str | None:
-        """Run all passes before the one that has the step `name`, and return the id of a record
-        that comes to it; None if there is none. The manifest of the run is not written; a complete
-        run continues here."""
+        """Run all passes before the pass of the step `name`, and return the id of one record that
+        this pass would get; None if it would get no record. The manifest of the run is not written.
+        A later run of the whole recipe continues after these passes."""
         with self._locked():
             self._passes = plan(self.loaded)
             last = next(n for n, p in enumerate(self._passes) if _has(p, name))
@@ -276,7 +276,8 @@ class Run:
         )
 
     def _bills(self) -> list[Bill]:
-        """What the request steps have asked and paid for in this folder."""
+        """Return the bill of each request step: what all runs in this folder have asked and paid
+        for the step."""
         out, run_id = self.context.out, self.context.run_id
         names = self._request_steps()
         bills = [payer.load_bill(payer.payer_of(out, run_id, name).bill, name) for name in names]
@@ -310,8 +311,8 @@ class Run:
         return parts.write(uri, QUARANTINED, chain(tables, running))
 
     def _save_unfinished(self) -> None:
-        """Write the manifest of the passes that are done, so that it can be shown what a request
-        step sends before anything is paid. The end of a run deletes it."""
+        """Write a manifest of the passes that are done, so that `curate show --prompt` can show a
+        request before it is paid for. The manifest is deleted at the end of the complete run."""
         made = self._manifest({}, [], time.time(), time.process_time())
         manifest.save(made, storage.join(self.out, UNFINISHED))
 
@@ -349,7 +350,8 @@ def _has(planned: Pass[Any], name: str) -> bool:
 
 
 def _of_records(error: SpentError, left: int, rows: int) -> SpentError:
-    """Return the error of a budget with the number of records that are left."""
+    """Return the error of a used-up budget, with a sentence that says how many of the `rows`
+    records are left."""
     fault = f"{error.fault}. {left:,} of {rows:,} records remain."
     return SpentError(fault, error.place, error.fix, error.budget)
 
@@ -371,7 +373,8 @@ def _quarantined_count(commits: Iterable[Commit]) -> int:
 
 
 def _statuses(done: FinishedPass) -> dict[str, int]:
-    """How many records have each status of a request step, the most frequent first."""
+    """Return how many records have each status of a request step, the most frequent status
+    first."""
     counts = Counter[str]()
     for commit in done.manifest.parts:
         counts.update(commit.detail.get("statuses", {}))

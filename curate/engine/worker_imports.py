@@ -1,4 +1,4 @@
-"""From which folders the processes of Ray import modules."""
+"""The folders from which Ray's workers import modules."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def explain(out: str, wanted: str) -> Explanation:
 def row_before(run: RunManifest, out: str, found: FoundRecord, step: str) -> pa.Table | None:
     """Return the row of the record before the costly step `step` measures it, as a table of one
     row; None if the record was removed before this step, or made after it. If the run has not come
-    to the step yet, it is the row after all passes of the run."""
+    to the step yet, the row is as the last pass of the run left it."""
     names = [(entry.kind, entry.name) for entry in run.passes]
     end = names.index(("measure", step)) if ("measure", step) in names else len(names)
     row = _Row.of(found.row) if found.row.ending == PART and found.at < end else None

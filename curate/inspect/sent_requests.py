@@ -1,5 +1,5 @@
-"""Shows what a request step sends about a record of a run, and the replies in its journal. The run
-is finished, or stopped after the passes before the step. Nothing is sent."""
+"""Shows what a request step sends about a record, and the replies in the step's journal. The run
+must be finished, or stopped after the passes before the step. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ Shown = dict[str, Any]
 
 
 class _Asked(NamedTuple):
-    """A record, a request step of its run, and the step's settings as the recipe writes them, with
-    the names of environment variables instead of their values."""
+    """A record, and a request step of its run. `settings` are the step's settings as the recipe
+    writes them, with the names of environment variables instead of their values. `row` is the
+    record as the step gets it."""
 
     found: FoundRecord
     planned: PlannedStep
@@ -54,11 +55,11 @@ class _Asked(NamedTuple):
 
 
 def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> Shown:
-    """Return the requests about the record `wanted` of the run `out`, and their replies. A request
-    is shown twice if the journal has a bad reply to it.
+    """Return the requests that a step sends about the record `wanted` of the run `out`, and their
+    replies. If the journal has a bad reply to a request, the repeated request is added.
 
-    `step` is the name of a request step; None: the only one of the run. Paths that are relative in
-    the recipe start in the folder `base`; None: in the same folder as in the run. Raises
+    `step` is the name of the request step; it may be None if the run has only one. Relative paths
+    of the recipe start in the folder `base`; None: in the same folder as in the run. Raises
     RecipeError or InputError if the step does not ask about the record.
     """
     run = _run(out)
@@ -86,7 +87,8 @@ def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> 
 
 
 def _run(out: str) -> RunManifest:
-    """Return the manifest of the passes that are done, of a stopped or a finished run."""
+    """Return the manifest of a finished run or, if the run has stopped, of its passes that are
+    done."""
     stopped = storage.join(out, UNFINISHED)
     return manifest.load_run(stopped if storage.exists(stopped) else out)
 
@@ -97,7 +99,7 @@ def _check_done(run: RunManifest, loaded: Loaded, name: str, out: str) -> None:
     before = next(n for n, one in enumerate(passes) if any(s.name == name for s in one.steps))
     if len(run.passes) < before:
         fault = f"the passes before the step {name} are not done"
-        raise InputError(fault, out, f"First: curate run RECIPE -o {out} --until {name}")
+        raise InputError(fault, out, f"First run: curate run RECIPE -o {out} --until {name}")
 
 
 def _without_key(shown: Any, step: RequestStep) -> Any:
@@ -113,7 +115,9 @@ def _request_step(loaded: Loaded, name: str | None, out: str) -> PlannedStep:
         return next(iter(steps.values()))
     if name is None:
         fix = (
-            f"Name one with --step: {', '.join(steps)}." if steps else "Use a recipe that has one."
+            f"Choose one with --step: {', '.join(steps)}."
+            if steps
+            else "Use a recipe that has one."
         )
         raise RecipeError(f"the run has {len(steps)} steps that ask a model", out, fix)
     if name not in steps:
@@ -123,8 +127,8 @@ def _request_step(loaded: Loaded, name: str | None, out: str) -> PlannedStep:
 
 
 def _files_then(run: RunManifest, out: str, step: str) -> list[str] | None:
-    """Return the digests of the files that the step had loaded in the run, such as its prompt; None
-    if the run has not come to the step."""
+    """Return the digests of the files, such as its prompt, that the step loaded in the run; None if
+    the run has not come to the step."""
     found = (one for one in run.passes if one.kind == "measure" and one.name == step)
     entry = next(found, None)
     if entry is None:
@@ -151,7 +155,7 @@ def _requests(asked: _Asked, media: Media, loaded: Loaded) -> tuple[Request, ...
 
 
 def _refuse(name: str, data: bytes | memoryview) -> NoReturn:
-    raise InputError("the step stores bytes, which is not done here", f"step {name}")
+    raise InputError("the step stores bytes, so its requests cannot be shown", f"step {name}")
 
 
 def _replies(asked: _Asked, request: Request, media: Media, folder: str) -> Iterator[Shown]:
@@ -207,7 +211,8 @@ def _described(ref: Reference, image: SentImage) -> Shown:
 
 
 def _entry(folder: str, key: bytes) -> dict[str, Any] | None:
-    """Return the entry of a key: the first one, as the client uses it."""
+    """Return the first journal entry with this key, which is the one that a run uses; None if there
+    is none."""
     for uri in entries.files(folder):
         for line in entries.lines(uri):
             if line.entry and line.entry.get("key") == key.hex():

@@ -176,9 +176,9 @@ class Media:
             )
 
     def image(self, ref: Reference) -> Image:
-        """Returns the first frame of the image as RGB. The image may be smaller than the file
-        states, but not so that its shorter side becomes less than `side` of `Media`. Raises
-        MediaError if the image cannot be decoded, LimitError if it is over a limit."""
+        """Returns the first frame of the image as RGB, possibly at a smaller scale (see `side` of
+        `Media`). Raises MediaError if the image cannot be decoded, LimitError if it is over a
+        limit."""
         return self.decoded(ref).image
 
     def decoded(self, ref: Reference) -> Decoded:
@@ -225,8 +225,7 @@ class Media:
         return Media(self._base, self._kept, self.limits, self._side)
 
     def decode(self, data: bytes, ref: Reference, side: int | None) -> Decoded:
-        """Decodes an image from its bytes, which `read` returned for `ref`. `side` has the meaning
-        that it has for `Media`."""
+        """Decodes an image from its bytes, which `read` returned for `ref`. `side`: see `Media`."""
         with decoder_output(prints=is_tiff(data)) as printed:
             try:
                 return self._decoded(data, ref, side)

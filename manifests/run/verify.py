@@ -47,7 +47,7 @@ class Verified(NamedTuple):
     list, and the faults that were found.
 
     `uncovered` lists the files in the folder that no manifest of the run names, relative to the
-    folder: the lock of a run that still works, parts of earlier recipes, files that other programs
+    folder: the lock of a run in progress, parts of earlier recipes, files that other programs
     wrote.
     """
 
@@ -94,8 +94,8 @@ def verify(folder: str) -> Verified:
 
 
 def damaged_files(run: RunManifest, folder: str) -> list[Fault]:
-    """Reads every file that the manifests of a run name, the commits of their parts, and the lists
-    of splits. Returns a fault for each file that is missing, or that is not as its manifest
+    """Reads the files of a run: those that its manifests name, the commits of its parts, and its
+    lists of splits. Returns a fault for each file that is missing, or that is not as its manifest
     states."""
     passes, faults = _passes(run, folder)
     faults += _wrong(folder, [*_entries(run, passes)]).values()
@@ -180,8 +180,8 @@ def _splits(run: RunManifest, folder: str, covered: set[str]) -> Iterator[Fault]
 
 
 def _bills(folder: str, covered: set[str]) -> Iterator[Fault]:
-    """Yields a fault for each damaged file about what was paid for requests. The names of these
-    files are added to `covered`."""
+    """Yields a fault for each damaged bill, a file that states what a request step has asked and
+    paid. The names of all bills are added to `covered`."""
     for name, is_intact in payer.files(folder):
         covered.add(name)
         if not is_intact:

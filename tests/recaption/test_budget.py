@@ -251,7 +251,7 @@ def test_a_mistake_in_prices_or_budget_is_named_by_its_field(
     ("url", "message"),
     [
         ("127.0.0.1:8000/v1", "endpoint: the address must begin with http:// or https://"),
-        ("http://a:b@host/v1", "by the variable that `api_key_variable` names"),
+        ("http://a:b@host/v1", "the variable that `api_key_variable` names"),
     ],
 )
 def test_a_mistake_in_the_address_of_an_endpoint_is_explained(url: str, message: str) -> None:

@@ -63,7 +63,7 @@ def test_without_the_passes_before_it_names_the_command_that_makes_them(
     write(tmp_path)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe(endpoint)))
     assert curate(tmp_path, "plan", "recipe.yaml", "-o", "out") == 0
-    command = capsys.readouterr().out.partition("First: ")[2].strip()
+    command = capsys.readouterr().out.partition("First run: ")[2].strip()
     assert command == "curate run recipe.yaml -o out --until recaption"
     assert planned(tmp_path, capsys) == {}
     assert curate(tmp_path, *command.split()[1:], "--inline") == 0
@@ -199,7 +199,7 @@ def test_a_sample_without_a_reply_is_no_forecast(
     assert (found["to_ask"], found["estimate"]) == (12, None)
     assert len(endpoint.asked) == 3
     assert curate(tmp_path, "plan", "recipe.yaml", "-o", "out") == 0
-    assert "none: no reply is known to such requests" in capsys.readouterr().out
+    assert "none: the journal has no reply to such requests" in capsys.readouterr().out
 
 
 def test_a_sample_is_the_same_for_a_seed_and_counts_for_the_budget(

@@ -162,13 +162,13 @@ class Pass(ABC, Generic[T]):
         return [task for task in tasks if task.part not in commits]
 
     def bill(self, run: RunContext) -> str:
-        """The file of the bill of a request step, which the step updates while it asks; empty if
-        the pass asks no model."""
+        """The path of the bill, a file in which a request step counts what it asks and pays; empty
+        if the pass asks no model."""
         return ""
 
     def remaining(self, run: RunContext, tasks: Iterable[T]) -> int:
-        """Return how many rows of tasks that did not end have no saved result. Only a pass that
-        asks a model answers this."""
+        """Return how many rows of unfinished tasks have no saved result. Only a pass that asks a
+        model implements this method."""
         raise NotImplementedError
 
     @abstractmethod

@@ -43,7 +43,8 @@ from manifests.step.outcome import ERRORS
 from manifests.storage import parts
 
 PASSED_OVER = ".passed_over"
-"""A column of the sidecar: true if the `only` of the step does not select the row."""
+"""The name of a column of the sidecar, which is true for each row that the step's `only` does not
+select."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ class MeasurePass(Pass[MeasureTask]):
 
 @dataclass(frozen=True)
 class MeasurePart:
-    """A function for a worker: measures the rows of one part with a step. `digests` has the digests
-    of the files that the step loads, and `payer` pays for its requests."""
+    """Measures the rows of one part with a step, in a worker. `digests` are the digests of the
+    files that the step loads, and `payer` is the run that pays for the step's requests."""
 
     media: MediaOptions
     step: PlannedStep
@@ -148,8 +149,9 @@ class MeasurePart:
 
     @property
     def rows_ahead(self) -> int:
-        """How many rows after a batch are asked about before the batch is measured. A step that
-        stores bytes would store them twice."""
+        """The number of rows after a batch whose requests are sent before the batch is measured; 0
+        for a step that asks no model. It is also 0 for a step that stores bytes, because the step
+        would store them twice."""
         is_asking = isinstance(self.step.step, RequestStep) and not self.step.step.stores_bytes
         return joint_batch_rows([self.step]) if is_asking else 0
 
@@ -199,8 +201,8 @@ class MeasurePart:
         return commit
 
     def _detail(self, sidecar: str) -> dict[str, Any]:
-        """What the commit states about a sidecar; for a request step, how many rows have each
-        status."""
+        """Return what the commit states about a sidecar: how many rows have errors and, for a
+        request step, how many rows have each status."""
         detail: dict[str, Any] = dict(_error_counts(sidecar))
         status = f"{self.step.name}.status"
         if isinstance(self.step.step, RequestStep) and status in self.schema.names:
@@ -221,7 +223,7 @@ class MeasurePart:
             start += batch.num_rows
 
     def _begin(self, context: Context, batch: Batch) -> None:
-        """Let a request step ask about a batch before it is measured."""
+        """Let a request step send the requests of a batch before the batch is measured."""
         step, limit = self.step.without_bounds(), time_limit.current()
         if not (self.rows_ahead and isinstance(step, RequestStep)):
             return
@@ -241,7 +243,8 @@ class MeasurePart:
         return view.read(joint_batch_rows([self.step]), tuple(dict.fromkeys(columns)))
 
     def _masks(self, batch: Batch) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return which rows are to be measured, and which of all the step's `only` selects."""
+        """Return two masks of the rows of a batch: the rows that must be measured, and the rows
+        that the step's `only` selects (None: all)."""
         rows, known = batch.rows, batch.known
         again = np.ones(rows.num_rows, bool) if known is None else np.asarray(known[".later"])
         selected = self.step.row_mask(rows)
@@ -249,8 +252,8 @@ class MeasurePart:
 
     def _measured(self, batch: Batch, context: Context, raised: RaisedRows) -> pa.Table:
         """Return the rows of a batch for the sidecar, with their measures. If an earlier sidecar
-        has measures for them, rows with an error whose cause may be gone now are measured again;
-        the measures of all other rows are copied."""
+        has measures of these rows, only rows with an error whose cause may be gone now are measured
+        again; the measures of all other rows are copied."""
         given, known = batch.rows, batch.known
         mask, selected = self._masks(batch)
         rows = given if mask.all() else given.filter(pa.array(mask))
@@ -264,7 +267,8 @@ class MeasurePart:
 
 
 def _blobs(folder: str, earlier: Commit | None) -> str:
-    """Return the uri of the bytes that an earlier measurement stored, "" if there are none."""
+    """Return the uri of the file of bytes that an earlier measurement stored; "" if there is
+    none."""
     has_blobs = earlier is not None and earlier.file(BLOBS)
     return storage.join(folder, earlier.part + BLOBS) if earlier and has_blobs else ""
 

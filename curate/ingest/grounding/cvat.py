@@ -52,9 +52,9 @@ class Cvat(GroundingReader):
 
     Each `<image>` becomes a record. The image file is `name` (`subset/name` if the `<image>` has a
     `subset`) below `media_root`, or below the folder `images` in `media_root`, as in CVAT's own
-    export. Leading folders of `name` that do not
-    exist are removed, unless the names of two images in the export would then be equal. The other
-    attributes of the `<image>` go to `meta`, and its `<tag>` elements go to `meta` under `tags`.
+    export. Leading folders of `name` that do not exist are removed, unless the names of two images
+    in the export would then be equal. The other attributes of the `<image>` go to `meta`, and its
+    `<tag>` elements go to `meta` under `tags`.
 
     A `<box>` becomes a box; with a `rotation` it becomes a ring of four points and the box around
     the ring. A `<polygon>` or `<polyline>` becomes one ring, although a line is open. An
@@ -98,8 +98,7 @@ class Cvat(GroundingReader):
         return start.startswith(b"<") and _ROOT.search(start[:4096]) is not None
 
     def count(self, split: Split, context: Context) -> Count:
-        """Returns the number of tags `<image>` and `<track>`, which is counted without parsing
-        elements."""
+        """Counts the tags `<image>` and `<track>`, without parsing the elements."""
         place = context.media.resolve(split.files[0].uri)
         return Count("elements", sum(1 for _ in tags(read_chunks(place), UNITS)))
 
@@ -123,8 +122,8 @@ class Cvat(GroundingReader):
     def _found(
         self, split: Split, context: Context, folder: _Folder
     ) -> Iterator[list[AnnotatedImage]]:
-        """Yields what each child of `<annotations>` has: an image and its failures, and a failure
-        for each `<image>` or `<track>` inside the child, because none belongs there."""
+        """Yields a list for each child of `<annotations>`: its image and failures, then a failure
+        for each `<image>` or `<track>` inside the child, because these must not be nested."""
         file, limit = split.files[0], context.limits.max_row_bytes
         chunks = read_chunks(context.media.resolve(file.uri))
         number = nested = 0

@@ -97,7 +97,8 @@ SHAPES = {
     "skeleton": _skeleton,
     "mask": _mask,
 }
-"""What makes the annotation of a shape by its tag. `<points>` may become several annotations."""
+"""The function that makes the annotation of a shape, by the tag of the shape. `<points>` is
+missing, because such a shape may become several annotations."""
 
 
 def ring_of(shape: Element) -> list[float]:

@@ -1,4 +1,4 @@
-"""What a request step of a run has asked and paid for."""
+"""The bill of a request step: what it has asked and paid for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class Bill(BaseModel):
-    """What a request step has asked and paid for in an output folder, in all runs of the folder."""
+    """What a request step has asked and paid for in all runs into an output folder."""
 
     step: str
     requests: int = Field(0, description="replies that were paid for")
@@ -14,14 +14,14 @@ class Bill(BaseModel):
     input_tokens: int = 0
     output_tokens: int = 0
     counted: int = Field(
-        0, description="replies whose tokens were counted here, because the endpoint stated none"
+        0, description="replies whose tokens curate counted, because the endpoint stated none"
     )
-    money: float = Field(0.0, description="by the prices of the step")
+    money: float = Field(0.0, description="cost by the prices of the step")
     currency: str = Field("", description="empty if the step has no prices")
     statuses: dict[str, int] = Field(
-        default_factory=dict, description="records by the step's measure `status`"
+        default_factory=dict, description="records by value of the step's measure `status`"
     )
-    tokens_per_second: float = Field(0.0, description="of the last minute, while the step asks")
+    tokens_per_second: float = Field(0.0, description="mean of the last minute of asking")
 
     @property
     def tokens(self) -> int:
@@ -36,8 +36,9 @@ class Bill(BaseModel):
 
 
 def money_text(money: float, currency: str) -> str:
-    """Formats money to four significant digits, but at least to a hundredth:
-    `money_text(0.001234, "USD") -> "0.001234 USD"`, `money_text(1234.5, "EUR") -> "1,234.50 EUR"`.
+    """Formats an amount of money with four significant digits, or with two decimals from 10 on.
+
+    `money_text(0.001234, "USD") -> "0.001234 USD"`, `money_text(1234.5, "EUR") -> "1,234.50 EUR"`
     """
     small = f"{money:.4g}"
     return f"{money:,.2f} {currency}" if money >= 10 or "e" in small else f"{small} {currency}"

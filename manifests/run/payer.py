@@ -1,7 +1,8 @@
-"""What the request steps of a run have asked and paid for, in a folder of the run's output folder.
+"""Stores what the request steps of a run have asked and paid for, in a folder inside the run's
+output folder.
 
-The folder has the id of the run, by which the entries of a journal name who paid for them, and for
-each request step a file with its bill, which is updated while the step asks.
+The folder has a file with the id of the run, which journal entries state as their payer. For each
+request step, it has a file with the step's bill, which is updated while the step asks.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from manifests.run.bill import Bill
 from manifests.run.manifest import is_intact, save, with_checksum
 
 FOLDER = "requests"
-"""The folder of the run that has the files of this module."""
+"""The folder of these files, in the output folder."""
 _RUN_ID = "run-id"
 _BILL = ".json"
 
 
 class Payer(NamedTuple):
-    """Who pays for requests: a run, by its id, and one of its steps. `bill` is the file of the
-    step's bill. Without an id, nothing is stored about the requests."""
+    """Who pays for requests: the id of a run, and the name of one of its steps. `bill` is the file
+    with the step's bill. Without an id, nothing is stored about the requests."""
 
     run: str = ""
     step: str = ""
@@ -39,8 +40,8 @@ def payer_of(out: str, run_id: str, step: str) -> Payer:
 
 
 def run_id(out: str) -> str:
-    """Returns the id of the run in the folder `out`; a new one is made and stored if there is none.
-    Raises ManifestError if the file is damaged."""
+    """Returns the id of the run in the folder `out`, and first creates it if there is none. Raises
+    ManifestError if the file with the id is damaged."""
     place = storage.join(out, FOLDER, _RUN_ID)
     if storage.size_and_stamp(place) is None:
         storage.make_folder(storage.join(out, FOLDER))
@@ -48,15 +49,15 @@ def run_id(out: str) -> str:
     data = storage.read_bytes(place)
     if not is_intact(data):
         fix = (
-            "Delete it: the budgets of request steps then begin at 0. What was paid before is in "
-            "the journal: curate journal."
+            "Delete the file: the budgets of request steps then start at 0 again. `curate journal` "
+            "lists what was paid so far."
         )
-        raise ManifestError("the id of the run is damaged", place, fix)
+        raise ManifestError("the file with the id of the run is damaged", place, fix)
     return str(orjson.loads(data)["run"])
 
 
 def load_bill(uri: str, step: str) -> Bill:
-    """Returns the bill in a file; an empty bill if there is none, or if it is damaged."""
+    """Returns the bill in a file; an empty bill if the file does not exist or is damaged."""
     data = storage.read_bytes(uri) if storage.size_and_stamp(uri) else b""
     return Bill.model_validate_json(data) if is_intact(data) else Bill(step=step)
 
@@ -66,8 +67,8 @@ def save_bill(bill: Bill, uri: str) -> None:
 
 
 def files(out: str) -> list[tuple[str, bool]]:
-    """Returns the files of this module in the folder of a run, relative to it, each with whether it
-    is intact."""
+    """Returns the files of this module in the output folder `out`: for each, its path in that
+    folder, and whether it is intact."""
     names = storage.names(storage.join(out, FOLDER))
     ours = [name for name in names if name == _RUN_ID or name.endswith(_BILL)]
     return [

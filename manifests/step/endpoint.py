@@ -1,5 +1,5 @@
-"""Checks of the settings that request steps have about their endpoint, so that a mistake is found
-before any request is sent."""
+"""Checks the settings of request steps about their endpoint, so that mistakes are found before a
+request is sent."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ import orjson
 _PATH = "/chat/completions"
 _SETTINGS = ("model", "max_tokens", "temperature", "seed")
 _OF_THE_CLIENT = ("messages", "stream", "n")
-"""Parameters that the client sets or relies on: a request has one complete reply."""
+"""Parameters that users cannot set, because the client sets them or needs their default values: it
+expects one complete reply to a request."""
 
 
 def checked_endpoint(address: str) -> str:
-    """Returns the address of an endpoint without blanks around it. Raises ValueError if no request
-    can be sent to it."""
+    """Returns the address of an endpoint without spaces around it. Raises ValueError if the address
+    is not valid for requests."""
     address = address.strip()
     if not address.lower().startswith(("http://", "https://")):
         raise ValueError(
-            "the address must begin with http:// or https://: http://127.0.0.1:8000/v1"
+            "the address must begin with http:// or https://, such as http://127.0.0.1:8000/v1"
         )
     if not address.isascii() or not address.isprintable() or " " in address:
-        raise ValueError("the address has a blank or a character that is not ASCII: encode it")
+        raise ValueError("the address has a space or non-ASCII character: percent-encode it")
     url = urlsplit(address)
     if url.port == 0 or not url.hostname or max(map(len, url.hostname.split("."))) > 63:
         raise ValueError("the address has no valid host and port, such as http://127.0.0.1:8000/v1")
     if url.fragment or url.path.rstrip("/").endswith(_PATH):
-        raise ValueError(f"the address must not have a fragment, and not end with {_PATH}")
+        raise ValueError(f"the address must not have a fragment (#) or end with {_PATH}")
     return address
 
 
 def checked_parameters(parameters: Mapping[str, Any]) -> None:
-    """Raises ValueError if parameters of a request cannot be sent, or would undo what the step
-    sends."""
+    """Raises ValueError if parameters of a request cannot be sent, or if they override what the
+    step or its client sets."""
     for name in parameters:
         if name in _SETTINGS:
             raise ValueError(f"'{name}' is a setting of the step: set it there")
@@ -44,4 +45,4 @@ def checked_parameters(parameters: Mapping[str, Any]) -> None:
     try:
         orjson.dumps(dict(parameters), option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
-        raise ValueError(f"it cannot be written as JSON: {error}") from None
+        raise ValueError(f"the parameters cannot be written as JSON: {error}") from None

@@ -22,9 +22,10 @@ class Request(NamedTuple):
     """A question to a model.
 
     `prompt` names the prompt and its version, such as "caption 1". `schema` is the JSON Schema that
-    the reply must follow; None: the reply is plain text. `parameters` are added to the parameters
-    of the step's settings, under the names that the endpoint uses. `notes` are not sent: the step's
-    method `fault` may need them, such as the text of the record.
+    the reply must follow; None if the reply is plain text. `parameters` are added to the parameters
+    of the step's settings, under the names that the endpoint uses. `notes` are not sent to the
+    model. They are for the step's method `fault`, which may need, for example, the text of the
+    record.
     """
 
     messages: tuple[Message, ...]
@@ -49,10 +50,11 @@ class Reply(NamedTuple):
     """A reply of a model.
 
     `finish` is why the text ends, in the endpoint's words: "stop", "length", "content_filter".
-    `refusal` is the reason of a model that refuses in a field of its own. `model` is the name that
-    the endpoint states. `number` is 2 if the first reply was bad, so that this is the second one.
-    `fault` is what the step's method `fault` found in this reply, None if the reply is good. The
-    numbers of tokens are None if the endpoint does not state them.
+    `refusal` is the reason why the model refuses, if the endpoint sends one in a separate field.
+    `model` is the name that the endpoint states. `number` is 1 for the first reply to a request,
+    and 2 for the second one, which is asked for if the first was bad. `fault` is what the step's
+    method `fault` found wrong in this reply; None if the reply is good. The numbers of tokens are
+    None if the endpoint does not state them.
     """
 
     text: str
@@ -66,20 +68,20 @@ class Reply(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """A request without a reply. `later`: whether the cause may be gone later, such as a server
-    that was busy."""
+    """A request without a reply. `later` is true if the cause may be temporary, such as a busy
+    server."""
 
     error: RowError
     later: bool
 
 
 Answered = Reply | Unanswered | None
-"""What became of a request; None for a row without a request."""
+"""The result of a request; None for a row without a request."""
 
 
 class ModelClient(Protocol):
-    """Sends requests to a model. It keeps every reply in a journal, and asks nothing that the
-    journal has."""
+    """Sends requests to a model, and keeps every reply in a journal. A request whose reply is in
+    the journal is not sent."""
 
     def ask(
         self,
@@ -87,8 +89,8 @@ class ModelClient(Protocol):
         media: Media,
         fault: Callable[[Request, Reply], str | None],
     ) -> list[Answered]:
-        """Returns what became of each request, in order. A request whose reply has a fault is sent
-        once more, with another seed."""
+        """Returns the result of each request, in order. If `fault` finds a fault in a reply, the
+        request is sent once more, with another seed."""
         ...
 
     def ask_ahead(
@@ -97,6 +99,6 @@ class ModelClient(Protocol):
         media: Media,
         fault: Callable[[Request, Reply], str | None],
     ) -> None:
-        """Begins to send requests, and does not wait. The next calls of `ask` are those for the
-        same requests, in order."""
+        """Begins to send requests, and does not wait for the replies. `ask` must be called later
+        for the same requests, and in the same order if there are several calls."""
         ...

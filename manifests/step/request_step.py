@@ -41,10 +41,10 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 class RequestStep(RowStep):
     """A step that asks a generative model about each record.
 
-    The step makes requests, and measures from the replies. All between is done for it: concurrent
-    requests, repeated attempts, and a journal, in which every reply is kept before it is used. One
-    worker sends all requests of a run, so that the run has one limit. The default values of the
-    settings are our choice.
+    A step defines `requests`, and computes its measures from the replies in `answer`. This class
+    does the rest: it sends many requests at once, repeats attempts that failed, and keeps every
+    reply in a journal before it is used. One worker sends all requests of a run, so that the limit
+    on requests in flight is for the whole run. The default values of the settings are our choice.
     """
 
     costs: ClassVar[bool] = True
@@ -54,7 +54,7 @@ class RequestStep(RowStep):
         description="address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1",
     )
     revision: str = Field(
-        "", description="change it if the endpoint serves another model by the same name"
+        "", description="any text; change it if the endpoint serves another model by the same name"
     )
     api_key_variable: Annotated[str | None, Location()] = Field(
         None, description="name of the environment variable that has the key; null: no key is sent"
@@ -63,16 +63,16 @@ class RequestStep(RowStep):
         "journal", description="folder of the journal, in which all replies are kept"
     )
     max_concurrent: Annotated[PositiveInt, Location()] = Field(
-        32, le=1024, description="most requests in flight at once"
+        32, le=1024, description="most requests in flight at the same time"
     )
     timeout_seconds: Annotated[PositiveFloat, Location()] = Field(
         300, description="longest time from sending a request to the end of its reply"
     )
     max_attempts: Annotated[PositiveInt, Location()] = Field(
-        6, description="how often a request is sent if the endpoint fails for a while"
+        6, description="most failed attempts at a request; answers 429 and 503 do not count"
     )
     max_outage_seconds: Annotated[PositiveFloat, Location()] = Field(
-        300, description="the run stops if the endpoint gives no reply for so long"
+        300, description="the run stops if all requests fail for longer than this"
     )
     max_pixels: PositiveInt = Field(
         1 << 20, description="width x height of an image as it is sent; larger images are resized"
@@ -85,24 +85,24 @@ class RequestStep(RowStep):
     )
     seed: NonNegativeInt | None = Field(
         0,
-        description="seed of the model's sampling, and the next one after a bad reply; null: "
+        description="seed of the model's sampling; after a bad reply, the next seed is sent; null: "
         "no seed is sent",
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict,
-        description="further parameters of requests, such as {top_p: 0.9}, as the endpoint names "
-        "them",
+        description="further parameters of requests, by the names that the endpoint uses, such as "
+        "{top_p: 0.9}",
     )
     prices: Annotated[Prices | None, Location()] = Field(
         None,
-        description="what the endpoint charges, such as {input: 0.2, output: 0.6, currency: USD}: "
-        "money for a million input tokens, for a million output tokens, and for a `request`",
+        description="what the endpoint charges for a million `input` tokens, for a million "
+        "`output` tokens, and for a `request`, such as {input: 0.2, output: 0.6, currency: USD}",
     )
     budget: Annotated[Budget | None, Location()] = Field(
         None,
-        description="the most that this step may spend in an output folder, in all its runs: "
-        "`requests`, `tokens` and `money`, or some of them; then the run stops, and continues when "
-        "the budget is raised",
+        description="the most that this step may spend in all runs into an output folder: "
+        "`requests`, `tokens` and `money`, or some of them. The run stops when the budget is used "
+        "up; raise it and run again to continue",
     )
 
     @model_validator(mode="after")
@@ -123,8 +123,8 @@ class RequestStep(RowStep):
         given = {"input", "output"} & (value.model_fields_set if value else set())
         if len(given) == 1:
             raise ValueError(
-                f"there is a price for {given.pop()} tokens alone. Give `input` and `output`; 0 if "
-                "they cost nothing"
+                f"there is a price for {given.pop()} tokens alone. Give `input` and `output`: 0 "
+                "for tokens that cost nothing"
             )
         return value
 
@@ -141,7 +141,7 @@ class RequestStep(RowStep):
     def _names_a_variable(cls, value: str | None) -> str | None:
         if value is not None and not _VARIABLE.fullmatch(value):
             raise ValueError(
-                "it must be the name of an environment variable in capital letters, such as "
+                "this must be the name of an environment variable in capital letters, such as "
                 "VLM_API_KEY, and never the key itself"
             )
         return value
@@ -157,13 +157,13 @@ class RequestStep(RowStep):
 
     @abstractmethod
     def requests(self, batch: pa.Table, context: Context) -> Sequence[RowRequests]:
-        """Returns the request of each row, several requests as a tuple, or None for a row that
-        needs none. The requests may depend only on the batch and the step's settings, because a
-        reply is found again in the journal by its request."""
+        """Returns for each row one request, a tuple of several, or None. The requests may depend
+        only on the batch and the step's settings, because the journal finds a reply by its
+        request."""
 
     def fault(self, request: Request, reply: Reply) -> str | None:
-        """Returns what is wrong with a reply, a short and fixed phrase; None if it is good. After a
-        bad reply, the model is asked once more. The method is called in several threads."""
+        """Returns what is wrong with a reply as a short, fixed phrase; None if the reply is good.
+        After a bad reply, the model is asked once more. The method is called in several threads."""
         return None
 
     @abstractmethod
@@ -171,14 +171,14 @@ class RequestStep(RowStep):
         """Returns the measures and the rewritten columns of every row, in order, as `measure` of a
         row step does.
 
-        A row with one request has a `Reply`; a row with a tuple of requests has a tuple of replies,
-        in the same order. A row without a request has None, and so has a row of which a request
-        failed; the values of the latter are ignored. A step names the type that it expects, such as
-        `Sequence[Reply | None]`.
+        `replies` has one value for each row: a `Reply` if the row has one request, or a tuple of
+        replies in the order of its requests. It is None if the row has no request or one of its
+        requests failed; the values that are returned for a failed row are ignored. A step states
+        the type that it expects, such as `Sequence[Reply | None]`.
         """
 
     def ask_ahead(self, batch: pa.Table, context: Context) -> None:
-        """Begin to ask about a batch that is measured later."""
+        """Begin to ask about a batch, before `measure` is called with it."""
         assert context.client is not None
         requests = (requests_of(one) for one in _made(self, batch, context))
         flat = list(itertools.chain.from_iterable(requests))
@@ -215,8 +215,8 @@ def _made(step: RequestStep, batch: pa.Table, context: Context) -> Sequence[RowR
 def answered_rows(
     requests: Sequence[tuple[Request, ...]], answered: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Returns the rows of which all requests are answered. `answered` are the positions of answered
-    requests among those of all rows.
+    """Returns the rows whose requests are all answered. `answered` has the positions of the
+    answered requests, counted over the requests of all rows.
 
     `answered_rows([(a, b), (), (c,)], (1, 2)) -> (1, 2)`
     """
@@ -230,7 +230,8 @@ def answered_rows(
 def _replies(
     asked: RowRequests, answered: tuple[Answered, ...]
 ) -> Reply | tuple[Reply, ...] | None:
-    """Returns the replies to the requests of a row, in the form of `asked`; None if one failed."""
+    """Returns the replies to the requests of a row: one, or a tuple if `asked` is one. It is None
+    if nothing was asked, or a request failed."""
     replies = tuple(one for one in answered if isinstance(one, Reply))
     if asked is None or len(replies) < len(answered):
         return None

@@ -1,4 +1,4 @@
-"""Settings of request steps about money: the prices of a model, and a budget."""
+"""Settings of request steps about money: the prices of an endpoint, and a budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import (
 from manifests.setting_values import plain_number
 
 PER_TOKENS = 1_000_000
-"""Prices are money for so many tokens, as endpoints publish them."""
+"""The number of tokens that a price is for, as in the price lists of endpoints."""
 
 
 class Prices(BaseModel):
@@ -25,7 +25,7 @@ class Prices(BaseModel):
     input: NonNegativeFloat = Field(0.0, description="money for a million input tokens")
     output: NonNegativeFloat = Field(0.0, description="money for a million output tokens")
     request: NonNegativeFloat = Field(0.0, description="money for a request")
-    currency: str = Field("USD", pattern=r"^[A-Za-z]{2,8}$", description="such as USD")
+    currency: str = Field("USD", pattern=r"^[A-Za-z]{2,8}$", description="code, such as USD")
 
     _plain_numbers = field_validator("*", mode="before")(plain_number)
 
@@ -35,13 +35,13 @@ class Prices(BaseModel):
 
 
 class Budget(BaseModel):
-    """The most that a request step may spend in an output folder, in all runs of the folder; null:
-    no limit. With 0 nothing is asked, so that only replies of the journal are used."""
+    """The most that a request step may spend in all runs into an output folder. With null there is
+    no limit. With 0 nothing is asked, and only the replies in the journal are used."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    requests: NonNegativeInt | None = Field(None, description="replies that are paid for")
-    tokens: NonNegativeInt | None = Field(None, description="input and output tokens together")
-    money: NonNegativeFloat | None = Field(None, description="money, by the prices of the step")
+    requests: NonNegativeInt | None = Field(None, description="most replies that are paid for")
+    tokens: NonNegativeInt | None = Field(None, description="most input and output tokens together")
+    money: NonNegativeFloat | None = Field(None, description="most money by the prices of the step")
 
     _plain_numbers = field_validator("*", mode="before")(plain_number)

@@ -1,5 +1,5 @@
-"""Reads the answers of an endpoint: the reply of the model, or what the endpoint states about an
-error."""
+"""Reads the answers of an endpoint: the reply of the model, or the error that the endpoint
+states."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import orjson
 from manifests.step import Reply
 
 MAX_TOKENS = 10**9
-"""A larger number of tokens is no count (our choice): two of them fit a column of 32 bits."""
+"""A larger number of tokens is not valid (our choice). The sum of two valid numbers fits 32
+bits."""
 INTERRUPTED = ("abort", "aborted", "cancelled", "error", "insufficient_system_resource")
-"""Reasons why a text ends before its end, because the server stopped: vLLM and SGLang state `abort`
-(vllm#57082) and OpenRouter `error`, both with status 200, DeepSeek
+"""Values of `finish_reason` if the server stopped before the reply was complete. vLLM and SGLang
+send `abort` (vllm#57082) and OpenRouter `error`, both with status 200; DeepSeek sends
 `insufficient_system_resource`."""
 _STATUS_OF_CODE = {
     "insufficient_quota": 402,
@@ -30,11 +31,13 @@ _STATUS_OF_CODE = {
     "invalidapikey": 401,
     "model_not_found": 404,
 }
-"""Codes of errors that are the same for all requests, and what status they mean, whatever status
-they come with: those of OpenAI, and of DashScope, which sends `Arrearage` with status 400."""
+"""The HTTP status that an error code means, whatever status the answer has. These errors are the
+same for all requests. The codes are those of OpenAI and of DashScope, which sends `Arrearage` with
+status 400."""
 _FLAGGED = re.compile(r"moderation|flagged|inappropriate|content\W?(?:policy|filter)", re.I)
-"""How endpoints refuse the content of one request (our pattern), such as OpenRouter with status
-403: "Your chosen model requires moderation and your input was flagged"."""
+"""Matches the message of an endpoint that refuses the content of one request (our pattern), such as
+this one of OpenRouter with status 403: "Your chosen model requires moderation and your input was
+flagged"."""
 _FORM = r"response_?format|json_?schema|json schema|structured[ _]outputs?|guided[ _]\w+|grammar"
 _REFUSED = (
     r"not\W+(?:\w+\W+)?(?:support|available|allowed|permitted|implemented)|unsupported"
@@ -43,8 +46,9 @@ _REFUSED = (
 _NO_SCHEMA = re.compile(
     f"(?:{_FORM}).{{0,120}}(?:{_REFUSED})|(?:{_REFUSED}).{{0,120}}(?:{_FORM})", re.I | re.S
 )
-"""How endpoints refuse a JSON Schema (our pattern), such as OpenAI: "Invalid parameter:
-'response_format' of type 'json_schema' is not supported with this model"."""
+"""Matches the message of an endpoint that does not support a JSON Schema (our pattern), such as
+this one of OpenAI: "Invalid parameter: 'response_format' of type 'json_schema' is not supported
+with this model"."""
 
 
 class NoReplyError(Exception):
@@ -52,11 +56,12 @@ class NoReplyError(Exception):
 
 
 def reply_of(body: str) -> Reply:
-    """Returns the reply in the body of an answer. Raises NoReplyError if the body is not complete,
-    or has no reply.
+    """Returns the reply that the body of an answer contains. Raises NoReplyError if the body is
+    incomplete or contains no reply.
 
-    Of several choices, it is the one with the index 0. Of a text in parts, such as Mistral sends,
-    it is all parts of the type `text`. Numbers of tokens that are no counts are None.
+    If there are several choices, the one with the index 0 is used. If a text is sent in parts, as
+    Mistral does, the parts of the type `text` are joined. A number of tokens that is not valid
+    becomes None.
     """
     try:
         answer = _parsed(body)
@@ -73,14 +78,16 @@ def reply_of(body: str) -> Reply:
             _tokens(usage.get("completion_tokens")),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        fault = f"{len(body)} characters are no reply ({type(error).__name__}): {body!r:.200}"
+        kind = type(error).__name__
+        fault = f"a body of {len(body)} characters is not a reply ({kind}): {body!r:.200}"
         raise NoReplyError(fault) from None
 
 
 def meant_status(status: int, body: str) -> int:
-    """Returns the status that an answer means, which is another one in three cases: the code of its
-    error states it; status 200 came with an error, as some proxies and servers send it; or status
-    403 refuses the content of this one request, and means 400.
+    """Returns the HTTP status that an answer means. It is not the status that was sent in three
+    cases: the error has a code that stands for another status; the status 200 was sent with an
+    error whose code is a status, as some proxies and servers do; or the status 403 refuses only the
+    content of this request, which means 400.
 
     `meant_status(200, '{"error": {"message": "...", "code": 429}}') -> 429`
     """
@@ -95,20 +102,22 @@ def meant_status(status: int, body: str) -> int:
 
 
 def error_text(body: str) -> str:
-    """Returns the message in the body of a refusal, or the start of the body."""
+    """Returns the error message in the body of an answer, or the start of the body if there is no
+    message."""
     answer = _object(body)
     message = _error(answer).get("message") or answer.get("error") or answer.get("detail")
     return str(message)[:500] if message else body.strip()[:300]
 
 
 def refuses_schema(body: str) -> bool:
-    """Returns whether the message in the body of a refusal is about the JSON Schema of the request,
-    which is the same for all records."""
+    """Returns whether the error message in the body of an answer refuses the JSON Schema of the
+    request."""
     return _NO_SCHEMA.search(error_text(body)) is not None
 
 
 def retry_after(value: str | None) -> float | None:
-    """The seconds of a header Retry-After, which has seconds or a date (RFC 9110, 10.2.3)."""
+    """Returns how many seconds a header `Retry-After` asks to wait; None if it is missing or not
+    valid. The header states seconds or a date (RFC 9110, 10.2.3)."""
     if value is None:
         return None
     with contextlib.suppress(ValueError):
@@ -119,8 +128,8 @@ def retry_after(value: str | None) -> float | None:
 
 
 def _parsed(body: str) -> Any:
-    """The value of a JSON text. Python's parser reads those with NaN, which servers send among
-    logprobs, and with halves of surrogate pairs."""
+    """Returns the value of a JSON text. Python's parser reads what orjson refuses: NaN, which
+    servers send in logprobs, and halves of surrogate pairs."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -136,8 +145,8 @@ def _object(body: str) -> dict[str, Any]:
 
 
 def _error(answer: dict[str, Any]) -> dict[str, Any]:
-    """The error in an answer: the object `error`, or the answer itself, as older vLLM and DashScope
-    send it."""
+    """Returns the object that has the code and the message of an error: the field `error`, or the
+    whole answer, as older vLLM and DashScope send it."""
     error = answer.get("error")
     return error if isinstance(error, dict) else answer
 
@@ -147,7 +156,7 @@ def _first(choices: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _text(content: Any) -> str:
-    """The text of a message, with U+FFFD in place of each half of a surrogate pair."""
+    """Returns the text of a message, with U+FFFD in place of each half of a surrogate pair."""
     if isinstance(content, list):
         content = "".join(part["text"] for part in content if part["type"] == "text")
     text = content or ""

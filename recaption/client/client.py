@@ -1,4 +1,4 @@
-"""Asks a model all requests of a batch, many at once, and keeps every reply in the journal."""
+"""Sends the requests of a batch to a model, many at once, and keeps every reply in the journal."""
 
 from __future__ import annotations
 
@@ -41,15 +41,17 @@ from recaption.client.spending import Spending
 from recaption.client.waits import backoff
 
 MAX_REPLIES = 2
-"""The most replies to a request: one more after a bad one (our choice)."""
-REFUSED = 16
-"""If so many requests are refused, answered without a reply, or fail at all their attempts, before
-one gets a reply, the requests themselves or the endpoint are wrong, and the run stops (our
+"""The most replies to one request: if the first is bad, the model is asked once more (our
 choice)."""
+REFUSED = 16
+"""The run stops if no request has had a reply after so many refusals, answers without a reply, and
+requests that failed at all attempts. Then the requests or the endpoint are wrong (our choice)."""
 MAX_PUT_OFF = 64
-"""How often a request is sent at most if the endpoint answers that it is busy (our choice)."""
+"""The most times that a request is sent, including the times when the endpoint answers that it is
+busy (our choice)."""
 _OF_THE_RECORD = (400, 413, 422)
-"""Statuses of a request that this record makes impossible, such as one that is too long."""
+"""HTTP statuses by which an endpoint refuses one request, such as one that is too long. They are
+errors of its record and do not stop the run."""
 _FATAL = {
     401: "it does not accept the key",
     402: "the account has no money left",
@@ -59,9 +61,9 @@ _FATAL = {
 _BUSY = (429, 503)
 _TRANSIENT = (408, 409, 425)
 _CHECK = "Check the endpoint and the settings of the step."
-_NO_SCHEMA = "Set `structured: false` if the step has it: the prompt alone then states the form."
-_RUN_AGAIN = "All replies so far are in the journal: then run the same command again."
-_SHORTER = "If it is too long, lower `max_pixels` or `max_tokens`."
+_NO_SCHEMA = "Set `structured: false` if the step has it: then only the prompt describes the reply."
+_RUN_AGAIN = "Then run the same command again: all replies so far are in the journal."
+_SHORTER = "If the request is too long, lower `max_pixels` or `max_tokens`."
 RAISE_BUDGET = "Raise the setting `budget` of the step, and run the same command again."
 
 Fault = Callable[[Request, Reply], str | None]
@@ -69,9 +71,9 @@ _Begun = list[Future[Reply | Unanswered] | None]
 
 
 class _FailedError(Exception):
-    """An attempt failed for a cause that may pass. `wait_seconds` is what the endpoint asked for.
-    `is_busy` is true if fewer requests at once may help. An attempt that the endpoint put off
-    (`is_put_off`) does not count."""
+    """An attempt failed for a reason that may be temporary. `wait_seconds` is how long the endpoint
+    asked to wait. `is_busy` is true if fewer requests at once may help. `is_put_off` is true if the
+    endpoint answered that it is busy; such an attempt does not count towards `max_attempts`."""
 
     def __init__(
         self,
@@ -85,8 +87,8 @@ class _FailedError(Exception):
 
 
 class Client:
-    """Asks the model of a step. `place` names the step in errors, `base` is the folder of relative
-    paths in its settings, and `payer` states on whose account the requests are."""
+    """Sends the requests of a step to its model. `place` names the step in errors, `base` is the
+    folder of relative paths in the settings, and `payer` is the run and the step that pay."""
 
     def __init__(self, step: RequestStep, place: str, base: str, payer: Payer = NOBODY) -> None:
         self._step, self._place = step, f"{place}, {step.endpoint}"
@@ -117,9 +119,9 @@ class Client:
     def ask(
         self, requests: Sequence[Request | None], media: Media, fault: Fault
     ) -> list[Reply | Unanswered | None]:
-        """As `ModelClient.ask`. Raises EndpointError if the endpoint refuses all requests, or has
-        been gone for too long, and SpentError if the budget is used up; the replies before it are
-        kept."""
+        """Implements `ModelClient.ask`. Raises EndpointError if the endpoint refuses all requests
+        or fails for too long, and SpentError if the budget is used up. The replies before the error
+        are kept."""
         futures = self._begun(requests) or self._begin(requests, media, fault)
         try:
             return [None if future is None else future.result() for future in futures]
@@ -137,8 +139,9 @@ class Client:
             self._spending.save()
 
     def ask_ahead(self, requests: Sequence[Request | None], media: Media, fault: Fault) -> None:
-        """As `ModelClient.ask_ahead`. If other requests are asked first, the replies are found in
-        the journal."""
+        """Implements `ModelClient.ask_ahead`. If `ask` is called for other requests next, the
+        replies to these requests are still written to the journal, and a later `ask` finds them
+        there."""
         self._ahead.append((list(requests), self._begin(requests, media, fault)))
 
     def _begin(self, requests: Sequence[Request | None], media: Media, fault: Fault) -> _Begun:
@@ -155,13 +158,14 @@ class Client:
         return None
 
     def _spent(self, error: SpentError) -> SpentError:
-        """Return the error with what was spent until now: requests in flight are paid for too."""
+        """Return the error with the final costs. They include the requests that were in flight when
+        the budget was used up."""
         _, fault = self._spending.used_up() or ("", error.fault)
         return SpentError(fault, error.place, error.fix, error.budget)
 
     def close(self) -> None:
-        """Send nothing more, and await the replies in flight, which are paid for; an interrupt ends
-        the wait."""
+        """Send no more requests, and wait for the replies in flight, because they are paid for. An
+        interrupt ends the wait."""
         self._end(EndpointError("the run has ended", self._place))
         try:
             self._pool.shutdown(wait=True, cancel_futures=True)
@@ -171,7 +175,8 @@ class Client:
             self._warnings.close()
 
     def _answer(self, request: Request, media: Media, fault: Fault) -> Reply | Unanswered:
-        """Ask until a reply is good, or MAX_REPLIES were bad."""
+        """Ask until a reply is good, or `MAX_REPLIES` replies were bad. Returns the last reply, or
+        why there is none."""
         with contextlib.closing(media.another()) as own:
             try:
                 for bad_before in range(MAX_REPLIES):
@@ -187,7 +192,8 @@ class Client:
                 return Unanswered(error, isinstance(error, TRANSIENT))
 
     def _reply(self, request: Request, bad_before: int, media: Media) -> Reply:
-        """Return the reply from the journal, or ask for it. Equal requests are asked once."""
+        """Return the reply from the journal, or ask the model for it. Equal requests that are in
+        flight together are sent once."""
         step = self._step
         key, parameters, files = prepared(step, request, bad_before, media)
         with self._lock:
@@ -221,8 +227,8 @@ class Client:
             return sent_image(data, ref, media, self._step.max_pixels)
 
     def _send(self, key: bytes, request: Request, body: bytes) -> str:
-        """Send a request until it is answered, and write the answer to the journal. Returns the
-        body of the answer, which has a reply."""
+        """Send a request, again after failures that may be temporary, and write the answer to the
+        journal. Returns the body of the answer, which contains a reply."""
         failures = 0
         for attempt in itertools.count(1):
             try:
@@ -236,7 +242,7 @@ class Client:
                         raise self._stop(fault) from None
                     raise
                 self._sleep(backoff(key, attempt, error.wait_seconds))
-        raise AssertionError("the loop ends by a reply or an error")
+        raise AssertionError("the loop ends with a reply or an error")
 
     def _attempt(self, key: bytes, request: Request, body: bytes) -> str:
         with self._slot() as sent:
@@ -264,7 +270,7 @@ class Client:
 
     def _exchange(self, body: bytes, has_schema: bool) -> tuple[str, Reply]:
         """Send a request once. Returns the body of the answer, and the reply in it. Raises
-        _FailedError for a cause that may pass."""
+        _FailedError if the attempt failed for a reason that may be temporary."""
         try:
             text = self._accepted(self._connections.post(body), has_schema)
             reply = answers.reply_of(text)
@@ -278,12 +284,13 @@ class Client:
             fault = self._shown(f"{type(error).__name__}: {error}")
             raise _FailedError(fault, is_busy=isinstance(error, TimeoutError)) from None
         if reply.finish in answers.INTERRUPTED:
-            raise _FailedError(f"the reply ends with {reply.finish!r}")
+            raise _FailedError(f"it stopped before the end of the reply: {reply.finish!r}")
         return text, reply
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[Sent]:
-        """In the `with` block, one of the requests in flight."""
+        """Wait until a request may be sent, and count it as in flight during the `with` block.
+        Raises the error of the run if the budget is used up or the run was stopped."""
 
         def is_stopped() -> bool:
             return self._fatal is not None
@@ -302,8 +309,9 @@ class Client:
                 self._limiter.release(sent)
 
     def _accepted(self, answer: HttpAnswer, has_schema: bool) -> str:
-        """Return the body of an answer of status 2xx. Raises EndpointError, _FailedError or
-        ReplyError for the others."""
+        """Return the body of an answer if its status is 2xx. Otherwise raises EndpointError if the
+        run must stop, _FailedError if the request may be sent again, and ReplyError if only this
+        request is refused."""
         text = answer.body.decode("utf-8-sig", "replace")
         status = answers.meant_status(answer.status, text)
         if 200 <= status < 300:
@@ -325,50 +333,54 @@ class Client:
         raise self._stop(f"{_FATAL.get(status, 'it refuses the request')} ({fault})")
 
     def _refusal(self, fault: str) -> CurateError:
-        """Return the error of a request that the endpoint does not accept: of its record, or of the
-        run if no request was ever accepted."""
+        """Return the error for a request that the endpoint refuses. It is an error of the record,
+        or stops the run if at least `REFUSED` requests had no reply and none had one."""
         if self._has_refused_all():
             return self._stop(f"it refused the first {REFUSED} requests ({fault})")
         self._failing_since = None
         return ReplyError(f"the endpoint refuses the request: {fault}", fix=_SHORTER)
 
     def _unreadable(self, fault: str) -> Exception:
-        """Return the error of an answer of status 200 without a reply, which may be a page of a
-        proxy; it is one of the run if no request was ever answered."""
+        """Return the error for an answer of status 200 without a reply, such as a page of a proxy.
+        The request may be sent again, or the run stops if at least `REFUSED` requests had no reply
+        and none had one."""
         if self._has_refused_all():
             return self._stop(f"its first {REFUSED} answers have no reply ({fault})")
         return _FailedError(fault)
 
     def _has_refused_all(self) -> bool:
-        """Count a request that got no reply. Returns whether REFUSED requests or more got none, and
-        no request ever got one, now or in an earlier run."""
+        """Count a request without a reply. Returns whether at least `REFUSED` of them were counted,
+        while no other request had a reply from the endpoint or the journal."""
         with self._lock:
             self._refused += 1
             has_reply = self._has_accepted or self._has_found
             return self._refused >= REFUSED and not has_reply
 
     def _note_failure(self, error: _FailedError) -> None:
-        """Stop the run if requests have failed for too long, and none succeeded meanwhile."""
+        """Stop the run if all attempts have failed for more than `max_outage_seconds`."""
         now = time.monotonic()
         since = self._failing_since = self._failing_since or now
         if now - since > self._step.max_outage_seconds:
             raise self._stop(f"it has given no reply for {now - since:.0f} seconds ({error})")
 
     def _stop(self, fault: str, advice: str = _CHECK) -> CurateError:
-        """Return the error of an endpoint that cannot be used, and let no request be sent."""
-        check = f" Check the variable {self._step.api_key_variable}." if self._key else ""
+        """Stop the run because the endpoint cannot be used. Returns the error that stops the
+        run."""
+        variable = self._step.api_key_variable
+        check = f" Check the environment variable {variable}." if self._key else ""
         fix = f"{advice}{check} {_RUN_AGAIN}"
         return self._end(EndpointError(f"the endpoint cannot be used: {fault}.", self._place, fix))
 
     def _end(self, error: CurateError) -> CurateError:
-        """Return the error that stops the run, the first one, and let no other request be sent."""
+        """Stop the run, so that no other request is sent. Returns the first error that stopped
+        it."""
         with self._lock:
             self._fatal = self._fatal or error
         self._limiter.wake()
         return self._fatal
 
     def _sleep(self, seconds: float) -> None:
-        """Wait, but not after the run was stopped."""
+        """Wait for some seconds, or until the run is stopped."""
         ends = time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0 and self._fatal is None:
             time.sleep(min(left, 0.5))
@@ -381,7 +393,7 @@ class Client:
 
 
 def _answered(futures: Sequence[Future[Any] | None]) -> tuple[int, ...]:
-    """The positions of the requests that were answered."""
+    """Returns the positions of the requests that are completed or None."""
 
     def is_answered(future: Future[Any]) -> bool:
         return future.done() and not future.cancelled() and future.exception() is None

@@ -1,9 +1,9 @@
 """Rewrites the files of a journal into few larger ones.
 
-Which reply a key has stays the same: files that follow each other are joined in their order, and
-the new file takes the place of the first. The old files are deleted when the new one is complete on
-the disk and was read back, so a process that is killed at any moment loses nothing. A file that a
-live process writes is left as it is; a process that reads a deleted file finds the new one.
+The reply to each key stays the same: neighbouring files are joined in their order, and the new file
+takes the place of the first. The old files are deleted when the new one is complete on the disk and
+was read back, so nothing is lost if the process is killed. A file that a running process writes is
+not changed. A process that looks for an entry in a deleted file finds it in the new one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from manifests.errors import StorageError
 from recaption.client.entries import SUFFIX, Line, files, framed, is_locked, lines, sync_folder
 
 MAX_BYTES = 1 << 30
-"""Files are joined as long as they have fewer bytes (our choice)."""
+"""The most bytes of a file into which others are joined (our choice)."""
 
 
 class Compacted(NamedTuple):
-    """How many files there were and are, and how many were left because they are in use; how many
-    lines were left out because an earlier file has their key, or because they are damaged."""
+    """The number of files before and after, and of those that were not joined because they are in
+    use. `repeated` is the number of lines that were left out because an earlier line has the same
+    key or content, and `damaged` the number of those left out because they are damaged."""
 
     before: int
     after: int
@@ -35,7 +36,7 @@ class Compacted(NamedTuple):
 
 
 def compact(folder: str) -> Compacted:
-    """Rewrite a journal."""
+    """Rewrite the journal in `folder`, except for the files that running processes write."""
     found = files(folder)
     in_use = [uri for uri in found if not storage.is_remote(uri) and is_locked(uri)]
     repeated = damaged = 0
@@ -47,7 +48,8 @@ def compact(folder: str) -> Compacted:
 
 
 def _joined(uris: list[str]) -> Iterator[list[str]]:
-    """Yield files that are to be joined, at least two at a time."""
+    """Yield groups of consecutive files. A group has at most `MAX_BYTES`, or is a single larger
+    file."""
     group, size = list[str](), 0
     for uri in uris:
         own = (storage.size_and_stamp(uri) or (0, 0))[0]
@@ -61,7 +63,8 @@ def _joined(uris: list[str]) -> Iterator[list[str]]:
 
 
 def _join(folder: str, uris: list[str]) -> tuple[int, int]:
-    """Join files, and return how many lines were repeated, and how many damaged."""
+    """Join files into a new one, and delete them. Returns how many lines were left out because they
+    were repeated, and because they were damaged."""
     if len(uris) < 2:
         return 0, 0
     first = storage.base_name(uris[0]).removesuffix(SUFFIX)
@@ -76,21 +79,22 @@ def _join(folder: str, uris: list[str]) -> tuple[int, int]:
         with storage.storage_errors(folder):
             sync_folder(folder)
     if sum(line.entry is not None for line in lines(uri)) != len(found.seen):
-        raise StorageError("the joined file is not what was written; the old files stay", uri)
+        raise StorageError("the joined file lacks entries; the old files are kept", uri)
     for old in uris:
         storage.delete(old)
     return found.repeated, found.damaged
 
 
 class _Found:
-    """Remembers which lines were found: replies by their key, lines with sums by their content."""
+    """Remembers which lines were found: replies by their key, lines with counts by their
+    content."""
 
     def __init__(self) -> None:
         self.seen = set[bytes]()
         self.repeated = self.damaged = 0
 
     def new(self, line: Line) -> bytes | None:
-        """Returns the JSON of a line that was not found before."""
+        """Returns the JSON of a line; None if the line is damaged or was found before."""
         if line.data is None or line.entry is None:
             self.damaged += 1
             return None

@@ -1,8 +1,8 @@
-"""HTTP requests to one endpoint: one open connection for each thread, and one time limit for all of
-an answer.
+"""Sends HTTP requests to one endpoint, over one connection for each thread, and with one time limit
+for the whole answer.
 
-This is the standard library's `http.client`, because it repeats nothing on its own: every request
-on the wire is one that `Client` decided to send and counts.
+It uses the standard library's `http.client`, which never repeats a request by itself. So `Client`
+decides on, and counts, every request that is sent.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from urllib.parse import urlsplit
 from recaption.client.proxies import proxy_of
 
 MAX_BYTES = 64 << 20
-"""The longest answer that is read (our choice)."""
+"""The most bytes of an answer that is read (our choice)."""
 _BLOCK = 1 << 16
 _MAX_INFORMATIONAL = 100
-"""The most informational answers before an answer (our choice)."""
+"""The most informational answers (status 102 or 103) before the final answer (our choice)."""
 _REFUSED = re.compile(r"Tunnel connection failed: (\d{3}) ?(.*)")
-"""The message of http.client if a proxy answers CONNECT by another status than 200."""
+"""Matches the error of `http.client` if a proxy answers CONNECT with another status than 200."""
 
 
 class HttpAnswer(NamedTuple):
-    """An answer of an HTTP server. The names in `headers` are in small letters."""
+    """An answer of an HTTP server. The names in `headers` are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,8 +40,8 @@ class HttpAnswer(NamedTuple):
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """An answer after the informational ones (102, 103) before it, which http.client takes for the
-    answer itself."""
+    """Reads an HTTP answer and skips the informational answers (status 102 or 103) before it.
+    `http.client` itself would return the first of these."""
 
     def begin(self) -> None:
         super().begin()
@@ -54,8 +54,8 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class Connections:
-    """Sends requests to `<endpoint>/chat/completions`. `key` is sent as the bearer token, if it is
-    given. No object of this class shows the key."""
+    """Sends requests to `<endpoint>/chat/completions`, with `key` as the bearer token unless it is
+    None. The `repr` of an object does not contain the key."""
 
     def __init__(self, endpoint: str, key: str | None, timeout_seconds: float) -> None:
         url = urlsplit(endpoint)
@@ -91,7 +91,7 @@ class Connections:
         return self._exchange(kept or self._connect(), body, deadline)
 
     def close(self) -> None:
-        """Close all connections. Those on which a reply is awaited end with an error."""
+        """Close all connections. Requests that wait for an answer end with an error."""
         for connection in list(self._open):
             if (sock := connection.sock) is not None:
                 with contextlib.suppress(OSError):
@@ -139,7 +139,8 @@ class Connections:
 
 
 def _connected(connection: http.client.HTTPConnection) -> HttpAnswer | None:
-    """Connect. Returns the answer of a proxy that refuses to."""
+    """Open a connection. Returns None, or the answer of a proxy that does not connect to the
+    endpoint."""
     try:
         connection.connect()
     except OSError as error:
@@ -152,16 +153,16 @@ def _connected(connection: http.client.HTTPConnection) -> HttpAnswer | None:
 
 
 def _is_closed(sock: socket.socket) -> bool:
-    """Whether the server has closed a connection that waits for the next request: then it can be
-    read at once, to its end."""
+    """Returns whether the server has closed an unused connection. Then its socket can be read at
+    once."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def _read(response: http.client.HTTPResponse, sock: socket.socket, deadline: float) -> bytes:
-    """Read an answer to its end, or raise TimeoutError at the deadline: the socket's own limit
-    starts again with every byte."""
+    """Returns the body of an answer. Raises TimeoutError at the deadline, because the timeout of
+    the socket itself starts again with every byte."""
     blocks, size = [], 0
     while True:
         sock.settimeout(_left(deadline))
@@ -179,14 +180,15 @@ def _read(response: http.client.HTTPResponse, sock: socket.socket, deadline: flo
 
 
 def _unpacked(data: bytes) -> bytes:
-    """The bytes of a gzip stream; at most MAX_BYTES of them."""
+    """Returns the content of a gzip stream. Raises HTTPException if the stream is not valid or its
+    content is longer than `MAX_BYTES`."""
     unpacker = zlib.decompressobj(wbits=31)
     try:
         unpacked = unpacker.decompress(data, MAX_BYTES)
     except zlib.error as error:
-        raise http.client.HTTPException(f"the answer is no gzip stream: {error}") from None
+        raise http.client.HTTPException(f"the answer is not a gzip stream: {error}") from None
     if not unpacker.eof:
-        raise http.client.HTTPException("the answer is a cut-off or too long gzip stream")
+        raise http.client.HTTPException("the gzip stream of the answer is incomplete or too long")
     return unpacked
 
 

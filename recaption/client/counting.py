@@ -1,4 +1,5 @@
-"""Counts the tokens of requests: for a forecast, and for replies whose endpoint states no usage."""
+"""Counts the tokens of requests for a forecast, and the tokens of replies if the endpoint does not
+state them."""
 
 from __future__ import annotations
 
@@ -25,15 +26,16 @@ from manifests.models.tokenizer import Tokenizer
 from manifests.step import Request
 
 BYTES_PER_TOKEN = 3
-"""Bytes of UTF-8 that count as a token if the vocabulary of Qwen is not installed (our choice):
-fewer than a token of English or Chinese text has, so that no bill is counted too low."""
+"""So many bytes of UTF-8 count as one token if the vocabulary of Qwen is not installed (our
+choice). Tokens of English and Chinese text have more bytes, so the count is not too low."""
 _QWEN2 = re.compile(r"qwen2(?:\.5)?-?vl", re.IGNORECASE)
 
 
 class TokenCounter:
-    """Counts texts by the vocabulary of Qwen, if it is installed, and images by `smart_resize`, as
-    the step `tokens` does. `model` is the name of a model: those of Qwen2-VL and Qwen2.5-VL have
-    the vision profile `qwen2_5_vl`, all others `qwen3_vl`. `name` states how it counts."""
+    """Counts the tokens of texts and images as the step `tokens` does: texts by the vocabulary of
+    Qwen, or by their bytes if it is not installed; images by `smart_resize`. The vision profile
+    follows from the name `model`: `qwen2_5_vl` for Qwen2-VL and Qwen2.5-VL, `qwen3_vl` for all
+    others. `name` describes this method of counting."""
 
     def __init__(self, model: str) -> None:
         self._vision: VisionProfile = "qwen2_5_vl" if _QWEN2.search(model) else "qwen3_vl"
@@ -48,7 +50,7 @@ class TokenCounter:
 
     @property
     def is_exact(self) -> bool:
-        """Whether texts are counted by a vocabulary."""
+        """Whether texts are counted by a vocabulary, not by their bytes."""
         return self._tokenizer is not None
 
     def text(self, text: str) -> int:
@@ -61,20 +63,21 @@ class TokenCounter:
         return -(-len(text.encode()) // BYTES_PER_TOKEN)
 
     def image(self, width: int, height: int) -> int:
-        """Returns the tokens of an image as it is sent, with the special tokens around it."""
+        """Returns the number of tokens of an image with this size, including the special tokens
+        around it."""
         [tokens] = image_tokens(np.array([[width, height]]), VISION_PROFILES[self._vision])
         return int(tokens) + AROUND_IMAGE
 
     def request(self, request: Request, sizes: Mapping[Reference, tuple[int, int]]) -> int:
-        """Returns the tokens of the texts and images of a request. `sizes` are the widths and
-        heights of its images as they are sent. What a chat template adds is not counted."""
+        """Returns the number of tokens of the texts and images of a request, without those that a
+        chat template adds. `sizes` has the width and height of each image as it is sent."""
         parts = [part for message in request.messages for part in message.parts]
         return sum(
             self.text(part) if isinstance(part, str) else self.image(*sizes[part]) for part in parts
         )
 
     def body(self, body: bytes) -> int:
-        """Returns the same number from the body of the HTTP request."""
+        """Returns the same number as `request`, from the body of the HTTP request."""
         return sum(
             self.text(part["text"]) if part["type"] == "text" else self._sent(part["image_url"])
             for part in _parts(orjson.loads(body)["messages"])

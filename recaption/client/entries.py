@@ -1,12 +1,12 @@
-"""The files of a journal: their names and their lines.
+"""Reads and writes the files of a journal.
 
-An entry is one line: the number of bytes of its JSON and their XXH3 digest, both in hex, then the
-JSON.
+Each line is an entry: the number of bytes of its JSON and their XXH3 digest, both in hexadecimal,
+then the JSON.
 
     000001c2 9f8ad0c2f1e3b765 {"v":1,"key":"4be1...","at":1767225600.5,"status":200,"body":"..."}
 
-So a line that a killed process left incomplete, or whose bits were damaged, is found, and all other
-lines are used.
+So a line that is incomplete because its process was killed, or that was damaged later, is detected,
+and all other lines are used.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ SUFFIX = ".replies"
 _HEAD = 8 + 1 + 16 + 1
 _KEY = re.compile("[0-9a-f]{32}")
 _OURS = re.compile(rb'\{"v":1,"key":"([0-9a-f]{32})",')
-"""The start of a reply as `Journal.add` writes it."""
+"""Matches the start of the JSON that `Journal.add` writes for a reply."""
 
 
 class Line(NamedTuple):
-    """A line of a journal file: its place, and its JSON. `data` is None if it is damaged."""
+    """A line of a journal file: the position of its first byte, its number of bytes, and its JSON.
+    `data` is None if the line is damaged."""
 
     start: int
     size: int
@@ -40,12 +41,12 @@ class Line(NamedTuple):
 
     @property
     def entry(self) -> dict[str, Any] | None:
-        """What the line has; None if it is damaged, or is no line of a journal."""
+        """The fields of the entry; None if the line is damaged, or is not an entry of a journal."""
         return None if self.data is None else parsed(self.data)
 
     @property
     def key(self) -> bytes | None:
-        """The key of a reply; None if the line has none."""
+        """The key of the reply in this line; None if the line has no reply."""
         if self.data is None:
             return None
         if (ours := _OURS.match(self.data)) and b',"body":"' in self.data:  # no JSON is to be read
@@ -55,7 +56,7 @@ class Line(NamedTuple):
 
 
 def parsed(data: bytes) -> dict[str, Any] | None:
-    """Returns what the JSON of a line has; None if a journal has no such line."""
+    """Returns the fields of an entry from its JSON; None if it is not an entry of a journal."""
     try:
         entry = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -64,7 +65,8 @@ def parsed(data: bytes) -> dict[str, Any] | None:
 
 
 def _is_entry(found: dict[str, Any]) -> bool:
-    """Whether the fields that are used have their types: those of a reply, or of counts."""
+    """Returns whether the fields that are used have the right types, in an entry with a reply or
+    with counts."""
     if "key" not in found:
         return all(type(found.get(name)) is int for name in ("asked", "hits"))
     numbers = (found.get(name) for name in ("input_tokens", "output_tokens", "money"))
@@ -77,12 +79,12 @@ def encoded(entry: dict[str, Any]) -> bytes:
 
 
 def framed(data: bytes) -> bytes:
-    """Returns the line of a JSON."""
+    """Returns the line for an entry from its JSON."""
     return _head(data) + data + b"\n"
 
 
 def intact(line: bytes) -> bytes | None:
-    """Returns the JSON of a line, None if the line is damaged. Windows' line ends do no harm."""
+    """Returns the JSON of a line; None if the line is damaged. The line may end as in Windows."""
     data = line[_HEAD : -2 if line.endswith(b"\r\n") else -1]
     return data if line.endswith(b"\n") and _head(data) == line[:_HEAD] else None
 
@@ -101,12 +103,12 @@ def lines(uri: str) -> Iterator[Line]:
 
 
 def files(folder: str) -> list[str]:
-    """Returns the files of a journal, in the order in which they were begun."""
+    """Returns the URIs of the files of a journal, in the order in which the files were created."""
     return [storage.join(folder, n) for n in storage.names(folder) if n.endswith(SUFFIX)]
 
 
 def damage(folder: str) -> list[str]:
-    """Returns a sentence for each line of a journal that cannot be used."""
+    """Returns a message about each line of a journal that cannot be used."""
     return [
         damaged(uri, line.start, line.size)
         for uri in files(folder)
@@ -116,14 +118,14 @@ def damage(folder: str) -> list[str]:
 
 
 def damaged(name: str, start: int, size: int) -> str:
-    """Names a line that cannot be used."""
-    return f"{name}: {size} bytes at byte {start} are no complete entry; all others are used."
+    """Returns a message about a line of the file `name` that cannot be used."""
+    return f"{name}: the line at byte {start} ({size} bytes) is damaged; all others are used."
 
 
 def create_locked(path: str) -> int:
-    """Creates a file of which this process alone is the writer, and opens it for appending. The
-    lock ends with the process, and the file appears with it. On a file system without locks there
-    is none."""
+    """Creates a file that only this process may write, and returns its descriptor, open for
+    appending. The file is locked before it appears under its name, and until the process ends. On a
+    file system without locks, it is not locked."""
     folder, name = os.path.split(path)
     hidden = os.path.join(folder, f".{name}{storage.TEMPORARY}")
     with storage.storage_errors(path):
@@ -137,7 +139,7 @@ def create_locked(path: str) -> int:
 
 
 def is_locked(path: str) -> bool:
-    """Returns whether a live process writes the file."""
+    """Returns whether a running process writes the file."""
     with storage.storage_errors(path), open(path, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -147,7 +149,8 @@ def is_locked(path: str) -> bool:
 
 
 def write_all(handle: int, data: bytes) -> None:
-    """Appends bytes to a file: all of them, or none and an error."""
+    """Appends all bytes to a file. If that fails, it removes those already written, and raises the
+    error."""
     rest = memoryview(data)
     try:
         while rest:
@@ -158,7 +161,8 @@ def write_all(handle: int, data: bytes) -> None:
 
 
 def sync_folder(folder: str) -> None:
-    """Lets the names in a local folder survive a crash of the machine."""
+    """Writes the file names in a local folder to the disk, so that new files survive a crash of the
+    machine."""
     handle = os.open(folder, os.O_RDONLY)
     os.fsync(handle)
     os.close(handle)

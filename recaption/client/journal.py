@@ -1,8 +1,8 @@
-"""The journal: every answer of an endpoint, on disk before it is used.
+"""The journal keeps every answer of an endpoint on disk before the answer is used.
 
-A journal is a folder, which any number of runs may share. Each process that writes has a file of
-its own, and only appends to it. On object storage, which cannot append, the entries of a few
-seconds make one file; until then they are in a spool on the disk of the machine.
+A journal is a folder, which any number of runs may share. Each process appends to a file of its
+own. Object storage cannot append, so the entries of a few seconds make one file there. Until it is
+written, these entries are in a spool on the local disk.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from recaption.client.places import Place, Places
 from recaption.client.spool import Spool, recover
 
 FLUSH_SECONDS, FLUSH_ENTRIES = 5.0, 256
-"""On object storage, a file is written after so many seconds or entries (our choice)."""
+"""On object storage, a file is written after so many seconds, or so many entries (our choice)."""
 SYNC_SECONDS = 1.0
-"""Seconds after which entries are flushed to the disk, so that they survive a crash of the machine
-(our choice). Before a step uses its replies, they are flushed in any case."""
+"""Entries are flushed to the disk every so many seconds (our choice), and before a step uses the
+replies. Then they survive a crash of the machine."""
 
 OWN_PLACES = 1 << 14
-"""Entries that a process has written are moved to the compact index when there are so many of them
+"""If a process has written so many entries, their places are moved to the compact index, `Places`
 (our choice)."""
 
 
@@ -44,8 +44,8 @@ class Journal:
     """Reads and writes the journal in `folder`. All methods may be called in several threads.
 
     If several files have an entry for a key, the first file decides, so that all later runs use the
-    same reply. Entries that other processes write meanwhile are not seen. `known` is called with
-    every entry that is there; if `run` is given, with those that this run paid for.
+    same reply. Entries that other processes add after the journal is opened are not seen. When it
+    is opened, `known` is called with each reply in it, or only with those that `run` paid for.
     """
 
     def __init__(
@@ -94,7 +94,8 @@ class Journal:
         return _read(place) if isinstance(place, Place) else place
 
     def add(self, key: bytes, status: int, body: str, about: dict[str, Any]) -> None:
-        """Write the answer to a request. `about` states what was asked, for people."""
+        """Write the answer to a request. `about` has further fields of the entry, such as the model
+        and the cost."""
         entry = {"v": 1, "key": key.hex(), "at": time.time(), "status": status, **about}
         line = encoded({**entry, "body": body})
         with self._lock:
@@ -104,8 +105,9 @@ class Journal:
                 self._sync()
 
     def sync(self, about: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Write how often this process asked, and how often it found a reply, since the last time;
-        `about` states more about it. Then flush all entries to the disk, or to object storage."""
+        """Write how often this process asked the model, and how often it found a reply in the
+        journal, since the last call, together with the fields `about`. Then flush all entries to
+        the disk, or to object storage."""
         with self._lock:
             if self._asked or self._hits or any(about[n] for n in about if n.startswith("saved")):
                 counts = {"v": 1, "at": time.time(), "asked": self._asked, "hits": self._hits}
@@ -114,7 +116,7 @@ class Journal:
             self._sync()
 
     def close(self) -> None:
-        """Flush all entries, then end the file."""
+        """Flush all entries, and close the file."""
         with self._lock:
             self._sync()
             if self._fd >= 0:
@@ -165,8 +167,8 @@ class Journal:
             self._own = {}
 
     def _check_file(self) -> None:
-        """Raises StorageError if the file was deleted or changed meanwhile: further replies would
-        be lost with it."""
+        """Raises StorageError if the file was deleted, or changed by another process. Otherwise the
+        next replies would be lost with it."""
         now = os.fstat(self._fd)
         if now.st_nlink and now.st_size == self._end:
             return
@@ -176,7 +178,7 @@ class Journal:
         raise StorageError(fault, self._uri, fix)
 
     def _upload(self) -> None:
-        """Write the buffered entries to a file of their own."""
+        """Write the buffered entries to a new file on object storage."""
         uri = storage.join(self._folder, f"{self._name}-{self._number:05d}{SUFFIX}")
         storage.write_bytes(uri, b"".join(self._buffer.values()))
         start = 0
@@ -192,8 +194,9 @@ class Journal:
 def _calling(
     known: Callable[[dict[str, Any]], None] | None, run: str | None
 ) -> Callable[[Line], None]:
-    """Returns a function that calls `known` with the entries of a run, each once; with all entries
-    if `run` is None. While a journal is compacted, an entry may be in two files."""
+    """Returns a function that calls `known` with the entry of a line. If `run` is given, it does so
+    only for replies that this run paid for, and once for each: while a journal is compacted, a
+    reply may be in two files."""
     seen = set[bytes | None]()
 
     def call(line: Line) -> None:

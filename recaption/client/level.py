@@ -1,16 +1,16 @@
 """Finds how many requests at once an endpoint answers well, from its replies alone.
 
-The number of requests in flight starts small and doubles as long as more requests give more tokens
-a second. An endpoint that is full shows it in one of two ways:
+The number of requests in flight starts small and doubles as long as a larger number gives more
+tokens a second. An endpoint that is overloaded shows it in one of two ways:
 
-* It refuses requests (429, 503) or lets them time out. The number is then lowered by a share, and
-  comes back to just below where it was: half of the way with each round of replies (binary
+* It refuses requests (429, 503) or lets them time out. The number is then reduced by a factor. With
+  each round of replies, it rises by half of the difference to just below its old value (binary
   increase, as BIC-TCP does; Xu, Harfoush and Rhee 2004).
-* It queues them: the replies take longer, and their sum is no more than before. The number is then
-  the smaller of the two that were compared. A reply counts with its tokens, so that long replies
-  are not taken for a queue.
+* It queues requests: the replies take longer, and the tokens a second hardly grow. The number is
+  then reduced to about the smaller of the two that were compared. Tokens are counted, not replies,
+  so that long replies are not mistaken for a queue.
 
-Both can change, so every now and then a larger number and a smaller one are tried.
+The best number may change, so a larger and a smaller one are tried from time to time.
 """
 
 from __future__ import annotations
@@ -21,37 +21,40 @@ from typing import Literal, NamedTuple
 START = 4
 """Requests in flight at the start (our choice)."""
 DOUBLE, TRIAL = 2.0, 1.5
-"""The factor between two numbers that are compared: at the start, and later (our choice)."""
+"""The factor between two numbers that are compared: `DOUBLE` at the start, `TRIAL` later (our
+choice)."""
 GROWTH = 0.15
-"""More requests are worth it if the tokens a second grow at least by this power of the factor: by
-11 % for twice as many requests (our choice)."""
+"""A larger number is used if the tokens a second grow at least by the factor to this power: by 11 %
+for twice as many requests (our choice)."""
 DECREASE = 0.7
-"""The share of the requests in flight that remains when the endpoint is busy (our choice)."""
+"""The limit is multiplied by this share when the endpoint is busy (our choice)."""
 HOLD = 64
-"""Replies for each request in flight until another number is tried (our choice)."""
+"""Another number is tried after so many replies for each request in flight (our choice)."""
 COHORT, MAX_COHORTS = 8, 8
-"""A number is judged by as many requests as are in flight, but at least so many; and again, until
-the result is certain, but at most so often (our choice)."""
+"""A number is judged by a cohort of as many requests as are in flight, at least `COHORT`. Further
+cohorts follow until the result is certain, at most `MAX_COHORTS` in all (our choice)."""
 MISSING = 8
-"""One of so many requests of a cohort may be without a reply when it is judged (our choice)."""
+"""A cohort is judged when at most one in so many of its requests is still in flight (our
+choice)."""
 CERTAIN = 8
-"""A comparison is certain if the standard error of its logarithm is this many times smaller than
-that of the factor (our choice)."""
+"""A comparison is certain if its standard error is at most the logarithm of the factor divided by
+this number (our choice)."""
 OVERHEAD_TOKENS = 16
-"""What a reply costs apart from its tokens, in tokens (our choice)."""
+"""Each reply counts as so many tokens more than it has, because it has a fixed cost (our
+choice)."""
 
 _Mode = Literal["measure", "start", "up", "down", "recover", "hold"]
 
 
 class Sent(NamedTuple):
-    """When a request was sent, and the number of the cohort that it belongs to; 0: none."""
+    """When a request was sent, and the number of its cohort; 0 if it belongs to none."""
 
     at: float
     cohort: int
 
 
 class _Speed:
-    """Tokens a second of one request, while `level` requests are in flight."""
+    """Measures the tokens a second of one request, while `level` requests are in flight."""
 
     def __init__(self, level: int) -> None:
         self.level, self.replies = level, 0
@@ -71,14 +74,14 @@ class _Speed:
 
     @property
     def error(self) -> float:
-        """The square of the relative standard error of `rate`, a ratio of two sums."""
+        """The square of the relative standard error of `rate`, which is a ratio of two sums."""
         a, b, c = self._squares
         return max(0.0, a - 2 * self.rate * b + self.rate**2 * c) / self._tokens**2
 
 
 class Level:
-    """The number of requests that may be in flight, `limit`. It is never more than `cap`. Times are
-    those of one clock, in seconds."""
+    """Adapts `limit`, the number of requests that may be in flight, up to `cap`. All times are
+    seconds of the same clock."""
 
     def __init__(self, cap: int) -> None:
         self._cap, self.limit = cap, float(min(START, cap))
@@ -90,7 +93,7 @@ class Level:
         self._measure()
 
     def sent(self, in_flight: int, now: float) -> Sent:
-        """Count a request that is sent now. `in_flight` includes it."""
+        """Count a request that is sent now. `in_flight` includes this request."""
         is_full = in_flight >= 0.9 * int(self.limit)
         if not (self._to_send and is_full and self.limit == self._aim):
             return Sent(now, 0)
@@ -99,7 +102,7 @@ class Level:
         return Sent(now, self._cohort)
 
     def answered(self, sent: Sent, now: float, tokens: int) -> None:
-        """Count a reply. `ended` must be called too."""
+        """Count a reply to a request. `ended` must be called for the request too."""
         self._replies += 1
         if sent.cohort and sent.cohort == self._cohort:
             self._speed.add(tokens + OVERHEAD_TOKENS, max(now - sent.at, 1e-6))
@@ -119,8 +122,8 @@ class Level:
             self._judge()
 
     def busy(self, sent: Sent, now: float) -> None:
-        """Lower the limit, because the endpoint was too busy for a request. Of the requests that
-        were in flight together, only one lowers it."""
+        """Lower the limit, because the endpoint was too busy for a request. Of several requests
+        that were in flight together, only the first one lowers it."""
         if sent.at <= self._decreased:
             return
         self._decreased = now
@@ -134,8 +137,9 @@ class Level:
             self._hold(self._aim)
 
     def _approach(self) -> None:
-        """Raise the limit towards the number that is to be tried, by the share of one reply in a
-        round, which has as many replies as requests are in flight."""
+        """Raise the limit towards the number that is to be tried, by a small share with each reply.
+        A round is as many replies as requests are in flight, and `a_round` is how far it raises the
+        limit."""
         if self._mode == "start":
             a_round = self.limit  # doubles
         elif self._mode == "up" and self._base:
@@ -150,7 +154,7 @@ class Level:
                 self._measure()
 
     def _measure(self) -> None:
-        """Begin to measure the speed at the limit."""
+        """Begin to measure the speed at the present limit."""
         self._speed, self._cohorts = _Speed(int(self.limit)), 0
         self._next_cohort()
 
@@ -161,7 +165,8 @@ class Level:
         self._waiting = 0
 
     def _judge(self) -> None:
-        """Compare the speed with that of the number of requests before."""
+        """Compare the measured speed with that at the previous limit, and choose what is tried
+        next."""
         now, base = self._speed, self._base
         if not now.replies:
             self._measure()
@@ -172,7 +177,7 @@ class Level:
             self._compare(base, now)
 
     def _compare(self, base: _Speed, now: _Speed) -> None:
-        """Decide by two speeds which of the two numbers is better, and what is tried next."""
+        """Decide from two speeds which of their limits is better, and what is tried next."""
         factor = math.log(now.level / base.level)
         gain = math.log(now.rate / base.rate) + factor
         grows = gain / factor >= GROWTH

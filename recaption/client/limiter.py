@@ -1,4 +1,4 @@
-"""Limits the requests in flight of all threads of a process."""
+"""Limits how many requests all threads of a process have in flight together."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from recaption.client.level import Level, Sent
 
 
 class Limiter:
-    """Lets a request be sent when fewer are in flight than the endpoint answers well. There are
-    never more than `cap`."""
+    """Lets threads send requests up to a limit, which adapts to how many requests the endpoint
+    answers well. The limit is at most `cap`."""
 
     def __init__(self, cap: int) -> None:
         self._level, self._in_flight, self._resumes = Level(cap), 0, 0.0
@@ -22,8 +22,8 @@ class Limiter:
         return int(self._level.limit)
 
     def acquire(self, stopped: Callable[[], bool]) -> Sent | None:
-        """Wait until a request may be sent. Returns what the other methods need; None if
-        `stopped()` became true instead."""
+        """Wait until a request may be sent. Returns a value that the other methods need for this
+        request, or None if `stopped()` became true."""
         with self._changed:
             while not stopped():
                 now = time.monotonic()
@@ -35,14 +35,15 @@ class Limiter:
             return None
 
     def release(self, sent: Sent) -> None:
-        """Count the end of a request, after `answered` or `busy` if one of them is true."""
+        """Count the end of a request. If `answered` or `busy` applies to the request, call it
+        before."""
         with self._changed:
             self._in_flight -= 1
             self._level.ended(sent)
             self._notify()
 
     def answered(self, sent: Sent, tokens: int) -> None:
-        """Count a reply of so many tokens, which may change the limit."""
+        """Count a reply with so many tokens, which may change the limit."""
         with self._changed:
             self._level.answered(sent, time.monotonic(), tokens)
 
@@ -57,7 +58,7 @@ class Limiter:
             self._resumes = max(self._resumes, time.monotonic() + seconds)
 
     def wake(self) -> None:
-        """Let all threads that wait in `acquire` look whether they are to stop."""
+        """Let all threads that wait in `acquire` check whether they must stop."""
         with self._changed:
             self._changed.notify_all()
 

@@ -1,5 +1,5 @@
-"""What a request would cost, seen from the journal: whether its reply is there, how many tokens it
-has, and how long replies to such requests were before."""
+"""Estimates what requests would cost: from the replies that the journal already has, the number of
+tokens in the requests, and the length of earlier replies to similar requests."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from recaption.client.journal import Journal
 from recaption.client.prepared import Prepared, prepared
 
 SAMPLE, SAME_RECORDS, SAME_PROMPT = "sample", "same records", "same prompt"
-"""The replies from which an estimate is made: to a sample of the requests, to other requests about
-the same records, or to any requests with the same prompt."""
+"""Where an estimate comes from: replies to a sample of the requests, to other requests about the
+same records, or to any requests with the same prompt."""
 
 Fault = Callable[[Request, Reply], str | None]
 
 
 class Paid(NamedTuple):
-    """What was paid for a request: the number of its replies, the tokens and the seconds of all
-    together. `counted` are the tokens of one request as they are counted here."""
+    """What was paid for a request: the number of its replies, and their tokens and seconds
+    together. `counted` is the number of tokens of the request by `TokenCounter`."""
 
     replies: int
     input_tokens: int
@@ -39,8 +39,9 @@ class Paid(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A request and what the journal has about it. `key` is that of the first reply. `tokens` are
-    counted here. `paid` is None if the request is to be asked, for the first time or again."""
+    """What is known about a request. `key` is the key of its first reply, and `tokens` its number
+    of tokens by `TokenCounter`. `paid` is None if the model must be asked, for the first time or
+    again."""
 
     key: bytes
     tokens: int
@@ -49,7 +50,8 @@ class Look(NamedTuple):
 
 @dataclass
 class History:
-    """The sums of all replies of a journal to one prompt of one model."""
+    """The totals of all replies by one model to one prompt. `squares` is the total of the squared
+    output tokens."""
 
     replies: int = 0
     input_tokens: int = 0
@@ -59,8 +61,8 @@ class History:
 
 
 class Outlook:
-    """Looks at requests of a step. `base` is the folder of relative paths in its settings, and
-    `fault` is the step's method. The journal is read once, and not written."""
+    """Finds what the journal has about requests of a step, without asking the model. `base` is the
+    folder of relative paths in the settings. The journal is read once."""
 
     def __init__(self, step: RequestStep, base: str) -> None:
         self._step, self.counter = step, TokenCounter(step.model)
@@ -68,7 +70,7 @@ class Outlook:
         self._journal = Journal(storage.resolve(base, step.journal), self._add_to_history)
 
     def look(self, request: Request, media: Media) -> Look:
-        """Look at a request. Raises MediaError if an image cannot be read."""
+        """Returns what is known about a request. Raises MediaError if an image cannot be read."""
         most = self._step.max_pixels
         with contextlib.closing(media.another()) as own:
             first = prepared(self._step, request, 0, own)
@@ -103,10 +105,10 @@ class Outlook:
 
 
 class Estimate(NamedTuple):
-    """What requests will cost. `per_request` is the mean of the output tokens, and `spread` their
-    standard deviation. `money` is within `money_error` of the truth in 95 of 100 cases, if the
-    requests that the estimate is made from are like the others; nan if that is not known. `replies`
-    is the number of those, and `source` is SAMPLE, SAME_RECORDS or SAME_PROMPT."""
+    """What a number of requests will cost, estimated from `replies` earlier ones. `per_request` and
+    `spread` are the mean and the standard deviation of the output tokens of a request. The real
+    cost is within `money_error` of `money` in 95 of 100 cases, if the requests are like the earlier
+    ones; it is nan if that is not known. `source` is SAMPLE, SAME_RECORDS or SAME_PROMPT."""
 
     source: str
     replies: int
@@ -123,8 +125,9 @@ class Estimate(NamedTuple):
 def from_paid(
     paid: list[Paid], requests: int, tokens: int, prices: Prices, source: str
 ) -> Estimate:
-    """Returns the estimate of `requests` requests with `tokens` counted tokens, from what others
-    cost. What the endpoint counts on top, such as a chat template, is taken from them."""
+    """Estimates the cost of `requests` requests, which have `tokens` tokens together by
+    `TokenCounter`, from requests that were paid for. It adds what the endpoint counted in these on
+    top, such as a chat template."""
     n = len(paid)
     replies = sum(one.replies for one in paid) / n
     on_top = sum(one.input_tokens / one.replies - one.counted for one in paid) / n
@@ -151,8 +154,8 @@ def from_paid(
 def from_history(
     known: Iterable[History], requests: int, tokens: int, prices: Prices
 ) -> Estimate | None:
-    """Returns the estimate from the replies to the same prompts in the journal; None if it has
-    none. Bad replies that are asked for again are not foreseen."""
+    """Estimates the cost of requests from all replies in the journal to the same prompts; None if
+    there are none. The second requests after bad replies are not included."""
     found = list(known)
     n = sum(one.replies for one in found)
     if not n:
@@ -175,7 +178,7 @@ def from_history(
 
 
 def _mean_and_spread(values: Iterable[float]) -> tuple[float, float]:
-    """Returns the mean and the standard deviation (n - 1); nan for the latter if n is 1."""
+    """Returns the mean and the standard deviation (n - 1), which is nan for a single value."""
     found = list(values)
     mean = sum(found) / len(found)
     squares = sum((one - mean) ** 2 for one in found)

@@ -1,4 +1,4 @@
-"""Where the entries of a journal are, in 40 bytes for each."""
+"""An index of the places of a journal's entries; it takes 40 bytes an entry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manifests.errors import UnreadableError
 from recaption.client.entries import Line, files, lines
 
 ATTEMPTS = 3
-"""How often the files of a journal are read if one of them is gone meanwhile (our choice)."""
+"""How often the files of a journal are read at most, if one is deleted meanwhile (our choice)."""
 
 
 class Place(NamedTuple):
@@ -23,8 +23,9 @@ class Place(NamedTuple):
 
 
 class Places:
-    """Finds the place of an entry by its key, a digest of 16 bytes. If several have a key, it is
-    the place in the first of the files `uris`. The arguments have one value for each entry."""
+    """Finds the place of an entry by its key, a digest of 16 bytes. If several entries have the
+    key, it finds the one in the first of the files `uris`. `keys` and `columns` have one row for
+    each entry; the columns are the number of its file, its start and its size."""
 
     def __init__(
         self, uris: list[str], keys: np.ndarray, columns: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -36,7 +37,7 @@ class Places:
 
     @classmethod
     def read(cls, uris: list[str], known: Callable[[Line], None]) -> Places:
-        """Reads the files of a journal. `known` is called with every line that has an entry."""
+        """Reads the files of a journal. `known` is called with every line that has a reply."""
         keys, starts = bytearray(), array("Q")
         numbers, sizes = array("I"), array("I")
         for number, uri in enumerate(uris):
@@ -51,15 +52,15 @@ class Places:
 
     @classmethod
     def of(cls, folder: str, known: Callable[[Line], None] = lambda line: None) -> Places:
-        """Reads the files of a journal; again if one is gone, because the journal was compacted
-        meanwhile."""
+        """Reads the files of the journal in `folder`. If one is gone, because the journal was
+        compacted meanwhile, it starts again."""
         for _ in range(ATTEMPTS - 1):
             with contextlib.suppress(UnreadableError):
                 return cls.read(files(folder), known)
         return cls.read(files(folder), known)
 
     def joined(self, places: Mapping[bytes, Place]) -> Places:
-        """Returns these places and others, whose keys are not among them."""
+        """Returns an index with these places and further ones, whose keys must be new."""
         uris = list(dict.fromkeys([*self._uris, *(place.uri for place in places.values())]))
         number = {uri: n for n, uri in enumerate(uris)}
         rows = [(number[place.uri], place.start, place.size) for place in places.values()]
@@ -83,7 +84,7 @@ class Places:
 
 
 def _halves(keys: bytes | bytearray) -> np.ndarray:
-    """Returns uint64 (entries, 2): the first and the last 8 bytes of each key."""
+    """Returns the first and the last 8 bytes of each key as numbers, in an array (entries, 2)."""
     return np.frombuffer(bytes(keys), ">u8").astype(np.uint64).reshape(-1, 2)
 
 

@@ -1,4 +1,5 @@
-"""A request as it is sent: its parameters, the files of its images, and the key of its reply."""
+"""Prepares a request to be sent: its parameters, the files of its images, and the key of its
+reply."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from recaption.client import wire
 
 
 class Prepared(NamedTuple):
-    """A request as it is sent. `files` are the bytes of its images, not yet resized."""
+    """A request that is ready to be sent: the key of its reply, its parameters, and the bytes of
+    its image files, which are not yet resized."""
 
     key: bytes
     parameters: dict[str, Any]
@@ -19,8 +21,8 @@ class Prepared(NamedTuple):
 
 
 def prepared(step: RequestStep, request: Request, bad_before: int, media: Media) -> Prepared:
-    """Returns a request of a step, as it is sent. `bad_before` counts the bad replies before.
-    Raises MediaError if an image cannot be read."""
+    """Prepares a request of a step. `bad_before` is the number of bad replies to this request so
+    far. Raises MediaError if an image cannot be read."""
     parameters = _parameters(step, request, bad_before)
     files = {ref: media.read(ref) for ref in wire.images_of(request)}
     digests = {ref: hashlib.sha256(data).hexdigest() for ref, data in files.items()}

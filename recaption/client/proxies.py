@@ -1,5 +1,5 @@
-"""The proxy of the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, also in small
-letters, as Python's urllib reads them."""
+"""Reads the proxy from the environment variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY,
+also in lower case, as Python's urllib does."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 from manifests.errors import EndpointError
 
-_FIX = "Set it to http://HOST:PORT, or name the host of the endpoint in NO_PROXY."
+_FIX = "Set it to http://HOST:PORT, or add the host of the endpoint to NO_PROXY."
 
 
 class Proxy(NamedTuple):
-    """A proxy. `headers` has the credentials of its address, which are shown nowhere."""
+    """The address of a proxy, and the headers with its credentials, which are never printed."""
 
     host: str
     port: int
@@ -23,8 +23,8 @@ class Proxy(NamedTuple):
 
 
 def proxy_of(scheme: str, host: str, port: int | None) -> Proxy | None:
-    """Returns the proxy for an address, None if there is none. Raises EndpointError if the variable
-    is no address of an HTTP proxy."""
+    """Returns the proxy for requests to a host; None if there is none. Raises EndpointError if the
+    environment variable is not the address of an HTTP proxy."""
     found = urllib.request.getproxies_environment()
     name = scheme if scheme in found else "all"
     place = host if port is None else f"{host}:{port}"
@@ -37,7 +37,7 @@ def proxy_of(scheme: str, host: str, port: int | None) -> Proxy | None:
     except ValueError:
         at = None
     if at is None or url.scheme != "http":
-        fault = f"the environment variable {name.upper()}_PROXY is no address of an HTTP proxy"
+        fault = f"the environment variable {name.upper()}_PROXY is not the address of an HTTP proxy"
         raise EndpointError(fault, place, _FIX)
     return Proxy(at, own_port, _credentials(url.username, url.password))
 

@@ -1,7 +1,7 @@
-"""Counts what the requests of a step cost, and lets none be sent when its budget is used up.
+"""Counts what the requests of a step cost, and stops them when the budget of the step is used up.
 
-The counts begin with the entries of the journal that the same run has paid for, so that the budget
-bounds what an output folder pays in all its runs, and a killed process loses no count.
+The counts start with the entries of the journal that the same run has paid for. So the budget
+limits what all runs into an output folder spend together, and a killed process loses no count.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from manifests.step import Budget, Reply, RequestStep
 from recaption.client.counting import TokenCounter
 
 SAVE_SECONDS, REMOTE_SAVE_SECONDS = 1.0, 5.0
-"""Seconds between two updates of the file with the bill, on a disk and on object storage (our
+"""Seconds between two writes of the file with the bill, on a local disk and on object storage (our
 choice)."""
 RATE_SECONDS = 60.0
 """The time over which the tokens per second are averaged (our choice)."""
 
 
 class Spending:
-    """The bill of a request step, and its budget. All methods may be called in several threads."""
+    """The bill and the budget of a request step. All methods may be called in several threads."""
 
     def __init__(self, step: RequestStep, payer: Payer) -> None:
         self._step, self._payer, self._prices = step, payer, step.prices
@@ -44,13 +44,14 @@ class Spending:
         self._saved = Bill(step="")
 
     def add_earlier(self, entry: Mapping[str, Any]) -> None:
-        """Count an entry of the journal from before, if the same run paid for it."""
+        """Count an entry that was in the journal when it was opened, if the same run and step paid
+        for it."""
         if self._payer.run and (entry.get("run"), entry.get("step")) == self._payer[:2]:
             self._count(self._bill, entry)
 
     def begin(self) -> None:
-        """Go on from the stored bill if the journal has fewer replies of this run: it is another
-        journal, or was deleted in part."""
+        """Continue from the stored bill if it has more replies of this run than the journal. Then
+        the journal is another one, or some of its files were deleted."""
         stored = self._stored
         if stored.requests <= self._bill.requests:
             return
@@ -61,9 +62,9 @@ class Spending:
 
     @contextlib.contextmanager
     def slot(self, is_stopped: Callable[[], bool]) -> Iterator[tuple[str, str] | None]:
-        """In the `with` block, a request may be sent. If the budget is used up, the block gets its
-        name and the sentence that states it instead. Waits while requests in flight may use up the
-        budget."""
+        """Wait while the requests in flight may use up the budget, then count one more as in flight
+        during the `with` block. The block gets None, or, if it must not send a request, the name of
+        the budget that is used up and an error message."""
         with self._changed:
             fault = self.used_up()
             while fault is None and not is_stopped() and self._is_reserved():
@@ -78,7 +79,8 @@ class Spending:
                 self._changed.notify_all()
 
     def entry(self, reply: Reply, body: bytes) -> dict[str, Any]:
-        """Returns what the journal keeps about the cost of a reply. `body` is the request."""
+        """Returns the fields of a journal entry about the cost of a reply. `body` is the body of
+        the request. Tokens that the endpoint does not state are counted."""
         read, written = reply.input_tokens, reply.output_tokens
         cost: dict[str, Any] = {"run": self._payer.run, "step": self._payer.step}
         if read is None or written is None:
@@ -92,7 +94,7 @@ class Spending:
         return cost
 
     def paid(self, entry: Mapping[str, Any]) -> None:
-        """Count a reply that is in the journal now."""
+        """Count a reply that was written to the journal now."""
         with self._changed:
             self._count(self._bill, entry)
             self._note_rate(_tokens(entry))
@@ -106,7 +108,8 @@ class Spending:
         self.save(SAVE_SECONDS)
 
     def saved(self) -> dict[str, Any]:
-        """Returns what the replies cost that were found in the journal since the last call."""
+        """Returns the fields of a journal entry about the cost of the replies that were found in
+        the journal since the last call, and so were not paid for again."""
         with self._changed:
             cost, self._saved = self._saved, Bill(step="")
         saved: dict[str, Any] = {"run": self._payer.run, "step": self._payer.step}
@@ -117,7 +120,7 @@ class Spending:
         return saved
 
     def save(self, after_seconds: float = 0.0) -> None:
-        """Write the bill to its file, if the last time was so long ago."""
+        """Write the bill to its file, unless it was written less than `after_seconds` ago."""
         if not self._payer.run or not self._saving.acquire(blocking=not after_seconds):
             return
         try:
@@ -138,12 +141,13 @@ class Spending:
         return TokenCounter(self._step.model)
 
     def _is_reserved(self) -> bool:
-        """Whether the requests in flight may be the last ones that the budget allows."""
+        """Returns whether the requests in flight may use up the budget for requests."""
         most = self._budget.requests
         return most is not None and self._bill.requests + self._in_flight >= most
 
     def used_up(self) -> tuple[str, str] | None:
-        """The name of the budget that is used up, and the sentence that states it."""
+        """Returns the name of the budget that is used up and an error message; None if there is
+        none."""
         budget, bill = self._budget, self._bill
         spent = {
             "requests": bill.requests,
@@ -166,7 +170,8 @@ class Spending:
         bill.money += self._money(entry)
 
     def _money(self, entry: Mapping[str, Any]) -> float:
-        """The money of an entry: what was paid, or by the present prices if it states none."""
+        """Returns what an entry cost: the amount that it states, or an amount by the present prices
+        if it states none in their currency."""
         if self._prices is None:
             return 0.0
         if entry.get("currency") == self._prices.currency:
@@ -175,14 +180,14 @@ class Spending:
         return self._prices.money(1, read, written)
 
     def _note_rate(self, tokens: int) -> None:
-        """Add tokens to those of this second."""
+        """Add tokens to the count of the present second."""
         second, before = int(time.monotonic()), 0
         if self._recent and self._recent[-1][0] == second:
             before = self._recent.pop()[1]
         self._recent.append((second, before + tokens))
 
     def _rate(self) -> float:
-        """The tokens per second of the last RATE_SECONDS."""
+        """Returns the mean number of tokens per second over the last `RATE_SECONDS` seconds."""
         now = time.monotonic()
         while self._recent and now - self._recent[0][0] > RATE_SECONDS:
             self._recent.popleft()

@@ -1,6 +1,7 @@
-"""Entries of a journal on object storage, on the disk of this machine until they are uploaded.
+"""Keeps the entries of a journal on object storage on the local disk until they are uploaded.
 
-If a process is killed before, the next one on the same machine that opens the journal uploads them.
+If a process is killed before the upload, the next process on the same machine that opens the
+journal uploads the entries.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from recaption.client.entries import SUFFIX, create_locked, intact, write_all
 
 
 class Spool:
-    """The spool of one process for the journal in `folder`."""
+    """The local file with those entries of one process that are not yet uploaded to the journal in
+    `folder`."""
 
     def __init__(self, folder: str, name: str) -> None:
         self._path = os.path.join(_place(folder), name)
@@ -27,7 +29,7 @@ class Spool:
             write_all(self._fd, line)
 
     def clear(self) -> None:
-        """Forget what is uploaded."""
+        """Remove all entries, because they are uploaded."""
         os.ftruncate(self._fd, 0)
 
     def close(self) -> None:
@@ -38,7 +40,7 @@ class Spool:
 
 
 def recover(folder: str) -> None:
-    """Upload what processes that ended left in their spools."""
+    """Upload the entries that ended processes have left in their spools."""
     place = _place(folder)
     for name in sorted(os.listdir(place)):
         if not name.startswith("."):
@@ -46,7 +48,7 @@ def recover(folder: str) -> None:
 
 
 def _place(folder: str) -> str:
-    """Returns the folder of all spools of a journal, and makes it."""
+    """Returns the local folder for the spools of a journal, and makes it if it does not exist."""
     digest = hashlib.blake2b(folder.encode(), digest_size=12).hexdigest()
     place = os.path.join(tempfile.gettempdir(), f"curate-{os.getuid()}-spool-{digest}")
     with storage.storage_errors(place):
@@ -55,7 +57,7 @@ def _place(folder: str) -> str:
 
 
 def _recover(path: str, folder: str) -> None:
-    """Upload a spool, unless its process is alive."""
+    """Upload a spool and delete it, unless its process is running."""
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:  # or another recovers it
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Counts what a journal has: replies, tokens, the money that they cost and that they saved."""
+"""Counts what a journal contains: replies, tokens, the money that they cost, and what was saved."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recaption.client.entries import lines
 
 @dataclass
 class Cost:
-    """The sums of some replies. `money` has the sum in each currency, and `unpriced` counts the
-    replies for which no price is known."""
+    """The total cost of some replies. `money` has the amount in each currency, and `unpriced` is
+    the number of replies for which no price is known."""
 
     replies: int = 0
     input_tokens: int = 0
@@ -34,10 +34,10 @@ class Cost:
 
 @dataclass
 class JournalFile:
-    """What a file of a journal has. `models` has what was paid for the replies of each model, by
-    its name. `damaged` lists the places of the lines that cannot be used, as (start, bytes).
-    `asked` is how often processes asked a model, and `saved` are the replies that they found in the
-    journal instead."""
+    """What a file of a journal contains. `keys` are the keys of its replies, and `models` has their
+    costs by the name of the model. `damaged` has the start and the number of bytes of each line
+    that cannot be used. `asked` is how often a model was asked, and `saved` is the cost of the
+    replies that were found in the journal instead."""
 
     name: str
     size_bytes: int = 0
@@ -49,8 +49,8 @@ class JournalFile:
 
 
 def survey(uri: str, prices: Prices | None = None) -> JournalFile:
-    """Reads a file of a journal to its end. `prices` take the place of the prices in its
-    entries."""
+    """Reads a file of a journal. If `prices` are given, they decide the costs, and not the amounts
+    in the entries."""
     found = JournalFile(storage.base_name(uri))
     for line in lines(uri):
         found.size_bytes += line.size

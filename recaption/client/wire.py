@@ -1,4 +1,5 @@
-"""Requests in the JSON of OpenAI's chat completions, and the keys of their replies."""
+"""Writes requests as the JSON of OpenAI's chat completions, and computes the keys of their
+replies."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from recaption.client.images import ENCODING, SentImage
 
 _KEY_VERSION = 1
 _NUMBERS_AS_KEYS = orjson.OPT_NON_STR_KEYS
-"""YAML has them: `logit_bias: {50256: -100}`."""
+"""Allows numbers as keys, as in YAML: `logit_bias: {50256: -100}`."""
 
 
 def request_key(
@@ -26,10 +27,10 @@ def request_key(
     max_pixels: int,
     digests: Mapping[Reference, str],
 ) -> bytes:
-    """Returns the key of a reply: a digest of all that decides it. `model` is the name and the
-    revision of the model, `bad_before` counts the bad replies before, and `digests` are those of
-    the image files. The order of the fields in a schema counts, because a model writes them in this
-    order. The address of the endpoint is no part of the key."""
+    """Returns the key of a reply: a digest of everything that decides the reply. The address of the
+    endpoint is not included. `model` is the name and the revision of the model, `bad_before` the
+    number of bad replies to this request so far, and `digests` has those of the image files. The
+    order of the fields in a schema matters, because a model writes the fields in this order."""
 
     def shown(ref: Reference) -> dict[str, Any]:
         return {"image": digests[ref], "max_pixels": max_pixels, "encoding": ENCODING}
@@ -47,7 +48,7 @@ def request_body(
     parameters: Mapping[str, Any],
     images: Mapping[Reference, SentImage],
 ) -> bytes:
-    """Returns the body of an HTTP request."""
+    """Returns the body of an HTTP request, with the images as data URLs."""
 
     def sent(ref: Reference) -> dict[str, Any]:
         mime, data = images[ref]
@@ -64,7 +65,7 @@ def body_with(
     parameters: Mapping[str, Any],
     image: Callable[[Reference], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Returns the body of an HTTP request, with what `image` returns in place of each image."""
+    """Returns the body of an HTTP request, in which `image` returns the part for each image."""
     body = {"model": model, "messages": _messages(request, image), **parameters}
     if request.schema is not None:
         schema = {"name": "reply", "strict": True, "schema": dict(request.schema)}
@@ -92,6 +93,6 @@ def _content(
 
 
 def images_of(request: Request) -> Iterator[Reference]:
-    """Yields the images of a request, each once."""
+    """Yields each image of a request once."""
     parts = (part for message in request.messages for part in message.parts)
     yield from dict.fromkeys(part for part in parts if isinstance(part, Reference))

@@ -298,18 +298,18 @@ def test_a_placeholder_for_a_key_changes_no_reply(
     "text", ["{}", '{"choices": null}', '{"choices": [{"text": "x"}]}', body(content=5).decode()]
 )
 def test_a_body_without_a_reply_is_named(text: str) -> None:
-    with pytest.raises(NoReplyError, match="are no reply"):
+    with pytest.raises(NoReplyError, match="is not a reply"):
         reply_of(text)
 
 
 @pytest.mark.parametrize(
     ("address", "fault"),
     [
-        ("http://127.0.0.1:1/v1/chat/completions", "not end with /chat/completions"),
+        ("http://127.0.0.1:1/v1/chat/completions", "or end with /chat/completions"),
         ("http://127.0.0.1:99999/v1", "Port out of range"),
         ("http:///v1", "no valid host"),
         (f"http://{'a' * 70}.test/v1", "no valid host"),
-        ("http://127.0.0.1/v 1", "has a blank"),
+        ("http://127.0.0.1/v 1", "has a space"),
         ("http://127.0.0.1/v1#x", "a fragment"),
     ],
 )

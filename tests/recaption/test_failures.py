@@ -270,7 +270,7 @@ def test_a_key_that_is_not_set_or_pasted_is_refused(
     with pytest.raises(EndpointError, match="the environment variable VLM_API_KEY is not set"):
         run(tmp_path, endpoint, api_key_variable="VLM_API_KEY")
     monkeypatch.setenv("VLM_API_KEY", f"{KEY}\nsecond line")
-    with pytest.raises(EndpointError, match="is no key") as raised:
+    with pytest.raises(EndpointError, match="has no valid key") as raised:
         run(tmp_path, endpoint, api_key_variable="VLM_API_KEY")
     assert KEY not in str(raised.value)
     with pytest.raises(RecipeError, match="never the key itself") as refused:

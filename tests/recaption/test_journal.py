@@ -119,7 +119,7 @@ def test_a_damaged_journal_is_named_and_its_sound_entries_are_used(
     assert curate(tmp_path, "journal", "journal") == 4
     printed = capsys.readouterr().out
     assert "10 different replies in 1 file" in printed
-    assert printed.count("are no complete entry") == 2
+    assert printed.count("bytes) is damaged") == 2
     notes = plan.notes(recipes.build(recipe(endpoint), base=str(tmp_path)))
     assert [note.split(": ")[0] for note in notes] == ["recaption", "recaption"]
     assert path.name in notes[0]

@@ -100,6 +100,6 @@ def test_a_variable_that_names_no_proxy_is_an_error_without_its_value(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"socks5://{USER}:hidden-word@127.0.0.1:1")
     write(tmp_path)
-    with pytest.raises(EndpointError, match="HTTP_PROXY is no address of an HTTP proxy") as raised:
+    with pytest.raises(EndpointError, match="HTTP_PROXY is not the address of an HTTP") as raised:
         run(tmp_path, endpoint)
     assert "hidden-word" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""The base class of request steps about a whole record: its texts and its images."""
+"""The base class of steps that ask a model about a whole record: its texts and its images."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ from recaption.prompts import Prompt, PromptedStep, prompt_file
 from recaption.reply_measures import REPLY_MEASURES, reply_measures
 
 _DOCUMENT = "\0"
-"""A character that no prompt has. It stands in the filled prompt where the document is sent."""
+"""Marks the place of the document in a filled prompt. No prompt contains this character."""
 _NO_DOCUMENT = RowError(
-    "the record is no document: it has roles or a video",
+    "the record has roles or a video, which this step does not send to a model",
     fix="Limit the step, for example with `only: {modality: [caption, interleaved]}`.",
 )
 
 
 class DocumentStep(PromptedStep):
-    """A step that asks about the texts and images of a record, in order, for a reply in JSON. The
-    prompt has the placeholder {document} where the record is sent."""
+    """A step that asks a model about the texts and images of a record, in their order, and expects
+    a reply in JSON. The placeholder {document} in the prompt marks where the texts and images are
+    sent."""
 
     placeholders: ClassVar[tuple[str, ...]] = ("document", "format", "language")
 
     max_images: NonNegativeInt = Field(
-        16, description="images of a record that are sent, from the first; the others are counted"
+        16, description="most images of a record that are sent; `images_left_out` counts the others"
     )
     max_chars: PositiveInt = Field(
         20_000,
-        description="characters of a record that are sent, from the first; the others are counted",
+        description="most characters of a record that are sent; `characters_left_out` counts the "
+        "others",
     )
     structured: bool = Field(
         True,
-        description="send the JSON Schema of the reply; false: the prompt alone states the form, "
-        "for endpoints without structured output",
+        description="send the JSON Schema of the reply; false: only the prompt states the form of "
+        "the reply, for endpoints without structured output",
     )
 
     def reads(self) -> tuple[str, ...]:
@@ -50,9 +52,11 @@ class DocumentStep(PromptedStep):
         texts = [text for text in (prompt.text, prompt.without_text) if text]
         if any(text.count("{document}") != 1 for text in texts):
             place = prompt_file(self.prompt, worker.base)
-            fix = "Write it once in `text`, where the texts and images of the record belong."
+            fix = "Write it once in `text`, and once in `without_text` if there is one."
             raise RecipeError(
-                "the prompt does not have the placeholder {document} once", place, fix
+                "a text of the prompt does not have the placeholder {document} exactly once",
+                place,
+                fix,
             )
         return prompt
 
@@ -67,8 +71,8 @@ class DocumentStep(PromptedStep):
         values: Mapping[str, str],
         schema: Mapping[str, Any],
     ) -> Request:
-        """Returns the request about a document. `values` are the placeholders of the prompt, other
-        than {document} and {language}."""
+        """Returns the request about a document. `values` are the texts for the placeholders other
+        than {document} and {language}. `schema` is the JSON Schema of the reply."""
         values = {**values, "document": _DOCUMENT}
         before, _, after = prompt.filled(values, language, bool(document.text)).partition(_DOCUMENT)
         messages = prompt.messages(*joined(before, *document.parts, after))
@@ -76,7 +80,8 @@ class DocumentStep(PromptedStep):
 
 
 def joined(*parts: str | Reference) -> tuple[str | Reference, ...]:
-    """Returns the parts of a message, with adjacent texts as one, one on each line."""
+    """Returns the parts of a message. Adjacent texts become one text, with each on a line of its
+    own; empty texts are left out."""
 
     def merged() -> Iterator[str | Reference]:
         texts = list[str]()
@@ -99,7 +104,7 @@ DOCUMENT_MEASURES = {
     "images_left_out": pa.int32(),
     "characters_left_out": pa.int32(),
 }
-"""The measures that all steps about documents have."""
+"""The measures that every `DocumentStep` has."""
 
 
 def document_measures(
@@ -107,7 +112,8 @@ def document_measures(
     replies: Sequence[tuple[Reply, ...] | None],
     status: Sequence[str],
 ) -> Columns:
-    """Returns the columns of DOCUMENT_MEASURES."""
+    """Returns the columns of the measures that every `DocumentStep` has. Each argument has one
+    entry for each record."""
     sent = [one or Document(()) for one in documents]
     images = pa.array([one.images_left_out for one in sent], pa.int32())
     characters = pa.array([one.characters_left_out for one in sent], pa.int32())
@@ -119,7 +125,8 @@ def document_measures(
 
 
 def not_documents(documents: Sequence[Document | None]) -> RowErrors:
-    """Returns the errors of records that are no documents."""
+    """Returns an error for each record without a document, which is a record with roles or a
+    video."""
     errors = RowErrors(len(documents))
     for row, one in enumerate(documents):
         if one is None:

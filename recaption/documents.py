@@ -10,12 +10,12 @@ from manifests.media import Reference, references
 from manifests.record import media_lists
 
 IMAGE_LEFT_OUT, TEXT_LEFT_OUT = "[image left out]", "[text left out]"
-"""What a model sees in place of what was left out (our wording)."""
+"""The texts that a model sees in place of an image or of text that is not sent (our wording)."""
 
 
 class Document(NamedTuple):
-    """The texts and the images of a record, in order, and how many images and characters of it were
-    left out."""
+    """The texts and the images of a record that are sent to a model, in order, and how many images
+    and characters of the record are left out."""
 
     parts: tuple[str | Reference, ...]
     images_left_out: int = 0
@@ -39,8 +39,8 @@ def documents(batch: pa.Table, max_images: int, max_chars: int) -> list[Document
     """Returns the document of each record; None for a record with roles or a video. `batch` has the
     columns `content` and `media`.
 
-    The first `max_images` images and the first `max_chars` characters are kept. IMAGE_LEFT_OUT
-    stands in place of each further image, and TEXT_LEFT_OUT at the end of the text.
+    The first `max_images` images and the first `max_chars` characters are kept. Each further image
+    is replaced by the text `IMAGE_LEFT_OUT`, and all further characters by one `TEXT_LEFT_OUT`.
     """
     offsets, flat = media_lists(batch["media"])
     refs = references(flat)

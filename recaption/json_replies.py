@@ -1,9 +1,10 @@
-"""Replies in JSON: the JSON Schema that a request states, and what is wrong with a reply.
+"""Replies in JSON: makes the JSON Schema for a request, and finds the fault of a reply.
 
-A reply must be exactly what was asked for: nothing in it is repaired, guessed or converted, because
-a repaired reply hides that it was cut off or that the model did not follow the schema. Blanks
-around the JSON are allowed, and one code fence around all of it, three backquotes with or without
-the word json: Qwen models are documented to write it (the notebooks of Qwen3-VL).
+A reply must have exactly the form that was asked for. It is never repaired, guessed or converted,
+because a repaired reply hides that it was cut off or that the model did not follow the schema.
+White space around the JSON is allowed, and so is one code fence around all of it (three backquotes,
+with or without the word json), because Qwen models are documented to write one (the notebooks of
+Qwen3-VL).
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ _FENCE = re.compile(r"```(?:json)?[ \t]*\r?\n(.*)\n[ \t]*```", re.DOTALL | re.IG
 
 
 class WrongReplyError(Exception):
-    """A reply is not what was asked for. Its text is the fault: a short and fixed phrase."""
+    """A reply does not have the form that was asked for. The message is the fault: a short and
+    fixed phrase."""
 
 
 def fault_by(read: Callable[[str], object], reply: Reply) -> str | None:
-    """Returns the fault of a reply: why it is no answer (`checks.fault_of`), or why the function
-    `read`, which is given its text, raises WrongReplyError; None if it is good.
-    """
+    """Returns the fault of a reply; None if it has none. The fault is the one that
+    `checks.fault_of` finds, or the message of the WrongReplyError that `read` raises for the text
+    of the reply."""
     if fault := fault_of(reply):
         return fault
     try:
@@ -42,9 +44,10 @@ def fault_by(read: Callable[[str], object], reply: Reply) -> str | None:
 def json_value(text: str) -> Any:
     """Returns the value of a reply that is JSON and nothing else. NaN and Infinity become None.
 
-    `'{"score": 4}'` and the same text in a code fence -> `{"score": 4}`. Raises WrongReplyError for
-    a text around the JSON, a key that an object has twice with different values, nesting deeper
-    than 200 levels, half of a surrogate pair, and a text longer than MAX_CHARS.
+    `'{"score": 4}'` and the same text in a code fence -> `{"score": 4}`. Raises WrongReplyError if
+    there is text around the JSON, if an object has a key twice with different values, if brackets
+    are nested deeper than 200 levels, if an escape is half of a surrogate pair, or if the text has
+    more than MAX_CHARS characters.
     """
     if len(text) > MAX_CHARS:
         raise WrongReplyError(TOO_LONG)
@@ -57,8 +60,8 @@ def json_value(text: str) -> Any:
 
 
 def object_of(value: Any, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """Returns `value`, if it is an object with exactly the fields of `kinds`, each of the type that
-    `kinds` states. A bool is no int, and "4" and 4.0 are none either. Raises WrongReplyError."""
+    """Returns `value` if it is an object with exactly the fields in `kinds`, each with a value of
+    the type in `kinds`; otherwise raises WrongReplyError. True, "4" and 4.0 do not count as int."""
     if type(value) is not dict:
         raise WrongReplyError(WRONG_TYPE)
     if value.keys() != kinds.keys():
@@ -69,8 +72,8 @@ def object_of(value: Any, kinds: Mapping[str, type]) -> dict[str, Any]:
 
 
 def object_schema(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the JSON Schema of an object with exactly these fields, in this order. `fields` has
-    the schema of each."""
+    """Returns the JSON Schema of an object with exactly these fields, in this order. `fields` maps
+    the name of each field to the schema of its value."""
     return {
         "type": "object",
         "properties": dict(fields),

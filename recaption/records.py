@@ -11,7 +11,7 @@ from manifests.record import media_lists
 
 
 class Caption(NamedTuple):
-    """The images of a record, and its text; "" if it has none."""
+    """The images and the text of a record. The text is "" if the record has none."""
 
     images: tuple[Reference, ...]
     text: str

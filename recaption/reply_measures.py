@@ -1,4 +1,5 @@
-"""The measures that all steps with replies have: what became of a record, and what it cost."""
+"""The measures of all steps that ask a model: what became of a record, and what its replies
+cost."""
 
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ _SUMS = {"replies": "number", "input_tokens": "input_tokens", "output_tokens": "
 
 
 def reply_measures(replies: Sequence[tuple[Reply, ...]], status: Sequence[str | None]) -> Columns:
-    """Returns the columns of REPLY_MEASURES. `replies` are those about each row: `model` is that of
-    the first one, null if it is bad, `replies` counts the bad ones too, and the tokens are those of
-    the last reply to each request."""
+    """Returns the columns of the measures in `REPLY_MEASURES`. replies[i] has the last reply to
+    each request about record i. The measure `model` is that of the first of these replies, null if
+    this reply is bad. The measure `replies` also counts the bad replies that were followed by
+    another one. The tokens are those of replies[i] alone."""
     models = [own[0].model if own and own[0].fault is None else None for own in replies]
     about = {"status": pa.array(status, pa.string()), "model": pa.array(models, pa.string())}
     for name, field in _SUMS.items():

@@ -157,8 +157,8 @@ def _of_message(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
 def _read_rows(
     run: RunManifest, out: str, ending: str, mask: Any, columns: tuple[str, ...]
 ) -> list[FoundRecord]:
-    """Return the rows that `mask` selects, by these columns, in the files with this ending that
-    readers made."""
+    """Return the rows that match, from the files that readers wrote and whose names have the given
+    ending. `mask` gets the given columns of a file as a table, and returns which rows match."""
     return [
         FoundRecord(at, commit.part, row, *_who(row))
         for at, entry in enumerate(run.passes) if entry.kind == "read"

@@ -84,8 +84,8 @@ def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
 
 
 def _ngram_table(symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns an empty hash table for counting the n-grams of `symbols` characters or words: keys,
-    counts of the keys, and a histogram of the counts."""
+    """Returns an empty hash table for counting the n-grams of a text of at most `symbols`
+    characters or words: the keys, the count of each key, and a histogram of the counts."""
     slots = 1 << min(_TABLE_BITS, max(4, (4 * symbols).bit_length()))
     return np.empty(slots, np.uint64), np.empty(slots, np.int32), np.zeros(symbols + 2, np.int32)
 

@@ -37,25 +37,27 @@ _NO_CAPTION = RowError(
 class Recaption(PromptedStep):
     """Let a vision-language model rewrite the caption of each image, with the old text as context.
 
-    The model is asked about the images of a record and its text; the reply is to be in the record's
-    language, if that is known and the prompt asks for it. The reply becomes the text; the old text
-    is kept in `raw_text`, unless an earlier step has already set `raw_text`. A record without an
-    image is not asked about. A record with roles, with several texts or with a video is
-    quarantined.
+    The model gets the images and the text of a record. It must reply in the record's language, if
+    this language is known and the prompt asks for it. The reply becomes the text of the record, and
+    the old text goes to `raw_text`, unless `raw_text` is set already. A record without an image is
+    not asked about. A record with roles, with several texts or with a video is quarantined.
 
-    A reply that is no answer is bad: it is empty, cut off by `max_tokens`, a refusal, a copy of the
-    old text or of the prompt, in another language than the record, too short or too long for the
-    prompt, or it repeats itself or has something around the answer. The model is then asked once
-    more, with the next `seed`. If the second reply is bad too, the record keeps its text, and
-    `status` is the reason; otherwise it is `rewritten`, or `no image`. With `bad_replies: drop`
-    records with a bad reply are dropped; a change of `bad_replies` asks nothing again. `model` is
-    the name of the model that wrote the text, as the endpoint states it. `kept_numbers` and
-    `kept_names` are the shares of the old text's numbers and names that the new text has; null if
-    it had none.
+    A reply is bad if it is empty, cut off by `max_tokens`, a refusal, a copy of the old text or of
+    the prompt, or in the wrong language; if it is shorter or longer than the prompt allows; or if
+    it repeats itself or has more than the answer, such as a preamble. After a bad reply, the model
+    is asked once more, with the next `seed`. If the second reply is bad too, the record keeps its
+    text, and `status` is the fault of this reply. Otherwise `status` is `rewritten`, or `no image`
+    for a record without an image.
+
+    `bad_replies: drop` drops the records whose second reply was bad too. If only `bad_replies`
+    changes, the model is not asked again. `model` is the name that the endpoint states for the
+    model that wrote the text. `kept_numbers` and `kept_names` are the shares of the old text's
+    numbers and names that the new text contains; null if the old text has none.
 
     `prompt` is `caption`, `knowledge`, `ocr_refinement` or `video` (frames of a video), which come
-    with this package, or the path of a YAML file with the same fields. Every reply is kept in the
-    folder `journal`, and nothing that it has is asked again. See docs/models-in-the-loop.md.
+    with this package, or the path of a YAML file with the same fields. Replies are stored in the
+    folder `journal`, and a request whose reply is stored there is not sent again. See
+    docs/models-in-the-loop.md.
     """
 
     version: ClassVar[int] = 3
@@ -122,7 +124,8 @@ def _request(prompt: Prompt, caption: Caption, language: str | None) -> Request:
 def _kept(
     captions: Sequence[Caption | None], texts: Sequence[str | None], languages: Sequence[str | None]
 ) -> dict[str, pa.Array]:
-    """Returns which share of the numbers and names of the old texts the new texts have."""
+    """Returns the measures `kept_numbers` and `kept_names`: for each record, the shares of the
+    numbers and names in its old text that the new text contains."""
     rows = [
         (None, None)
         if caption is None or text is None
@@ -136,8 +139,8 @@ def _kept(
 
 
 def _rewritten(batch: pa.Table, texts: list[str | None]) -> dict[str, pa.Array]:
-    """Returns the columns `content` and `raw_text` with the new texts; None keeps a record as it
-    is."""
+    """Returns the columns `content` and `raw_text` with the new texts. A record whose new text is
+    None does not change."""
     content = record.one_chunk(batch["content"])
     new = [
         old if text is None else _with_text(old, text)
@@ -152,7 +155,8 @@ def _rewritten(batch: pa.Table, texts: list[str | None]) -> dict[str, pa.Array]:
 
 
 def _with_text(content: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    """Returns the segments with the text in place of the old one, or at the end."""
+    """Returns the segments of a record with the new text in place of the old one, or at the end if
+    there is no old one."""
     if any(one["kind"] == "text" for one in content):
         return [{**one, "text": text} if one["kind"] == "text" else one for one in content]
     segment = {"kind": "text", "text": text, "media": None, "role": None, "loss": True}

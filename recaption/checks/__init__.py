@@ -1,5 +1,5 @@
-"""Checks of replies: what shows that a reply is no answer. Each is so certain that it does not
-object to what people write about images."""
+"""Checks that find bad replies, such as refusals and repetitions. Each check looks for clear signs
+only, so that it accepts the captions that people write."""
 
 from recaption.checks.asked import Asked
 from recaption.checks.faults import FAULTS, MAX_CHARS, fault_of, text_fault

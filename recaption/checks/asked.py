@@ -1,4 +1,4 @@
-"""What a model was asked for, as the checks of its reply need it."""
+"""The parts of a request that the checks of its reply need."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from recaption.prompts.prompt import Expects
 
 
 class Asked(NamedTuple):
-    """What a model was asked for: a new text for `raw_text`. `instructions` are the parts of the
-    prompt that are the same for all records. `language` is the BCP 47 tag of the language that the
-    prompt asked for; None if it named none."""
+    """The parts of a request for a new text that the checks of its reply need. `raw_text` is the
+    text of the record. `instructions` are the parts of the prompt that are the same for all
+    records. `language` is the BCP 47 tag of the language that the prompt asks for; None if it asks
+    for none."""
 
     raw_text: str
     instructions: tuple[str, ...]

@@ -1,4 +1,5 @@
-"""The faults of replies, and the order in which they are looked for."""
+"""Finds the fault of a reply. The checks have a fixed order; the first fault that is found
+counts."""
 
 from __future__ import annotations
 
@@ -16,14 +17,14 @@ from recaption.checks.markup import has_markup, has_preamble, has_role_tokens, h
 from recaption.checks.refusals import refuses
 
 _MAX_COMPRESSION = 6.0
-"""A text that zlib makes so many times smaller repeats itself (our choice). Of the captions in
-tests/recaption/test_checks.py, a text of 4600 characters about six charts reaches 5.03, and all
-others stay below 4; a sentence that is repeated ten times reaches 7."""
+"""A text repeats itself if zlib makes it smaller by more than this factor (our choice). Among the
+captions in tests/recaption/test_checks.py, a text of 4600 characters about six charts has a factor
+of 5.03, and all others have less than 4. A sentence that is repeated ten times has 7."""
 _MIN_COMPRESSED_BYTES = 200
-"""Shorter texts are not checked for repetition (our choice)."""
+"""Texts with fewer UTF-8 bytes are not checked for repetition (our choice)."""
 _MIN_COPIED_BYTES = 40
-"""UTF-8 bytes of a piece of the prompt that a reply must not contain (our choice): about seven
-English words, or 13 Chinese characters."""
+"""A reply copies the prompt if it contains a piece of the prompt with at least this many UTF-8
+bytes (our choice): about seven English words, or 13 Chinese characters."""
 
 _BROKEN = re.compile(r"[\ufffd\x00-\x08\x0e-\x1f\x7f]")
 
@@ -32,10 +33,11 @@ _OF_THE_REPLY = {
     "content filter": ("content_filter", "safety", "prohibited_content", "recitation"),
     "cut off": ("length", "max_tokens", "model_length", "abort"),
 }
-"""Faults that the endpoint states, and the words for them of OpenAI, of Gemini, Anthropic and
-Mistral behind a proxy, and of vLLM. Case does not count."""
+"""Faults that are found by the reason that the endpoint states for the end of a reply. The reasons,
+in upper or lower case, are those of OpenAI, of vLLM, and of Gemini, Anthropic and Mistral behind a
+proxy."""
 MAX_CHARS = 1 << 20
-"""The longest reply that is looked at (our choice)."""
+"""A reply with more characters is bad, and its text is not checked further (our choice)."""
 _OF_ANY_TEXT: dict[str, Callable[[str], bool]] = {
     "empty": lambda text: not any(char.isprintable() and char != " " for char in text),
     "role tokens": has_role_tokens,
@@ -45,17 +47,19 @@ _OF_ANY_TEXT: dict[str, Callable[[str], bool]] = {
 
 
 def fault_of(reply: Reply) -> str | None:
-    """Returns what is wrong with a reply, whatever it was asked for; None if nothing is. Repetition
-    is none, because the same fields occur in each object of a list in JSON."""
+    """Returns the fault of a reply that is a fault for every prompt, such as a refusal; None if
+    there is none. Repetition is not such a fault, because in a JSON list each object repeats the
+    fields."""
     return _stated(reply) or next(
         (fault for fault, check in _OF_ANY_TEXT.items() if check(reply.text.strip())), None
     )
 
 
 def text_fault(reply: Reply, asked: Asked) -> str | None:
-    """Returns what is wrong with a reply that becomes the text of a record; None if nothing is.
+    """Returns the fault of a reply that becomes the text of a record; None if there is none.
 
-    If the prompt allows a copy of the record's text, a fault that this text has too is none.
+    If the prompt allows a copy of the record's text, a fault that this old text has too does not
+    count.
     """
     if stated := _stated(reply):
         return stated
@@ -82,8 +86,8 @@ def _repeats(text: str, asked: Asked) -> bool:
 
 
 def _has_broken_characters(text: str) -> bool:
-    """Whether a text has U+FFFD, which stands for bytes that were no character, or a control
-    character that is no space."""
+    """Returns whether a text has a control character other than a tab or a line break, or U+FFFD,
+    which replaces bytes that are not a valid character."""
     return _BROKEN.search(text) is not None
 
 
@@ -135,4 +139,4 @@ _OF_A_TEXT: dict[str, Check] = {
     ),
 }
 FAULTS = (*_OF_THE_REPLY, *_OF_A_TEXT)
-"""What can be wrong with a reply that becomes a text."""
+"""All faults that a reply can have if it becomes the text of a record."""

@@ -1,5 +1,5 @@
-"""Texts in a form in which they are compared: without case, widths of characters and runs of
-spaces."""
+"""Converts texts to the form in which they are compared, without differences in case, in the width
+of characters and in the number of spaces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 
 
 class _Folds(dict[int, str]):
-    """The folded form of each character, found when it is first needed."""
+    """The folded form of each character by its code point, computed when it is first needed."""
 
     def __missing__(self, code: int) -> str:
         self[code] = found = unicodedata.normalize("NFKD", chr(code)).casefold()
@@ -18,8 +18,9 @@ _FOLDS = _Folds({0x2019: "'"})  # the typographic apostrophe
 
 
 def folded(text: str) -> str:
-    """Returns a text without case and runs of spaces, its characters in compatibility form
-    (NFKD). Marks of a character keep their order, because ordering them takes quadratic time.
+    """Returns a text in the form in which texts are compared: each character is decomposed (NFKD)
+    and case-folded, and words are separated by one space. The accents and other marks of a
+    character are not sorted, because that takes quadratic time.
 
     `folded(" Ｃａｆé  au\\nlait") == folded("CAFÉ au lait")`
     """

@@ -1,5 +1,5 @@
-"""How much of a text a new text keeps: its numbers and its names. These are measures, and no
-faults: a good description may leave out what the image does not show."""
+"""Measures how many of the numbers and names of a text a new text keeps. A missing number or name
+is not a fault: a good description may leave out what the image does not show."""
 
 from __future__ import annotations
 
@@ -18,28 +18,31 @@ _SENTENCE_END = re.compile(r"[.!?:;\u2026\"\u201c\u201d\u201e\u00ab\u00bb()\[\]|
 _TITLE = re.compile(r"\u300a([^\u300a\u300b\n]{1,60})\u300b")
 _UNCASED = re.compile(r"[\u0590-\u10cf\u1100-\u1cff\u3040-\ud7ff\uf900-\ufaff]")
 _MAX_CAPITALS = 0.5
-"""If a larger share of the words inside sentences begins with a capital letter, the text is a
-title, whose capitals show no names (our choice)."""
+"""If a larger share of the words inside sentences begins with a capital letter, the text is taken
+for a title, and no names are looked for (our choice)."""
 _MAX_NAMES = 100
-"""Names of a text that are looked for, from its start (our choice)."""
+"""At most this many different names of a text are compared, the first ones (our choice)."""
 _NO_NAMES = ("de", "lb")
 """Languages that write all nouns with a capital letter."""
 
 
 def kept_numbers(raw_text: str, text: str) -> float | None:
-    """Returns which share of the different numbers of `raw_text` is in `text`; None if it has none.
+    """Returns the share of the different numbers in `raw_text` that `text` contains too; None if
+    `raw_text` has no number.
 
-    Digits of all scripts count as the same, and 1,000 as 1000. A number in words is none.
+    The digits of all scripts are equal, and so are 1,000 and 1000. Numbers in words do not count.
     """
     return _share(_numbers(raw_text), _numbers(text))
 
 
 def kept_names(raw_text: str, text: str, language: str | None = None) -> float | None:
-    """Returns which share of the different names of `raw_text` is in `text`; None if it has none.
+    """Returns the share of the different names in `raw_text` that `text` contains too; None if no
+    names are found in `raw_text`.
 
-    Names are words with a capital letter inside of a sentence; and in a text of a script without
-    capitals, such as Chinese, Latin words with a capital letter, and what is in 《》. No names can
-    be recognized in German, and in a text in which most words have a capital letter.
+    Names are the words with a capital letter that are not the first word of a sentence. If the
+    script has no capitals, such as Chinese, they are the Latin words with a capital letter, and the
+    titles in 《》. No names are looked for in German and Luxembourgish, nor in a text in which most
+    words have a capital letter.
     """
     plain = folded(text)
     names = set(list(dict.fromkeys(_names(raw_text, language)))[:_MAX_NAMES])

@@ -1,5 +1,5 @@
-"""Finds replies in another language than was asked for: by their script, or by fastText's language
-model lid.176."""
+"""Finds replies that are not in the language that was asked for, by their script or by fastText's
+language model lid.176."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from functools import lru_cache
 import pyarrow as pa
 
 _READ = 2000
-"""Characters at the start of a reply from which its language is judged (our choice)."""
+"""The language of a reply is judged by this many characters at its start (our choice)."""
 _MIN_LETTERS = 30
 """Replies with fewer letters are not judged (our choice)."""
 _FEW, _MOST = 0.1, 0.9
-"""A reply is in another script if this share of its letters or less is in the script that was asked
-for. The model judges a reply only if `_MOST` of its letters are in this script, so a mixture of
-Chinese and English is not judged (our choice)."""
+"""If the share of a reply's letters in the script of the language that was asked for is at most
+`_FEW`, the reply is in another language. If it is at least `_MOST`, the language model judges the
+reply. Replies between both, such as mixtures of Chinese and English, are not judged (our
+choice)."""
 _MODEL_LETTERS = 100
-"""The model does not judge replies with fewer letters (our choice)."""
+"""The language model does not judge replies with fewer letters (our choice)."""
 _SURE, _UNLIKELY = 0.9, 0.01
-"""A reply is in another language if the model gives that language this probability, and the
-language that was asked for less than `_UNLIKELY` (our choice; the figures of false alarms in
-docs/models-in-the-loop.md are for it)."""
+"""A reply is in another language if the language model gives one language a probability of at least
+`_SURE`, and the language that was asked for less than `_UNLIKELY` (our choice).
+docs/models-in-the-loop.md has the numbers of false alarms with these values."""
 _SCRIPTS = {
     "Latin": ("A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff", """
         af az br bs ca ceb cs cy da de en eo es et eu fi fr ga gl hr ht hu id is it jv la lb lt lv
@@ -50,7 +51,7 @@ _SCRIPTS = {
     "Kana and Han": ("\u3040-\u30ff\u3400-\u9fff", "ja"),
     "Han": ("\u3400-\u9fff\u8c48-\ufaff\U00020000-\U000323af", "yue zh"),
 }  # fmt: skip
-"""Scripts: their letters, and the languages that are written in this script alone."""
+"""For each script, its letters and the languages that are written in this script alone."""
 _LETTERS = {
     tag: re.compile(f"[{ranges}]") for ranges, tags in _SCRIPTS.values() for tag in tags.split()
 }
@@ -58,8 +59,9 @@ _NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
 def is_other_language(text: str, language: str) -> bool:
-    """Returns whether a text is certainly not in the language of a BCP 47 tag. A text is not judged
-    if it is short or mixes scripts, or if the tag is unknown or its language has two scripts."""
+    """Returns whether a text is certainly not in the language of a BCP 47 tag. It returns False if
+    the text is short or mixes scripts, and if the tag is unknown or its language has two
+    scripts."""
     tag = re.split("[-_]", language.lower())[0]
     letters = _NO_LETTERS.sub("", text[:_READ])
     if tag not in _LETTERS or len(letters) < _MIN_LETTERS:

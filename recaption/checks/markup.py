@@ -1,5 +1,5 @@
-"""Finds what is around or inside an answer, and no part of it: markup, preambles, thoughts, and the
-tokens with which models separate messages."""
+"""Finds the parts of a reply that do not belong to the answer: markup, preambles, thoughts, and
+tokens that separate the messages of a chat."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ _PREAMBLE = re.compile(
     r"(?:描述|说明|文字|文本|标题|翻译)[^\n\uff1a:]{0,20}[\uff1a:]",
     re.IGNORECASE,
 )
-"""How replies begin that announce the answer, in English and Chinese (our list)."""
+"""Beginnings of replies that announce the answer, in English and Chinese (our list)."""
 _THINKING = re.compile(
     r"</?(?:think|thinking|thought|reasoning)>|\u25c1/?think\u25b7", re.IGNORECASE
 )
-"""The tags around the thoughts of Qwen, DeepSeek and others, and of Kimi."""
+"""The tags that Qwen, DeepSeek, Kimi and other models write around their thoughts."""
 _ROLE_TOKENS = re.compile(
     r"<\|[a-z][a-z_]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>"
     r"|\A\s*(?:assistant|model)\s*(?::|\n)",
     re.IGNORECASE,
 )
-"""Tokens of the chat templates of Qwen (ChatML), Llama 2 and 3, Mistral and Gemma, and a reply that
-begins with the name of its role."""
+"""Tokens of the chat templates of Qwen (ChatML), Llama 2 and 3, Mistral and Gemma, and the name of
+the model's role at the start of a reply."""
 
 
 def has_markup(text: str) -> bool:
-    """Returns whether a text has headings, bold words, a list of two points or more, a code fence,
-    or a line that begins with an HTML tag. A tag or a sign inside a sentence is no markup."""
+    """Returns whether a text has a heading, bold words, a list of at least two items, a code fence,
+    or a line that begins with an HTML tag. An HTML tag or a sign such as # inside a line does not
+    count."""
     return _MARKUP.search(text) is not None
 
 
@@ -61,5 +62,6 @@ def has_thinking(text: str) -> bool:
 
 
 def has_role_tokens(text: str) -> bool:
-    """Returns whether a text has tokens that separate the messages of a chat."""
+    """Returns whether a text has tokens that separate the messages of a chat, or begins with the
+    name of the model's role, such as `assistant:`."""
     return _ROLE_TOKENS.search(text) is not None

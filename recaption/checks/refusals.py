@@ -1,4 +1,4 @@
-"""Finds replies that refuse, by how they begin."""
+"""Finds replies that begin with a refusal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import yaml
 from recaption.checks.folded import folded
 
 PHRASES = Path(__file__).with_suffix(".yaml")
-"""The phrases, as regular expressions, by language."""
+"""The file of the phrases with which refusals begin: regular expressions, by language."""
 _BEGIN = 400
-"""Characters at the start of a reply that are compared with the phrases (our choice)."""
+"""This many characters at the start of a reply are compared with the phrases (our choice)."""
 
 
 def refuses(text: str) -> bool:

@@ -50,31 +50,34 @@ Scores = dict[str, Score] | None
 
 
 class Judge(DocumentStep):
-    """Let a model score each record by named criteria, from 1 to 5, with the evidence for each.
+    """Let a model score each record by named criteria, from 1 to 5, with evidence for each score.
 
-    The model sees the texts and images of a record in order: a caption, or an interleaved document.
-    Each criterion is a measure, a whole number, and `<criterion>_evidence` the quote or the reason
-    that the model gave. The default criteria are the four by which Qwen2.5-VL's interleaved
-    documents were scored (report §2.2.1): the quality of the text, whether the images belong to it,
-    whether each has information that the other lacks, and the balance of both. Their descriptions
+    The model gets the texts and images of a record in their order. The record is a caption or an
+    interleaved document. The measure `<criterion>` is the score, a whole number, and
+    `<criterion>_evidence` is the quote or the reason that the model gave for it. The default
+    criteria are the four by which Qwen2.5-VL's interleaved documents were scored (report §2.2.1):
+    the quality of the text, whether the images belong to the text, whether images and text each
+    have information that the other lacks, and the balance of images and text. Their descriptions
     and the scale are ours. `criteria` sets your own: a name and a description of each.
 
     A reply must be JSON with exactly the criteria, each with evidence and a whole number from 1 to
-    5; "4" and 4.0 are none. Otherwise the model is asked once more, with the next `seed`; after a
-    second bad reply the scores are null, and `status` is the reason. Otherwise it is `scored`, or
-    `nothing to judge` for a record without text and images, which is not asked about. A record with
-    roles or a video is quarantined.
+    5; "4" and 4.0 are bad. After a bad reply, the model is asked once more, with the next `seed`.
+    If the second reply is bad too, the scores are null, and `status` is the fault of this reply.
+    Otherwise `status` is `scored`. A record without text and images is not asked about, and its
+    `status` is `nothing to judge`. A record with roles or a video is quarantined.
 
-    `min` drops records by their scores, and `unscored` decides about those without scores. A change
-    of `min`, `min_visual_dependency` or `unscored` asks nothing again.
+    `min` drops records with lower scores, and `unscored` states whether records without scores are
+    kept. If only `min`, `min_visual_dependency` or `unscored` changes, the model is not asked
+    again.
 
-    With `visual_dependency: true` the same question is asked a second time without the images of
-    the record, and `<criterion>_visual_dependency` is the score with images minus the score without
-    (our definition). It shows questions about an image that can be answered without it: their
-    difference is about 0. It is null for a record without an image or without a text.
+    With `visual_dependency: true`, the model is asked the same question again, without the images
+    of the record. `<criterion>_visual_dependency` is the score with images minus the score without
+    (our definition). A difference of about 0 shows that a question about an image can be answered
+    without the image. The difference is null for a record without an image or without a text.
+    `status_without_images` is the status of the second question.
 
-    Of a long record the first `max_images` images and `max_chars` characters are sent; what is not
-    sent is counted in `images_left_out` and `characters_left_out`. `prompt` is `judge`, which comes
+    At most the first `max_images` images and `max_chars` characters of a record are sent;
+    `images_left_out` and `characters_left_out` count the rest. `prompt` is `judge`, which comes
     with this package, or the path of a YAML file. See docs/models-in-the-loop.md.
     """
 
@@ -89,13 +92,15 @@ class Judge(DocumentStep):
         description="what is scored: the name and the description of each criterion",
     )
     visual_dependency: bool = Field(
-        False, description="ask again without the images, and measure the difference"
+        False, description="ask again without the images, and measure the difference of the scores"
     )
     min: Annotated[dict[str, Least], Bound()] = Field(
-        default_factory=dict, description="smallest score by criterion, such as {text_quality: 3}"
+        default_factory=dict,
+        description="smallest score that is kept, by criterion, such as {text_quality: 3}",
     )
     min_visual_dependency: Annotated[dict[str, LeastDifference], Bound()] = Field(
-        default_factory=dict, description="smallest difference by criterion, such as {answered: 1}"
+        default_factory=dict,
+        description="smallest difference that is kept, by criterion, such as {answered: 1}",
     )
     unscored: Annotated[Literal["keep", "drop"], Bound()] = Field(
         "keep", description="keep or drop records without scores"
@@ -112,7 +117,7 @@ class Judge(DocumentStep):
         for name in (*self.min, *self.min_visual_dependency):
             if name not in self.criteria:
                 fix = nearest(name, list(self.criteria))
-                raise ValueError(f"there is no criterion '{name}'. {fix}")
+                raise ValueError(f"`criteria` does not have '{name}'. {fix}")
         if self.min_visual_dependency and not self.visual_dependency:
             raise ValueError("min_visual_dependency needs visual_dependency: true")
         return self

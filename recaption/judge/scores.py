@@ -1,4 +1,4 @@
-"""Scores of a record by named criteria: the criteria, and the JSON in which a model gives them."""
+"""The criteria by which a model scores records, and the JSON in which it states the scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recaption.json_replies import (
 LOWEST, HIGHEST = 1, 5
 NO_EVIDENCE = "no evidence"
 MAX_EVIDENCE = 1000
-"""The longest evidence in characters (our choice); the prompt asks for 30 words."""
+"""A reply whose evidence has more characters is bad (our choice). The prompt asks for 30 words."""
 DOCUMENT_CRITERIA = {
     "text_quality": "The text alone, as if there were no images: it is correct, coherent and worth "
     "reading. 5: well written and informative. 1: garbled, spam, lists of links, or no text.",
@@ -31,42 +31,45 @@ DOCUMENT_CRITERIA = {
     "as the images need, and as many images as the text needs. 1: nearly all is text, or nearly "
     "all is images.",
 }
-"""What is scored are the four stages of Qwen2.5-VL's scoring of interleaved documents (its report,
-section 2.2.1). The descriptions, the names and the scale are ours: the report has none."""
+"""The default criteria: the four stages in which Qwen2.5-VL's interleaved documents were scored
+(its report, section 2.2.1). The names, the descriptions and the scale are ours, because the report
+has none."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _SUFFIXES = ("_evidence", "_visual_dependency")
 
 
 class Score(NamedTuple):
-    """A whole number from LOWEST to HIGHEST, and the quote or the reason for it, on one line."""
+    """A whole number from LOWEST to HIGHEST, and the quote or the reason that the model gave for
+    it, on one line."""
 
     score: int
     evidence: str
 
 
 def check_names(names: Collection[str], reserved: Collection[str]) -> None:
-    """Raises ValueError if a name of a criterion cannot be the name of a measure. `reserved` are
+    """Raises ValueError if the name of a criterion cannot be the name of a measure. `reserved` are
     the names of the step's other measures."""
     for name in names:
         if not _NAME.fullmatch(name):
             raise ValueError(
-                f"the criterion {name!r} must have small letters, digits and _ alone, begin with a "
-                "letter, and have at most 60 characters, because columns are named after it"
+                f"the name {name!r} of a criterion must consist of small letters, digits and _, "
+                "begin with a letter, and have at most 60 characters, because columns are named "
+                "after it"
             )
         if name in reserved or name.endswith(_SUFFIXES):
             raise ValueError(f"the step has another measure named '{name}': rename the criterion")
 
 
 def schema_of(criteria: Collection[str]) -> dict[str, Any]:
-    """Returns the JSON Schema of a reply. The evidence comes first, so that the model writes it
-    before it decides."""
+    """Returns the JSON Schema of a reply that scores the criteria. The evidence precedes each
+    score, so that the model writes the evidence before it decides."""
     scale = {"type": "integer", "enum": list(range(LOWEST, HIGHEST + 1))}
     one = object_schema({"evidence": {"type": "string"}, "score": scale})
     return object_schema(dict.fromkeys(criteria, one))
 
 
 def format_text(criteria: Collection[str]) -> str:
-    """Returns the form of a reply, as the prompt states it."""
+    """Returns the text that shows the form of a reply in the prompt."""
     fields = ", ".join(f'"{name}": {{"evidence": "...", "score": N}}' for name in criteria)
     return f"{{{fields}}}"
 
@@ -76,8 +79,8 @@ def criteria_text(criteria: Mapping[str, str]) -> str:
 
 
 def scores_of(text: str, criteria: Collection[str]) -> dict[str, Score]:
-    """Returns the scores in a reply. Raises WrongReplyError unless the reply has exactly the given
-    criteria, each with evidence and a whole number from LOWEST to HIGHEST."""
+    """Returns the scores in a reply by criterion. Raises WrongReplyError unless the reply has
+    exactly the given criteria, each with evidence and a whole number from LOWEST to HIGHEST."""
     found = object_of(json_value(text), dict.fromkeys(criteria, dict))
     return {name: _score(found[name]) for name in criteria}
 

@@ -13,7 +13,7 @@ UNKNOWN = "unknown label"
 
 
 def normal_form(label: str) -> str:
-    """Returns the form in which labels are compared: without case, and without the blanks and the
+    """Returns the form in which labels are compared: in lower case, and without white space and
     punctuation at both ends. `" Sports." -> "sports"`."""
     inner = [n for n, character in enumerate(label) if not _is_outer(character)]
     return label[inner[0] : inner[-1] + 1].casefold() if inner else ""
@@ -24,7 +24,8 @@ def _is_outer(character: str) -> bool:
 
 
 def check_labels(labels: Collection[str]) -> None:
-    """Raises ValueError if two labels have the same normal form, or if one has none."""
+    """Raises ValueError if two labels have the same normal form, or if the normal form of a label
+    is empty."""
     seen: dict[str, str] = {}
     for label in labels:
         plain = normal_form(label)
@@ -33,13 +34,13 @@ def check_labels(labels: Collection[str]) -> None:
         if plain in seen:
             raise ValueError(
                 f"the labels {seen[plain]!r} and {label!r} differ only in case, or in blanks and "
-                "punctuation at the ends, so that a reply cannot state which"
+                "punctuation at the ends, so that a reply could mean both"
             )
         seen[plain] = label
 
 
 def schema_of(labels: Collection[str]) -> dict[str, Any]:
-    """Returns the JSON Schema of a reply."""
+    """Returns the JSON Schema of a reply that names one of the labels."""
     return object_schema({"label": {"type": "string", "enum": list(labels)}})
 
 
@@ -49,8 +50,8 @@ def labels_text(labels: Mapping[str, str]) -> str:
 
 
 def label_of(text: str, labels: Collection[str]) -> str:
-    """Returns the label in a reply, as `labels` writes it. Raises WrongReplyError unless the reply
-    has exactly one field, `label`, whose normal form is that of one of the labels."""
+    """Returns the label in a reply, spelled as in `labels`. Raises WrongReplyError unless the reply
+    has exactly one field, `label`, whose value has the same normal form as one of the labels."""
     plain = normal_form(object_of(json_value(text), {"label": str})["label"])
     for label in labels:
         if normal_form(label) == plain:

@@ -42,21 +42,22 @@ LABELLED, NOTHING = "labelled", "nothing to label"
 class Label(DocumentStep):
     """Let a model give each record one label of a closed set, such as its topic.
 
-    The model sees the texts and images of a record in order, and the labels with their
+    The model gets the texts and images of a record in their order, and the labels with their
     descriptions. With `other: true` it may also answer `other`. The measure `label` is the label as
-    the recipe writes it: `shards.columns` exports it, to train a classifier.
+    the recipe spells it. `shards.columns` exports the measure, for example to train a classifier.
 
-    A reply must be JSON with the one field `label`, and its value one of the labels. Case, and
-    blanks and punctuation at the ends do not matter; nothing else is accepted. Otherwise the model
-    is asked once more, with the next `seed`; after a second bad reply the label is null, and
-    `status` is the reason. Otherwise it is `labelled`, or `nothing to label` for a record without
-    text and images, which is not asked about. A record with roles or a video is quarantined.
+    A reply must be JSON with one field, `label`, whose value is one of the labels. Case does not
+    matter, nor do white space and punctuation at both ends; every other reply is bad. After a bad
+    reply, the model is asked once more, with the next `seed`. If the second reply is bad too, the
+    label is null, and `status` is the fault of this reply. Otherwise `status` is `labelled`. A
+    record without text and images is not asked about, and its `status` is `nothing to label`. A
+    record with roles or a video is quarantined.
 
-    `keep` drops records with other labels, and `unlabelled` decides about those without a label. A
-    change of either asks nothing again. Of a long record the first `max_images` images and
-    `max_chars` characters are sent; what is not sent is counted in `images_left_out` and
-    `characters_left_out`. `prompt` is `label`, which comes with this package, or the path of a YAML
-    file. See docs/models-in-the-loop.md.
+    `keep` drops records with other labels, and `unlabelled` states whether records without a label
+    are kept. If only these two settings change, the model is not asked again. At most the first
+    `max_images` images and `max_chars` characters of a record are sent; `images_left_out` and
+    `characters_left_out` count the rest. `prompt` is `label`, which comes with this package, or the
+    path of a YAML file. See docs/models-in-the-loop.md.
     """
 
     placeholders: ClassVar[tuple[str, ...]] = (*DocumentStep.placeholders, "labels")
@@ -65,11 +66,11 @@ class Label(DocumentStep):
         "label", description="name of a prompt of this package, or the path of a YAML file"
     )
     labels: dict[str, str] = Field(
-        description="the labels, and a description of each, which may be empty"
+        description="the labels, each with a description, which may be empty"
     )
-    other: bool = Field(False, description="allow `other` for a record that no label fits")
+    other: bool = Field(False, description="let the model answer `other` if no label fits")
     keep: Annotated[tuple[str, ...] | None, Bound()] = Field(
-        None, min_length=1, description="labels that are kept; null: all"
+        None, min_length=1, description="labels whose records are kept; null: all"
     )
     unlabelled: Annotated[Literal["keep", "drop"], Bound()] = Field(
         "keep", description="keep or drop records without a label"
@@ -80,12 +81,12 @@ class Label(DocumentStep):
         if self.other and OTHER in self.labels:
             raise ValueError(f"`other: true` adds the label '{OTHER}', which `labels` has too")
         if len(self.all_labels()) < 2:
-            raise ValueError("there must be two labels at least, `other` among them")
+            raise ValueError("there must be two labels at least; `other: true` adds one")
         check_labels(self.all_labels())
         for name in self.keep or ():
             if name not in self.all_labels():
                 fix = nearest(name, list(self.all_labels()))
-                raise ValueError(f"`keep` names '{name}', which is no label. {fix}")
+                raise ValueError(f"`keep` names '{name}', which is not one of the labels. {fix}")
         return self
 
     def all_labels(self) -> dict[str, str]:

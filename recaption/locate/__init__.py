@@ -1,1 +1,1 @@
-"""Steps that ask models where objects are, and compare what two of them found."""
+"""Steps that ask models where objects are in images, and that compare the objects found."""

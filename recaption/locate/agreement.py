@@ -18,57 +18,59 @@ from recaption.locate.replies import plain
 
 AGREED, PARTLY, DISAGREE = "agreed", "partly agreed", "disagree"
 NOTHING_FOUND, NOT_COMPARED = "nothing found", "not compared"
-_SAME = "both steps asked the same model with the same seed, so that they had the same reply"
-_FIX = "Give the second step `locate` another model, or a seed that is far from the first one's."
+_SAME = "both steps asked the same model with the same seed, so they got the same reply"
+_FIX = "Give one of the steps another model, or a seed that differs by at least 2."
 
 
 class LocateAgreement(RowStep):
-    """Add the objects to a record that two steps `locate` found at the same place.
+    """Add to each record the objects that two steps `locate` found at the same place.
 
-    Two objects agree if they have the same label and their boxes an intersection over union of at
-    least `threshold`; that number is the object's confidence. The confidence of two points falls
-    from 1 at the same place to 0 at a distance of `point_radius`. Each object agrees with one at
-    most: the pair with the highest confidence is taken first. The object is added to the record
-    with the coordinates of the step `first`; its attributes are `confidence` (four decimals) and
-    `located_by`, the names of both models.
+    Two objects agree if they have the same label and a confidence of at least `threshold`. The
+    confidence of two boxes is their intersection over union. The confidence of two points falls
+    from 1 at the same place to 0 at a distance of `point_radius`. Each object agrees with at most
+    one other; the pair with the highest confidence is taken first. For each pair, one object is
+    added to the record, with the coordinates that the step `first` found. Its attributes are
+    `confidence` (four decimals) and `located_by`, the names of both models.
 
-    `unmatched` is what becomes of objects that only one step found. With `mark` they are left out,
-    and the new objects with the same label are marked as incomplete (`curate.partial`), so that
-    `grounding_text` and `counting` ask nothing about this label. With `leave_out` they are taken
-    for mistakes, and nothing is marked. With `keep` they are added, with the confidence null. The
-    record's own objects stay as they are. With `unlocated: remove` those are removed that have no
-    coordinates, and the label of a new object.
+    `unmatched` states what becomes of objects that only one step found. With `mark` they are left
+    out, and the added objects with the same label are marked as incomplete (`curate.partial`), so
+    that `grounding_text` and `counting` ask nothing about this label. With `leave_out` they are
+    left out as mistakes, and nothing is marked. With `keep` they are added, with a `confidence` of
+    null. The record's own objects stay as they are, except with `unlocated: remove`: an own object
+    without coordinates is then removed if an object with its label is added.
 
-    In `meta`, `curate.absent` gets the names that both steps were asked for, and of which neither
-    found an object: so `negatives` asks for these alone.
+    The names that both steps were asked for and neither found are added to `curate.absent` in
+    `meta`, so that `negatives` asks for these names alone.
 
-    Measures: `first` and `second` count what each step found, `agreed` the pairs, `unmatched` the
-    objects that only one found; `confidence` is the lowest one of the record's pairs. `status` is
-    `agreed`, `partly agreed`, `disagree` (no pair), `nothing found` (by both), or `not compared`,
-    if one of the steps did not ask or had only bad replies. `min_confidence` drops records with a
-    lower `confidence`. A record for which both steps have the same reply, because they asked the
-    same model with the same seed, is quarantined.
+    Measures: `first` and `second` are the numbers of objects that each step found, `agreed` is the
+    number of pairs, and `unmatched` the number of objects that only one step found. `confidence` is
+    the lowest confidence of the record's pairs. `status` is `agreed`, `partly agreed`, `disagree`
+    (no pair), `nothing found` (by both), or `not compared`, if one of the steps did not ask or got
+    only bad replies. `min_confidence` drops records with a lower `confidence`. A record is
+    quarantined if both steps asked the same model with the same seed about it, because their
+    replies are then the same.
     """
 
     rewrites: ClassVar[tuple[str, ...]] = ("objects", "meta")
 
-    first: str = Field("locate", description="name of the step whose coordinates are kept")
+    first: str = Field("locate", description="name of the step `locate` whose coordinates are kept")
     second: str = Field("locate-2", description="name of the other step `locate`")
     threshold: Share = Field(
         0.5, description="smallest confidence of two objects that agree (our choice)"
     )
     point_radius: PositiveFloat = Field(
         100,
-        description="distance in thousandths of the image at which the confidence of two points is "
-        "0 (our choice)",
+        description="distance of two points, in thousandths of the image, from which their "
+        "confidence is 0 (our choice)",
     )
     unmatched: Literal["mark", "leave_out", "keep"] = Field(
         "mark",
-        description="leave out objects that only one step found, and mark their label as "
-        "incomplete; or only leave them out; or keep them",
+        description="what becomes of objects that only one step found: leave them out and mark "
+        "their label as incomplete, only leave them out, or keep them",
     )
     unlocated: Literal["keep", "remove"] = Field(
-        "keep", description="keep or remove objects without coordinates of which one is now located"
+        "keep",
+        description="keep or remove objects without coordinates if one with their label is added",
     )
     min_confidence: Annotated[Share | None, Bound()] = Field(
         None, description="smallest `confidence` of a record that is kept; null: all are kept"
@@ -116,7 +118,7 @@ class LocateAgreement(RowStep):
     def _objects(
         self, own: list[dict[str, Any]], a: _Answer, b: _Answer, matches: list[Match]
     ) -> list[dict[str, Any]]:
-        """Returns the objects of a record with the new ones after its own."""
+        """Returns the record's own objects, followed by the added ones."""
         unmatched = _unmatched(a, b, matches)
         unsure = {name_of(one) for one, _ in unmatched} if self.unmatched == "mark" else set()
         new = [
@@ -151,7 +153,8 @@ def _answers(batch: pa.Table, step: str) -> list[_Answer | None]:
 
 
 def _unmatched(a: _Answer, b: _Answer, matches: list[Match]) -> list[tuple[dict[str, Any], str]]:
-    """Returns the objects that only one step found, and the model that found each."""
+    """Returns the objects that only one step found, each with the name of the model that found
+    it."""
     first, second = {m.first for m in matches}, {m.second for m in matches}
     return [
         *((one, a.model) for i, one in enumerate(a.found) if i not in first),
@@ -177,7 +180,8 @@ def _is_unlocated(one: dict[str, Any]) -> bool:
 
 
 def _with_absent(meta: str | None, a: _Answer, b: _Answer) -> str:
-    """Returns the JSON of a record's `meta` with the names that neither step found."""
+    """Returns the JSON of a record's `meta` in which the names that neither step found are added to
+    `curate.absent`."""
     found = {one["label"] for one in (*a.found, *b.found)}
     absent = [name for name in a.asked if name in b.asked and name not in found]
     before = json.loads(meta) if meta else {}

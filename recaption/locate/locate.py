@@ -30,47 +30,49 @@ _KINDS: dict[What, str] = {"boxes": "bbox", "points": "point"}
 class Locate(PromptedStep):
     """Let a vision-language model find the boxes or points of objects by name or description.
 
-    The model is asked about records with one image. It is asked for `categories`, the same ones
-    for each record, or for what `descriptions` names:
+    The model is asked about records with exactly one image. It looks for the names in `categories`,
+    which are the same for each record, or for what `descriptions` states:
 
-    - `labels`: the labels of the record's objects that have no box (or point)
-    - `text`: the record's text is the description of one or several objects
+    - `labels`: the labels of the record's objects
+    - `text`: the record's text, which describes one or several objects
     - a measure of an earlier step, such as `mine.names`: a name, or a list of names
 
-    A name for which an object of the record has a box (or point) already is not asked for. The
-    objects found are in the measure `found`, in [0,1000] of the upright image; the record is not
-    changed. To get objects into the record, ask twice and compare both answers: with two steps
-    `locate`, of two models or with two seeds, and the step `locate_agreement`.
+    A name is not asked for if an object of the record with this label has a box (or point) already.
+    The measure `found` has the objects found, with coordinates in [0,1000] of the upright image.
+    The record is not changed. To add objects to the record, use two steps `locate`, with two models
+    or two seeds, and the step `locate_agreement`, which compares their objects.
 
-    `space` states what the numbers of the model's replies are: thousandths of the image
+    `space` states the unit of the coordinates in the model's replies: thousandths of the image
     (`relative_1000`), pixels of the upright image as it is sent (`pixels_sent`), or pixels of that
-    image after `smart_resize` with Qwen2.5-VL's settings (`pixels_resized`). docs/models-in-the-
-    loop.md lists the spaces of models.
+    image after `smart_resize` with Qwen2.5-VL's settings (`pixels_resized`). The spaces of models
+    are listed in docs/models-in-the-loop.md.
 
-    The reply must be a JSON list, alone or in one fence, of `{"bbox_2d": [x1, y1, x2, y2],
-    "label": ...}` or `{"point_2d": [x, y], "label": ...}`. Other keys are ignored, and an empty
-    list means that there is none. A reply is bad as a whole if one item is not of this form, has
-    a label that was not asked for, is outside the image in `space`, is an inverted or empty box,
-    or is repeated more than 4 times. The model is then asked once more, with the next `seed`.
+    A reply must be a JSON list, with or without a code fence, of `{"bbox_2d": [x1, y1, x2, y2],
+    "label": ...}` or `{"point_2d": [x, y], "label": ...}`. Other keys are ignored. An empty list
+    means that there is no such object. The whole reply is bad if one item has another form, has a
+    label that was not asked for, is outside the image in `space`, is an inverted or empty box, or
+    occurs more than 4 times. After a bad reply, the model is asked once more, with the next `seed`.
 
-    `status` is `located`, `nothing found`, the fault of a reply that was bad twice, or the reason
-    why nothing was asked (`no image`, `several images`, `nothing to locate`). `asked` has the
-    names, `repeated` counts equal boxes beyond the first, and `model_and_seed` is the model with
-    its `revision` and seed, by which the replies of two steps are distinguished.
+    `status` is `located`, `nothing found`, the fault of a second bad reply, or the reason why
+    nothing was asked (`no image`, `several images`, `nothing to locate`). `asked` has the names
+    that were asked for. `repeated` counts the objects of the reply that were left out because they
+    equal an earlier one. `model_and_seed` is the model with its `revision` and seed;
+    `locate_agreement` uses it to find out whether two steps got the same reply.
     """
 
     placeholders: ClassVar[tuple[str, ...]] = ("wanted", "kind", "example")
 
     what: What = Field("boxes", description="what the model reports: boxes or points")
     space: ReplySpace = Field(
-        description="what coordinates in the model's replies are: thousandths, or pixels of the "
-        "image as sent, or of it after `smart_resize`"
+        description="unit of the coordinates in the model's replies: thousandths of the image, "
+        "pixels of the image as it is sent, or pixels after `smart_resize`"
     )
     categories: tuple[str, ...] = Field((), description="names to locate in each image")
     descriptions: str | None = Field(
         None,
         pattern=r"^(labels|text|[^.]+\..+)$",
-        description="`labels`, `text` or a measure such as `mine.names`, in place of `categories`",
+        description="what to locate, in place of `categories`: `labels`, `text` or a measure such "
+        "as `mine.names`",
     )
     prompt: Annotated[str, Location()] = Field(
         "locate", description="`locate`, or the path of a YAML file"
@@ -85,7 +87,7 @@ class Locate(PromptedStep):
             raise ValueError("set either `categories` or `descriptions`")
         names = [plain(name) for name in self.categories]
         if "" in names or len(set(names)) < len(names):
-            raise ValueError("categories: a name is empty, or there twice")
+            raise ValueError("categories: a name is empty or occurs twice")
         return self
 
     def reads(self) -> tuple[str, ...]:
@@ -113,7 +115,8 @@ class Locate(PromptedStep):
         return fault_by(lambda text: objects_of(text, request.notes["wanted"]), reply)
 
     def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
-        """As `RequestStep.answer`; the coordinates of `found` are those of the replies."""
+        """Does what `RequestStep.answer` states. The coordinates in `found` are those of the
+        replies; `measure` converts them to [0,1000]."""
         asked = self._questions(batch)
         rows = [self._row(one, reply) for one, reply in zip(asked, replies, strict=True)]
         about = reply_measures(
@@ -140,7 +143,7 @@ class Locate(PromptedStep):
         return questions(batch, self.categories, self.descriptions, self.what)
 
     def _images(self, batch: pa.Table) -> list[Reference | None]:
-        """Returns the image of each record that is asked about."""
+        """Returns the image of each record; None for a record that is not asked about."""
         offsets, flat = media_lists(batch["media"])
         images = references(flat)
         return [
@@ -157,7 +160,8 @@ class Locate(PromptedStep):
         return Request(prompt.messages(image, text), prompt.title, notes=notes)
 
     def _row(self, question: Question, reply: Reply | None) -> dict[str, Any]:
-        """Returns the measures of a record, without those of REPLY_MEASURES except `status`."""
+        """Returns the measures of a record: `status`, and those that are not in `REPLY_MEASURES`. A
+        measure that is left out is null."""
         if reply is None:
             return {"status": question.status}
         if reply.fault is not None:
@@ -184,7 +188,7 @@ class Locate(PromptedStep):
 
 
 def _wanted(question: Question) -> str:
-    """Returns how the prompt names what is asked for."""
+    """Returns the words of the prompt that state what to locate."""
     if question.description:
         return f"the description {json.dumps(question.description, ensure_ascii=False)}"
     listed = ", ".join(json.dumps(name, ensure_ascii=False) for name in question.names)

@@ -11,7 +11,8 @@ from manifests.geometry.boxes import iou
 
 
 class Match(NamedTuple):
-    """Object `first` of the first list and object `second` of the second list are the same one."""
+    """A pair of objects that agree: their positions in the first and in the second list, and their
+    confidence."""
 
     first: int
     second: int
@@ -24,13 +25,13 @@ def match(
     threshold: float,
     point_radius: float,
 ) -> list[Match]:
-    """Returns pairs of objects with the same label and text, each object in one pair at most, in
-    the order of `first`.
+    """Returns the pairs of objects that agree, in the order of `first`. The objects of a pair have
+    the same label and text, and each object is in at most one pair.
 
-    The confidence of a pair is the intersection over union of its boxes; of points, it falls from 1
-    to 0 at a distance of `point_radius`. Pairs are taken greedily: the pair with the highest
-    confidence first, of equal ones the one that comes first in the lists. Pairs under `threshold`
-    are not taken.
+    The confidence of two boxes is their intersection over union. The confidence of two points falls
+    from 1 at the same place to 0 at a distance of `point_radius`. Pairs with a confidence of 0 or
+    below `threshold` do not agree. The pair with the highest confidence is taken first; of equal
+    pairs, the one whose objects come first in the lists.
     """
     pairs = _pairs_of_a_name(first, second)
     found = _confidences(first, second, pairs, point_radius)
@@ -65,7 +66,8 @@ def _confidences(
     pairs: list[tuple[int, int]],
     point_radius: float,
 ) -> np.ndarray:
-    """Returns (pairs,) float64; 0 for a pair of a box and a point."""
+    """Returns the confidence of each pair, as `match` defines it. A box and a point have a
+    confidence of 0."""
     a, b = np.array(pairs, np.int64).reshape(-1, 2).T
     overlaps = iou(_matrix(first, "box", 4)[a], _matrix(second, "box", 4)[b])
     apart = _matrix(first, "point", 2)[a] - _matrix(second, "point", 2)[b]
@@ -75,6 +77,7 @@ def _confidences(
 
 
 def _matrix(objects: Sequence[dict[str, Any]], field: str, numbers: int) -> np.ndarray:
-    """Returns (n, numbers) float64; nan for an object without the field."""
+    """Returns the coordinates in `field` (box or point), one row for each object; nan for an object
+    without the field. `numbers` is how many coordinates the field has."""
     missing = [np.nan] * numbers
     return np.array([one[field] or missing for one in objects], float).reshape(-1, numbers)

@@ -15,8 +15,9 @@ NO_IMAGE, SEVERAL_IMAGES, NO_NAME = "no image", "several images", "nothing to lo
 
 
 class Question(NamedTuple):
-    """What is asked about a record: the index of its image in `media`, and names or a description.
-    `status` is the reason why nothing is asked; None if something is."""
+    """What is asked about a record. `media` is the index of its image in the column `media`. The
+    model looks for `names`, or for what `description` describes. `status` is the reason why nothing
+    is asked; None if the model is asked."""
 
     media: int = -1
     names: tuple[str, ...] = ()
@@ -27,8 +28,8 @@ class Question(NamedTuple):
 def questions(
     batch: pa.Table, categories: tuple[str, ...], descriptions: str | None, what: What
 ) -> list[Question]:
-    """Returns what is asked about each record. `batch` has the columns `media` and `objects`,
-    `content` if descriptions are the text, and the measure that `descriptions` names."""
+    """Returns what is asked about each record. `batch` has the columns `media` and `objects`, and
+    the column that `descriptions` needs: `content` for `text`, or the measure that it names."""
     texts, names = [""] * batch.num_rows, [categories] * batch.num_rows
     objects = batch["objects"].to_pylist()
     # Loops over rows: a request to a model costs far more than a row of Python objects.
@@ -58,7 +59,7 @@ def _labels(objects: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    """Returns the names of a measure: a string, or a list of strings."""
+    """Returns the names in a value of a measure: a string, a list of strings, or None."""
     listed = value if isinstance(value, list) else [value]
     return tuple(name for name in listed if name)
 
@@ -66,8 +67,7 @@ def _names(value: Any) -> tuple[str, ...]:
 def _not_placed(
     names: tuple[str, ...], objects: list[dict[str, Any]], what: What
 ) -> tuple[str, ...]:
-    """Returns the different names without those for which an object of the record has a box (or a
-    point) already."""
+    """Returns the distinct names for which no object of the record has a box (or a point) yet."""
     field = "box" if what == "boxes" else "point"
     placed = {plain(one["label"]) for one in objects if one["label"] and one[field] is not None}
     different = {plain(name): name.strip() for name in reversed(names)}  # the first spelling

@@ -1,4 +1,4 @@
-"""Boxes or points, and the JSON in which a model states them."""
+"""The boxes or points in a model's reply, which is JSON."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from recaption.locate.spaces import Size
 
 What = Literal["boxes", "points"]
 KEYS: dict[What, tuple[str, int]] = {"boxes": ("bbox_2d", 4), "points": ("point_2d", 2)}
-"""The key of an object's coordinates in a reply, and how many numbers it has (published: the
+"""The key of an object's coordinates in a reply, and how many coordinates it has (published in the
 cookbooks of Qwen2.5-VL and Qwen3-VL)."""
 NOT_A_LIST, NOT_AN_OBJECT = "not a list", "not an object"
 NO_COORDINATES, UNKNOWN_LABEL = "no coordinates", "unknown label"
 OUTSIDE, INVERTED, REPETITION = "outside the image", "inverted box", "repetition"
 MAX_EQUAL = 4
-"""A reply with more equal boxes of one label repeats itself (our choice). Fewer are counted, and
-one of them is kept."""
+"""A reply with more equal boxes or points of one label is bad, because it repeats itself (our
+choice). If there are no more, one of them is kept, and the others are counted."""
 
 
 class Located(NamedTuple):
-    """An object of a reply: the name that was asked for, None if a description was, and its
-    coordinates in the space of the reply."""
+    """An object of a reply: its name, None if the model was asked for a description; and its
+    coordinates, in the space of the reply."""
 
     name: str | None
     numbers: tuple[float, ...]
 
 
 class Wanted(NamedTuple):
-    """What a reply may hold: boxes or points of these names (of anything, if there are none), with
-    coordinates from 0 to `size`."""
+    """What a reply may contain: boxes or points with one of these names (with any label if there
+    are no names), and with coordinates from 0 to `size`."""
 
     what: What
     names: tuple[str, ...]
@@ -40,8 +40,8 @@ class Wanted(NamedTuple):
 
 
 def objects_of(text: str, wanted: Wanted) -> list[Located]:
-    """Returns the objects in a reply, in its order. Raises WrongReplyError unless the reply is a
-    JSON list of what was asked for."""
+    """Returns the objects in a reply, in the order of the reply. Raises WrongReplyError unless the
+    reply is a JSON list of objects as `wanted` describes them."""
     items = json_value(text)
     if not isinstance(items, list):
         raise WrongReplyError(NOT_A_LIST)
@@ -53,7 +53,8 @@ def objects_of(text: str, wanted: Wanted) -> list[Located]:
 
 
 def plain(name: str) -> str:
-    """Returns a name as it is compared: in Unicode's form NFKC, without case and extra spaces."""
+    """Returns a name in the form in which names are compared: in Unicode's form NFKC, case-folded,
+    and without extra spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 

@@ -22,11 +22,12 @@ ANYWHERE: Size = (math.inf, math.inf)
 
 
 def reply_size(space: ReplySpace, ref: Reference, media: Media, max_pixels: int) -> Size:
-    """Returns the coordinates of the lower right corner of an image in a reply: 1000 and 1000, or
-    the width and height of the upright image as it is sent or after `smart_resize`.
+    """Returns the width and height of an image in the unit of a reply's coordinates: 1000 and 1000,
+    or the pixels of the upright image as it is sent or after `smart_resize`.
 
-    UNKNOWN if the image's header cannot be read, or `smart_resize` refuses the image. Only the
-    first bytes of the file are read, and none if the space is `relative_1000`."""
+    They are UNKNOWN if the image's header cannot be read, or if `smart_resize` refuses the image.
+    Only the first bytes of the file are read; if the space is `relative_1000`, none are.
+    """
     if space == "relative_1000":
         return _RELATIVE
     try:
@@ -41,7 +42,8 @@ def reply_size(space: ReplySpace, ref: Reference, media: Media, max_pixels: int)
 
 
 def to_units(numbers: tuple[float, ...], size: Size) -> list[float]:
-    """Returns coordinates x y or x y x y of a reply in [0,1000].
+    """Converts the coordinates x y or x y x y of a reply to [0,1000]. `size` is the width and
+    height of the image in the unit of the reply's coordinates.
 
     `to_units((64, 48), (640, 480)) -> [100, 100]`
     """

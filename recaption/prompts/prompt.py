@@ -31,8 +31,9 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Expects(BaseModel):
-    """What a good reply to a prompt is, if the reply becomes a text: its length in characters,
-    whether it may have markup or be JSON, and whether it may be a copy of the record's text."""
+    """What a prompt requires of a reply that becomes the text of a record: its length in
+    characters, whether it may have markup or be JSON, and whether it may be a copy of the record's
+    text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,18 +45,20 @@ class Expects(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> Expects:
         if self.max_chars is not None and self.min_chars > self.max_chars:
-            raise ValueError(f"min_chars {self.min_chars} is over max_chars {self.max_chars}")
+            raise ValueError(
+                f"min_chars {self.min_chars} is greater than max_chars {self.max_chars}"
+            )
         return self
 
 
 class Prompt(BaseModel):
-    """A prompt. Words in braces in its texts, such as `{raw_text}`, are placeholders; each step
-    states which ones it fills.
+    """The texts of a prompt. Words in braces, such as `{raw_text}`, are placeholders; each step
+    states which placeholders it fills.
 
-    `system` is sent before, if it is given. `text` is used for a record with a text, and
-    `without_text` for one without; if there is no `without_text`, `text` is used for all.
-    `in_language` follows if the language is known, and `in_any_language` if it is not. `expects`
-    states what a good reply is.
+    `system` is the system message; if it is empty, none is sent. `text` is the user's message about
+    a record with a text. `without_text` is the message about a record without a text; if it is
+    empty, `text` is used for all records. `in_language` is added to the message if the record's
+    language is known, and `in_any_language` if it is not. `expects` states what a good reply is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,16 +75,16 @@ class Prompt(BaseModel):
     def filled(
         self, values: Mapping[str, str], language: str | None = None, has_text: bool = True
     ) -> str:
-        """Returns the prompt for a record, with `values` and `{language}` in its placeholders.
-        Braces in the values stay as they are."""
+        """Returns the user's message about a record, with `values` and `language` in place of the
+        placeholders. Braces in the values stay as they are."""
         text = self.text if has_text or not self.without_text else self.without_text
         text += self.in_language if language else self.in_any_language
         filled = {**values, "language": language or ""}
         return _PLACEHOLDER.sub(lambda found: filled.get(found[1], found[0]), text).strip()
 
     def messages(self, *parts: str | Reference) -> tuple[Message, ...]:
-        """Returns the messages of a request: `system`, if there is one, and the user's message with
-        these texts and images."""
+        """Returns the messages of a request: the system message, if there is one, and the user's
+        message with these texts and images."""
         user = Message("user", parts)
         return (Message("system", (self.system,)), user) if self.system else (user,)
 
@@ -91,17 +94,19 @@ class Prompt(BaseModel):
 
     @property
     def asks_for_language(self) -> bool:
-        """Whether a reply to a record with a language must be in this language."""
+        """Whether the prompt asks for a reply in the language of the record, if this language is
+        known."""
         return "{language}" in self.in_language
 
     def pieces(self) -> tuple[str, ...]:
-        """The parts of the prompt that are the same for all records."""
+        """Returns the parts of the prompt that are the same for all records: its texts, split at
+        line breaks and placeholders."""
         texts = (self.system, self.text, self.without_text, self.in_language, self.in_any_language)
         pieces = (one for text in texts for one in re.split(r"\n|\{[a-z_]+\}", text))
         return tuple(dict.fromkeys(filter(None, pieces)))
 
     def placeholders(self) -> set[str]:
-        """The names of the placeholders in the texts of a user's message."""
+        """Returns the names of the placeholders in all texts of the prompt except `system`."""
         texts = (self.text, self.without_text, self.in_language, self.in_any_language)
         return {name for text in texts for name in _PLACEHOLDER.findall(text)}
 
@@ -110,15 +115,16 @@ _FIELDS = f"The fields of a prompt are: {', '.join(Prompt.model_fields)}."
 
 
 def prompt_file(prompt: str, base: str) -> str:
-    """Returns the path of a prompt: one of PACKAGED, or the path of a YAML file."""
+    """Returns the path of a prompt's file. `prompt` is the name of a prompt of this package, or a
+    path, which may be relative to `base`."""
     if prompt in PACKAGED:
         return str(_FOLDER / f"{prompt}.yaml")
     return storage.resolve(base, prompt)
 
 
 def load_prompt(path: str, filled: Collection[str] = ("raw_text", "language")) -> Prompt:
-    """Reads the file of a prompt. `filled` are the placeholders that the step fills. Raises
-    RecipeError if the file is no prompt, or has another placeholder."""
+    """Reads a prompt from its file. `filled` are the names of the placeholders that the step fills.
+    Raises RecipeError if the file is not a valid prompt, or if it has another placeholder."""
     try:
         prompt = Prompt.model_validate(yaml.safe_load(storage.read_bytes(path)))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The base class of request steps whose question is a prompt file."""
+"""The base class of steps that ask a model with a prompt from a file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from recaption.prompts.prompt import PACKAGED, Prompt, load_prompt, prompt_file
 
 
 class PromptedStep(RequestStep):
-    """A request step whose question is a prompt: one that comes with this package, or a user's own
-    YAML file. The content of the file is part of the step's identity.
+    """A step that asks a model with a prompt. The prompt comes with this package, or is a user's
+    own YAML file. The content of the prompt's file is part of the step's identity.
 
-    A subclass sets the default of `prompt`, and `placeholders`: the names in braces that it fills.
+    A subclass sets the default of `prompt`. Its `placeholders` are the names in braces that it
+    fills.
     """
 
     placeholders: ClassVar[tuple[str, ...]] = ("raw_text", "language")
@@ -28,7 +29,7 @@ class PromptedStep(RequestStep):
     @classmethod
     def _is_name_or_path(cls, prompt: str) -> str:
         if prompt not in PACKAGED and not {"/", "."} & set(prompt):
-            fix = f"{nearest(prompt, list(PACKAGED))} The path of your own ends in .yaml."
+            fix = f"{nearest(prompt, list(PACKAGED))} Or write the path of a YAML file."
             raise ValueError(f"no prompt named '{prompt}'. {fix}")
         return prompt
 

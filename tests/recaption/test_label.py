@@ -141,7 +141,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "other": ({"labels": {"News": "", "other": ""}, "other": True}, "which `labels` has too"),
     "like other": ({"labels": {"News": "", "Other": ""}, "other": True}, "differ only in case"),
     "keep": ({"labels": LABELS, "keep": ["Newz"]}, "Did you mean 'News'"),
-    "keep other": ({"labels": LABELS, "keep": ["other"]}, "'other', which is no label"),
+    "keep other": (
+        {"labels": LABELS, "keep": ["other"]},
+        "'other', which is not one of the labels",
+    ),
 }
 
 

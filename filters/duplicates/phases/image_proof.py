@@ -158,10 +158,10 @@ class ImageProof:
         return np.concatenate(found)
 
     def _search(self, members: Members, family: np.ndarray, open_: np.ndarray) -> Links:
-        """Compares the records at the positions `open_` within their families, and returns the
-        pairs of records that look the same. family[i] is the family of record i, a group of records
-        that are linked by similar images. `open_` has the records of the families in which the
-        links found so far do not connect all records."""
+        """Compares records of the same family, and returns the pairs of records that look the same.
+        `open_` has the positions of the records to compare: those of families that the pairs found
+        so far do not connect completely. family[i] is the family of record i, a group of records
+        that are linked by similar images."""
         from manifests.kernels.look_families import chained
 
         assert members.looks is not None

@@ -129,6 +129,7 @@ class Warns(RowStep):
 
     def measure(self, batch: pa.Table, context: Context) -> Columns:
         warnings.warn("a warning of a library", stacklevel=1)
+        time.sleep(1.5)  # until Ray has passed the line on to the driver
         return {}
 
 

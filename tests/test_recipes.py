@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,10 @@ import pytest
 from PIL import Image
 
 from curate import cli
-from curate.commands import init
-from recaption.judge.scores import DOCUMENT_CRITERIA
-from tests.emit import records as shards
 from tests.ingest.tars import shard
 from tests.make import make_image
-from tests.recaption.endpoint import MODEL, Answer, Asked, Endpoint, reply
-from tests.runs import FinishedRun, Quarantined, curate, last_answer, read_run, sha256
-
-RECIPES = {
-    path.stem: path for path in (Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml")
-}
-CAPTION = "A brown dog runs along the beach behind a red ball."
+from tests.runs import Quarantined, curate, last_answer, sha256
+from tests.shipped_recipes import CAPTION, RECIPES, run_over_budget, run_shipped
 
 
 def test_there_are_recipes() -> None:
@@ -56,14 +47,6 @@ def test_every_recipe_plans(
     assert kinds[0] == "read"
     assert kinds[-1] == "shards"
     assert {planned["state"] for planned in passes} == {"to run"}
-
-
-def run_shipped(name: str, base: Path) -> FinishedRun:
-    """Run a recipe in `base`, with its own error budget."""
-    run = ["run", str(RECIPES[name]), "-o", "out", "--inline", "-q"]
-    assert curate(base, *run) == cli.OK
-    assert curate(base, "verify", "out") == cli.OK
-    return read_run(base / "out")
 
 
 def test_captions_drops_file_names_spam_other_languages_and_small_images(tmp_path: Path) -> None:
@@ -120,89 +103,6 @@ def shrunk(data: bytes) -> bytes:
     with Image.open(io.BytesIO(data)) as image:
         image.resize((200, 150)).save(out, "JPEG", quality=80)
     return out.getvalue()
-
-
-def test_recaption_rewrites_captions_that_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "data/web").mkdir(parents=True)
-    members = [("a.jpg", make_image(200, 150)), ("a.txt", CAPTION.encode()),
-               ("b.jpg", make_image(40, 40)), ("b.txt", CAPTION.encode())]  # fmt: skip
-    shard(tmp_path / "data/web", members)
-    with Endpoint().serving() as endpoint:
-        monkeypatch.setenv("VLM_URL", endpoint.url)
-        made = run_shipped("recaption", tmp_path)
-    [row] = made.rows
-    assert "with the mark" in (last_answer(row) or "")
-    assert (row["recaption.status"], row["recaption.model"]) == ("rewritten", f"{MODEL}-2026")
-    assert endpoint.texts == [CAPTION]
-
-
-def test_judge_keeps_captions_that_its_scores_allow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "data/web").mkdir(parents=True)
-    members = [("a.jpg", make_image(200, 150)), ("a.txt", CAPTION.encode()),
-               ("b.jpg", make_image(200, 150, 1)), ("b.txt", b"Buy now.")]  # fmt: skip
-    shard(tmp_path / "data/web", members)
-
-    def answer(asked: Asked) -> Answer:
-        score = {"evidence": "a quote", "score": 4 if CAPTION in asked.text else 2}
-        return reply(json.dumps(dict.fromkeys(DOCUMENT_CRITERIA, score)))
-
-    with Endpoint(answer).serving() as endpoint:
-        monkeypatch.setenv("VLM_URL", endpoint.url)
-        made = run_shipped("judge", tmp_path)
-    [row] = made.rows
-    assert last_answer(row) == CAPTION
-    assert {row[f"judge.{name}"] for name in DOCUMENT_CRITERIA} == {4}
-    assert made.accounts["judge"][2] == {"low image_text_relevance": 1}
-
-
-def test_locate_makes_questions_of_objects_on_which_two_replies_agree(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "data/photos").mkdir(parents=True)
-    (tmp_path / "data/photos/a.jpg").write_bytes(make_image(200, 150, 1))
-    (tmp_path / "data/photos/b.jpg").write_bytes(make_image(200, 100, 2))
-
-    def answer(asked: Asked) -> Answer:
-        wrong = {"bbox_2d": [0, 0, 99, asked.body["seed"] + 9], "label": "food"}
-        right = {"bbox_2d": [100, 200, 300, 400], "label": "plant"}
-        return reply(json.dumps([right, wrong] if asked.sizes == [(200, 150)] else [wrong]))
-
-    with Endpoint(answer).serving() as endpoint:
-        for variable in ("VLM_URL", "SECOND_URL"):
-            monkeypatch.setenv(variable, endpoint.url)
-        made = run_shipped("locate", tmp_path)
-    [row] = made.rows
-    assert '{"bbox_2d": [100, 200, 300, 400], "label": "plant"}' in str(last_answer(row))
-    assert "food" not in str(last_answer(row))
-    assert row["locate_agreement.status"] == "partly agreed"
-    assert made.accounts["grounding_text"][2] == {"no objects": 1}
-
-
-def test_judge_sends_a_document_of_a_tar_in_its_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images = [make_image(200, 150, n) for n in (1, 2)]
-    (tmp_path / "tars").mkdir()
-    first, second = shards.tar(tmp_path / "tars/in.tar", images)
-    content = [shards.text("First."), shards.medium(0), shards.text("Second."), shards.medium(1)]
-    document = shards.row("1", content, first, second)
-    shards.write("webdataset", tmp_path / "tars", shards.records(document, modality="interleaved"))
-    score = {"evidence": "a quote", "score": 5}
-    scores = json.dumps(dict.fromkeys(DOCUMENT_CRITERIA, score))
-    monkeypatch.setenv("CAPTIONS", str(tmp_path / "tars/out"))
-    with Endpoint(lambda asked: reply(scores)).serving() as endpoint:
-        monkeypatch.setenv("VLM_URL", endpoint.url)
-        made = run_shipped("judge", tmp_path)
-    [asked] = endpoint.asked
-    assert asked.images == images
-    kinds = [part["type"] for part in asked.body["messages"][0]["content"]]
-    assert kinds == ["text", "image_url", "text", "image_url", "text"]
-    assert [row["judge.density_balance"] for row in made.rows] == [5]
-    assert [row["modality"] for row in made.rows] == ["interleaved"]
 
 
 def test_datacomp_writes_the_keep_list_of_the_survivors(
@@ -316,154 +216,3 @@ def test_grounding_makes_questions_of_annotations_in_three_formats(tmp_path: Pat
     assert '{"bbox_2d": [100, 100, 300, 200], "label": "icon"}' in str(last_answer(asked))
     boxes_of = [row["objects"][0]["box"] for row in made.rows if row["source"] == "coco"]
     assert boxes_of == [[100, 100, 300, 300]] * 2
-
-
-LANGUAGES = {
-    "english": "A brown dog runs along the beach behind a red ball.",
-    "chinese": "一只橘猫趴在窗台上晒太阳",
-    "japanese": "茶色の犬が赤いボールを追いかけて浜辺を走っています",
-    "thai": "สุนัขสีน้ำตาลวิ่งไล่ตามลูกบอลสีแดงบนชายหาด",
-    "arabic": "كلب بني يركض على الشاطئ خلف كرة حمراء",
-}
-BROKEN = "broken"
-
-
-def four_languages() -> dict[str, tuple[bytes, str]]:
-    """An image and a caption in each language, and one whose image is cut in half."""
-    made = {key: (make_image(320, 240, n), text) for n, (key, text) in enumerate(LANGUAGES.items())}
-    data = make_image(320, 240, 9)
-    return made | {
-        BROKEN: (data[: len(data) // 2], "A boat lies at the pier in the evening light.")
-    }
-
-
-def captions_in_a_tar(base: Path) -> None:
-    (base / "data/web").mkdir(parents=True)
-    members = [
-        member
-        for key, (image, text) in four_languages().items()
-        for member in ((f"{key}.jpg", image), (f"{key}.txt", text.encode()))
-    ]
-    shard(base / "data/web", members)
-
-
-def kept_keys(made: FinishedRun) -> set[str]:
-    return {origin.rpartition("#")[2] for origin in made.captions}
-
-
-def dropped_for(made: FinishedRun) -> dict[str, int]:
-    """How many records were dropped for each reason, by all steps."""
-    found: dict[str, int] = {}
-    for account in made.accounts.values():
-        found |= {reason: found.get(reason, 0) + n for reason, n in account[2].items()}
-    return found
-
-
-@pytest.mark.parametrize(("name", "kept", "dropped"), [
-    ("captions", {"english", "chinese", "japanese"}, {"other language": 2}),
-    ("duplicates", set(LANGUAGES), {}),
-])  # fmt: skip
-def test_captions_of_every_language_are_dropped_for_their_language_alone(
-    name: str, kept: set[str], dropped: dict[str, int], tmp_path: Path
-) -> None:
-    captions_in_a_tar(tmp_path)
-    made = run_over_budget(RECIPES[name], tmp_path)
-    assert kept_keys(made) == kept
-    assert dropped_for(made) == dropped
-    assert [q.step for q in made.quarantine] == ["image_decodes"]
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/recipe.md", "init"])
-def test_recipes_that_the_documentation_shows_keep_the_languages_that_they_name(
-    page: str, tmp_path: Path
-) -> None:
-    captions_in_a_tar(tmp_path)
-    text = shown_recipe(page).replace("s3://bucket/photos", "data/photos")
-    (tmp_path / "data/photos").mkdir()
-    (tmp_path / "data/photos/a.jpg").write_bytes(make_image(320, 240, 20))
-    (tmp_path / "data/photos/a.txt").write_text(LANGUAGES["chinese"])
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(text)
-    made = run_over_budget(recipe, tmp_path)
-    assert kept_keys(made) - {"data/photos/a.jpg"} == {"english", "chinese", "japanese"}
-    assert dropped_for(made) == {"other language": 2}
-    assert [q.step for q in made.quarantine] == ["image_decodes"]
-
-
-def shown_recipe(page: str) -> str:
-    if page == "init":
-        return init.RECIPE
-    text = (Path(__file__).parents[1] / page).read_text()
-    return next(block for block in re.findall(r"```yaml\n(.*?)```", text, re.S) if "seed:" in block)
-
-
-def run_over_budget(recipe: Path, base: Path) -> FinishedRun:
-    """Run a recipe; one input of six is broken, which is over the budget of most recipes."""
-    settings = ["--set", "max_quarantined=0.5"]
-    assert curate(base, "run", str(recipe), "-o", "out", "--inline", "-q", *settings) == cli.OK
-    assert curate(base, "verify", "out") == cli.OK
-    return read_run(base / "out")
-
-
-def test_conversations_of_every_language_are_kept(tmp_path: Path) -> None:
-    (tmp_path / "data/images").mkdir(parents=True)
-    rows = []
-    for key, (image, text) in four_languages().items():
-        (tmp_path / f"data/images/{key}.jpg").write_bytes(image)
-        turns = [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": text}]
-        rows.append({"image": f"{key}.jpg", "conversations": turns})
-    (tmp_path / "data/conversations.json").write_text(json.dumps(rows))
-    made = run_over_budget(RECIPES["finetune"], tmp_path)
-    assert {last_answer(row) for row in made.rows} == set(LANGUAGES.values())
-    assert [q.step for q in made.quarantine] == ["image_decodes"]
-
-
-def test_a_broken_image_is_not_in_the_keep_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made_of = four_languages()
-    uids = [sha256(key.encode())[:32] for key in made_of]
-    table = {"uid": uids, "url": [f"https://example.org/{key}.jpg" for key in made_of],
-             "text": [text for _, text in made_of.values()]}  # fmt: skip
-    for folder in ("pool", "images"):
-        (tmp_path / folder).mkdir()
-    pq.write_table(pa.table(table), tmp_path / "pool/0.parquet")
-    for uid, (image, _) in zip(uids, made_of.values(), strict=True):
-        (tmp_path / f"images/{uid}.jpg").write_bytes(image)
-    monkeypatch.setenv("POOL", "pool")
-    monkeypatch.setenv("IMAGES", "images")
-    made = run_over_budget(RECIPES["datacomp"], tmp_path)
-    assert [last_answer(row) for row in made.rows] == [LANGUAGES["english"]]
-    assert [q.step for q in made.quarantine] == ["image_decodes"]
-
-
-def test_labels_of_every_language_become_text_and_a_broken_image_does_not(
-    tmp_path: Path,
-) -> None:
-    for folder in ("coco/images", "coco/annotations"):
-        (tmp_path / "data" / folder).mkdir(parents=True)
-    labels = {"english": "dog", "chinese": "狗", "japanese": "いぬ", "thai": "สุนัข", "arabic": "كلب"}
-    labels[BROKEN] = "boat"
-    for key, (image, _) in four_languages().items():
-        (tmp_path / f"data/coco/images/{key}.jpg").write_bytes(image)
-    split = {
-        "images": [
-            {"id": n, "file_name": f"{key}.jpg", "width": 320, "height": 240}
-            for n, key in enumerate(labels)
-        ],
-        "annotations": [
-            {"id": n, "image_id": n, "category_id": n, "bbox": [20, 10, 40, 20]}
-            for n in range(len(labels))
-        ],
-        "categories": [{"id": n, "name": name} for n, name in enumerate(labels.values())],
-    }
-    (tmp_path / "data/coco/annotations/instances_val.json").write_text(json.dumps(split))
-    text = RECIPES["grounding"].read_text()
-    start, end = text.index("  - name: voc"), text.index("steps:")
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(text[:start] + text[end:])
-    made = run_over_budget(recipe, tmp_path)
-    assert {one["label"] for row in made.rows for one in row["objects"]} == (
-        set(labels.values()) - {"boat"}
-    )
-    assert [q.step for q in made.quarantine] == ["image_decodes"]

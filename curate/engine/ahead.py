@@ -5,33 +5,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from curate.engine.part_view import PartView
-from manifests.run.manifest import Commit
-
-
-class MeasureTask(NamedTuple):
-    """A task that measures one part.
-
-    `earlier` lists the files of an earlier measurement of the same rows. If it is given, only rows
-    with a transient error, such as a server that did not answer, are measured again. `following`
-    are the tasks that the same worker will probably get next.
-    """
-
-    view: PartView
-    earlier: Commit | None = None
-    following: tuple[MeasureTask, ...] = ()
-
-    @property
-    def part(self) -> str:
-        return self.view.name
-
-    @property
-    def inputs_digest(self) -> str:
-        return self.view.digest
+from curate.engine.part_task import MeasureTask
 
 
 class Batch(NamedTuple):
@@ -55,7 +34,7 @@ def with_following(tasks: list[MeasureTask], rows: int) -> Iterator[MeasureTask]
                 break
             following.append(other)
             found += other.view.rows
-        yield task._replace(following=tuple(following))
+        yield replace(task, following=tuple(following))
 
 
 class ReadAhead:

@@ -3,52 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import curate
 from curate.engine.commits import damage
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import QUARANTINED
 from curate.engine.pass_folder import PassFolder
-from curate.engine.passes import MeasurePass, Pass, ReadPass, RunContext, State
+from curate.engine.passes import Pass, ReadPass, RunContext, State
 from curate.engine.plan import notes, plan
 from curate.engine.progress import Progress
+from curate.engine.run_manifest import (
+    FinishedPass,
+    request_steps,
+    run_manifest,
+    seconds_since,
+)
 from curate.engine.source_check import checked_files
 from curate.recipe import Loaded
 from manifests import storage
 from manifests.errors import BudgetError, SpentError
 from manifests.run import ledger, manifest, payer
-from manifests.run.bill import Bill
 from manifests.run.file_names import BLOBS, PART, RUN_QUARANTINE, STEPS, UNFINISHED
-from manifests.run.fingerprint import fingerprint
 from manifests.run.ledger import Account
 from manifests.run.lock import holding
 from manifests.run.manifest import (
     Commit,
-    PassEntry,
     PassManifest,
     RunManifest,
     ShardsEntry,
 )  # fmt: skip
-from manifests.step import Executor, RequestStep
+from manifests.step import Executor
 from manifests.storage import parts
 from manifests.storage.file_entry import FileEntry
-
-
-class FinishedPass(NamedTuple):
-    """A pass of which all parts are complete, its folder and its manifest."""
-
-    planned: Pass[Any]
-    folder: str
-    manifest: PassManifest
 
 
 class Run:
@@ -105,13 +97,9 @@ class Run:
         with holding(self.out, self.context.progress.warn) as self._lock:
             for note in notes(self.loaded):
                 self.context.progress.note(note)
-            if self._request_steps():
+            if request_steps(self.loaded):
                 self.context = self.context._replace(run_id=payer.run_id(self.context.out))
             yield
-
-    def _request_steps(self) -> list[str]:
-        steps = self.loaded.steps
-        return [planned.name for planned in steps if isinstance(planned.step, RequestStep)]
 
     def _run_passes(self, passes: list[Pass[Any]]) -> State:
         state = State(checked=self._check_sources())
@@ -275,18 +263,6 @@ class Run:
             "raise max_quarantined.",
         )
 
-    def _bills(self) -> list[Bill]:
-        """Return the bill of each request step: what all runs in this folder have asked and paid
-        for the step."""
-        out, run_id = self.context.out, self.context.run_id
-        names = self._request_steps()
-        bills = [payer.load_bill(payer.payer_of(out, run_id, name).bill, name) for name in names]
-        asked = (done for done in self.finished if isinstance(done.planned, MeasurePass))
-        statuses = {done.planned.name: _statuses(done) for done in asked}
-        for bill in bills:
-            bill.tokens_per_second, bill.statuses = 0.0, statuses.get(bill.step, {})
-        return bills
-
     def _inputs(self) -> int:
         reads = (done for done in self.finished if isinstance(done.planned, ReadPass))
         return sum(account.rows_in for done in reads for account in done.manifest.ledger)
@@ -313,36 +289,18 @@ class Run:
     def _save_unfinished(self) -> None:
         """Write a manifest of the passes that are done, so that `curate show --prompt` can show a
         request before it is paid for. The manifest is deleted at the end of the complete run."""
-        made = self._manifest({}, [], time.time(), time.process_time())
+        made = run_manifest(self.loaded, self.context, self.finished)
         manifest.save(made, storage.join(self.out, UNFINISHED))
 
     def _finish(
         self, written: dict[str, ShardsEntry], files: list[FileEntry], started: float, cpu: float
     ) -> RunManifest:
-        made = self._manifest(written, files, started, cpu)
+        made = run_manifest(self.loaded, self.context, self.finished)
+        made.shards, made.files = written, files
+        made.environment |= seconds_since(started, cpu)
         manifest.save(made, storage.join(self.out, manifest.NAME))
         storage.delete(storage.join(self.out, UNFINISHED))
         return made
-
-    def _manifest(
-        self, written: dict[str, ShardsEntry], files: list[FileEntry], started: float, cpu: float
-    ) -> RunManifest:
-        recipe = self.loaded.recipe
-        entries = [_entry(done) for done in self.finished]
-        return RunManifest(
-            name=recipe.name,
-            seed=recipe.seed,
-            recipe=self.loaded.content,
-            variables=self.loaded.kept_variables(),
-            fingerprint=fingerprint([entry.fingerprint for entry in entries]),
-            passes=entries,
-            ledger=self.accounts(),
-            counted=[entry for done in self.finished for entry in done.manifest.counted],
-            shards=written,
-            files=files,
-            bills=self._bills(),
-            environment=_environment(self.context, started, cpu),
-        )
 
 
 def _has(planned: Pass[Any], name: str) -> bool:
@@ -370,37 +328,3 @@ def _parts(commit: Commit) -> list[str]:
 
 def _quarantined_count(commits: Iterable[Commit]) -> int:
     return sum(account.rows_quarantined for commit in commits for account in commit.ledger)
-
-
-def _statuses(done: FinishedPass) -> dict[str, int]:
-    """Return how many records have each status of a request step, the most frequent status
-    first."""
-    counts = Counter[str]()
-    for commit in done.manifest.parts:
-        counts.update(commit.detail.get("statuses", {}))
-    return dict(counts.most_common())
-
-
-def _entry(done: FinishedPass) -> PassEntry:
-    return PassEntry(
-        folder=f"{STEPS}/{done.planned.folder_name}",
-        kind=done.planned.kind,
-        name=done.planned.name,
-        fingerprint=done.planned.fingerprint,
-        digest=done.manifest.digest,
-        rows=done.manifest.rows,
-        parts=len(done.manifest.parts),
-    )
-
-
-def _environment(run: RunContext, started: float, cpu: float) -> dict[str, Any]:
-    return {
-        "curate": curate.__version__,
-        "python": platform.python_version(),
-        "pyarrow": pa.__version__,
-        "base": run.media.base,
-        "executor": getattr(run.executor, "name", ""),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 3),
-        "driver_cpu_seconds": round(time.process_time() - cpu, 3),
-    }

@@ -38,14 +38,12 @@ from recaption.client.level import Sent
 from recaption.client.limiter import Limiter
 from recaption.client.prepared import prepared
 from recaption.client.spending import Spending
+from recaption.client.stopping import REFUSED, Stopping
 from recaption.client.waits import backoff
 
 MAX_REPLIES = 2
 """The most replies to one request: if the first is bad, the model is asked once more (our
 choice)."""
-REFUSED = 16
-"""The run stops if no request has had a reply after so many refusals, answers without a reply, and
-requests that failed at all attempts. Then the requests or the endpoint are wrong (our choice)."""
 MAX_PUT_OFF = 64
 """The most times that a request is sent, including the times when the endpoint answers that it is
 busy (our choice)."""
@@ -60,9 +58,7 @@ _FATAL = {
 }
 _BUSY = (429, 503)
 _TRANSIENT = (408, 409, 425)
-_CHECK = "Check the endpoint and the settings of the step."
 _NO_SCHEMA = "Set `structured: false` if the step has it: then only the prompt describes the reply."
-_RUN_AGAIN = "Then run the same command again: all replies so far are in the journal."
 _SHORTER = "If the request is too long, lower `max_pixels` or `max_tokens`."
 RAISE_BUDGET = "Raise the setting `budget` of the step, and run the same command again."
 
@@ -106,10 +102,7 @@ class Client:
         self._ahead: deque[tuple[list[Request | None], _Begun]] = deque()
         self._warnings = contextlib.ExitStack()  # decoders in threads would restore others' filters
         self._warnings.enter_context(warnings.catch_warnings(action="ignore"))
-        self._fatal: CurateError | None = None
-        self._refused = 0
-        self._has_accepted = self._has_found = False
-        self._failing_since: float | None = None
+        self._stopping = Stopping(step, self._place, self._limiter.wake)
 
     @property
     def limit(self) -> int:
@@ -166,7 +159,7 @@ class Client:
     def close(self) -> None:
         """Send no more requests, and wait for the replies in flight, because they are paid for. An
         interrupt ends the wait."""
-        self._end(EndpointError("the run has ended", self._place))
+        self._stopping.stop(EndpointError("the run has ended", self._place))
         try:
             self._pool.shutdown(wait=True, cancel_futures=True)
         finally:
@@ -206,7 +199,7 @@ class Client:
             entry = self._journal.get(key) if is_known else None
             if entry is not None:
                 self._spending.found(entry)
-                self._has_found = True
+                self._stopping.found()
                 answer = str(entry["body"])
             else:
                 images = {ref: self._image(files.pop(ref), ref, media) for ref in tuple(files)}
@@ -234,14 +227,14 @@ class Client:
             try:
                 return self._attempt(key, request, body)
             except _FailedError as error:
-                self._note_failure(error)
+                self._stopping.failed(error)
                 failures += not error.is_put_off
                 if failures == self._step.max_attempts or attempt == MAX_PUT_OFF:
-                    if self._has_refused_all():
+                    if self._stopping.has_refused_all():
                         fault = f"it answered none of the first {REFUSED} requests ({error})"
-                        raise self._stop(fault) from None
+                        raise self._stopping.unusable(fault) from None
                     raise
-                self._sleep(backoff(key, attempt, error.wait_seconds))
+                self._stopping.sleep(backoff(key, attempt, error.wait_seconds))
         raise AssertionError("the loop ends with a reply or an error")
 
     def _attempt(self, key: bytes, request: Request, body: bytes) -> str:
@@ -262,10 +255,10 @@ class Client:
             try:
                 self._journal.add(key, 200, text, about)
             except CurateError as error:  # such as a full disk: further replies would be lost too
-                raise self._end(error) from None
+                raise self._stopping.stop(error) from None
             self._spending.paid(about)
             self._limiter.answered(sent, reply.output_tokens or len(reply.text))
-            self._failing_since, self._has_accepted = None, True
+            self._stopping.replied()
             return text
 
     def _exchange(self, body: bytes, has_schema: bool) -> tuple[str, Reply]:
@@ -277,7 +270,9 @@ class Client:
         except answers.NoReplyError as error:
             raise self._unreadable(self._shown(str(error))) from None
         except ssl.SSLCertVerificationError as error:
-            raise self._stop(f"its certificate is not valid: {error.verify_message}") from None
+            raise self._stopping.unusable(
+                f"its certificate is not valid: {error.verify_message}"
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             if is_of_environment(error):  # such as too many open files
                 raise
@@ -293,16 +288,15 @@ class Client:
         Raises the error of the run if the budget is used up or the run was stopped."""
 
         def is_stopped() -> bool:
-            return self._fatal is not None
+            return self._stopping.is_stopped
 
         with self._spending.slot(is_stopped) as used_up:
             if used_up:
                 budget, fault = used_up
-                raise self._end(SpentError(fault, self._place, RAISE_BUDGET, budget))
+                raise self._stopping.stop(SpentError(fault, self._place, RAISE_BUDGET, budget))
             sent = self._limiter.acquire(is_stopped)
             if sent is None:
-                assert self._fatal is not None
-                raise self._fatal
+                raise self._stopping.error
             try:
                 yield sent
             finally:
@@ -318,72 +312,37 @@ class Client:
             return self._without_key(text) if len(self._key or "") >= SECRET_CHARS else text
         fault = f"HTTP {answer.status}: {self._shown(answers.error_text(text))}"
         if status in _OF_THE_RECORD:
-            if has_schema and not self._has_accepted and answers.refuses_schema(text):
-                raise self._stop(f"it does not support this JSON Schema ({fault})", _NO_SCHEMA)
+            if has_schema and not self._stopping.has_reply and answers.refuses_schema(text):
+                raise self._stopping.unusable(
+                    f"it does not support this JSON Schema ({fault})", _NO_SCHEMA
+                )
             raise self._refusal(fault)
         if status in _BUSY or status in _TRANSIENT or status >= 500:
             seconds = answers.retry_after(answer.headers.get("retry-after"))
             if seconds is not None and seconds > self._step.max_outage_seconds:
-                raise self._stop(f"it asks to wait {seconds:.0f} seconds ({fault})")
+                raise self._stopping.unusable(f"it asks to wait {seconds:.0f} seconds ({fault})")
             if status in _BUSY and seconds is not None:
                 self._limiter.pause(seconds)
             raise _FailedError(fault, seconds, status in _BUSY, status in _BUSY)
         if status < 400:
             fault = f"{fault} It redirects to {answer.headers.get('location', 'nothing')!r}"
-        raise self._stop(f"{_FATAL.get(status, 'it refuses the request')} ({fault})")
+        raise self._stopping.unusable(f"{_FATAL.get(status, 'it refuses the request')} ({fault})")
 
     def _refusal(self, fault: str) -> CurateError:
         """Return the error for a request that the endpoint refuses. It is an error of the record,
         or stops the run if at least `REFUSED` requests had no reply and none had one."""
-        if self._has_refused_all():
-            return self._stop(f"it refused the first {REFUSED} requests ({fault})")
-        self._failing_since = None
+        if self._stopping.has_refused_all():
+            return self._stopping.unusable(f"it refused the first {REFUSED} requests ({fault})")
+        self._stopping.refused()
         return ReplyError(f"the endpoint refuses the request: {fault}", fix=_SHORTER)
 
     def _unreadable(self, fault: str) -> Exception:
         """Return the error for an answer of status 200 without a reply, such as a page of a proxy.
         The request may be sent again, or the run stops if at least `REFUSED` requests had no reply
         and none had one."""
-        if self._has_refused_all():
-            return self._stop(f"its first {REFUSED} answers have no reply ({fault})")
+        if self._stopping.has_refused_all():
+            return self._stopping.unusable(f"its first {REFUSED} answers have no reply ({fault})")
         return _FailedError(fault)
-
-    def _has_refused_all(self) -> bool:
-        """Count a request without a reply. Returns whether at least `REFUSED` of them were counted,
-        while no other request had a reply from the endpoint or the journal."""
-        with self._lock:
-            self._refused += 1
-            has_reply = self._has_accepted or self._has_found
-            return self._refused >= REFUSED and not has_reply
-
-    def _note_failure(self, error: _FailedError) -> None:
-        """Stop the run if all attempts have failed for more than `max_outage_seconds`."""
-        now = time.monotonic()
-        since = self._failing_since = self._failing_since or now
-        if now - since > self._step.max_outage_seconds:
-            raise self._stop(f"it has given no reply for {now - since:.0f} seconds ({error})")
-
-    def _stop(self, fault: str, advice: str = _CHECK) -> CurateError:
-        """Stop the run because the endpoint cannot be used. Returns the error that stops the
-        run."""
-        variable = self._step.api_key_variable
-        check = f" Check the environment variable {variable}." if self._key else ""
-        fix = f"{advice}{check} {_RUN_AGAIN}"
-        return self._end(EndpointError(f"the endpoint cannot be used: {fault}.", self._place, fix))
-
-    def _end(self, error: CurateError) -> CurateError:
-        """Stop the run, so that no other request is sent. Returns the first error that stopped
-        it."""
-        with self._lock:
-            self._fatal = self._fatal or error
-        self._limiter.wake()
-        return self._fatal
-
-    def _sleep(self, seconds: float) -> None:
-        """Wait for some seconds, or until the run is stopped."""
-        ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0 and self._fatal is None:
-            time.sleep(min(left, 0.5))
 
     def _shown(self, text: str) -> str:
         return on_one_line(self._without_key(text))

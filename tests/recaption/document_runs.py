@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from manifests.run.manifest import RunManifest
 from manifests.run.verify import verify
 from manifests.step import Executor
 from manifests.storage import parts
-from tests.recaption.endpoint import MODEL, Asked, Endpoint
+from tests.recaption.endpoint import MODEL, Answer, Asked, Behaviour, Endpoint, reply
 from tests.runs import caption_recipe, order_pass, part_tables, run_engine
 
 TEXTS = [f"text {n}" for n in range(6)]
@@ -46,3 +47,14 @@ def document_of(asked: Asked) -> str:
 
 def quarantine(base: Path) -> list[dict[str, Any]]:
     return parts.read_columns(str(base / "out" / "quarantine.arrow")).to_pylist()
+
+
+def bad(text: str, good: Callable[[], Answer]) -> Behaviour:
+    """A server whose reply about `text 0` is always `text`, and about `text 1` the first time."""
+
+    def answer(asked: Asked) -> Answer:
+        number = document_of(asked)
+        is_bad = number == "text 0" or (number == "text 1" and asked.body["seed"] == 0)
+        return reply(text) if is_bad else good()
+
+    return answer

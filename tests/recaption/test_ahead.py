@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
-from curate.engine.ahead import Batch, MeasureTask, ReadAhead
+from curate.engine.ahead import Batch, ReadAhead
+from curate.engine.part_task import MeasureTask
 from curate.engine.part_view import PartView
 from tests.recaption.endpoint import Answer, Asked, Endpoint, good, refusal
 from tests.recaption.recaption_runs import TEXTS, journal_files, run, statuses, write
@@ -60,7 +62,7 @@ def test_each_batch_is_read_once_and_rows_are_read_ahead() -> None:
         return [Batch(task.part, row, rows, None) for row in range(saved_rows, task.view.rows, 10)]
 
     tasks = [MeasureTask(PartView(f"part-{n}", "", "", rows=20, origin="")) for n in range(3)]
-    tasks = [one._replace(following=tuple(tasks[n + 1 :])) for n, one in enumerate(tasks)]
+    tasks = [replace(one, following=tuple(tasks[n + 1 :])) for n, one in enumerate(tasks)]
     ahead, begun = ReadAhead(lambda task, saved: iter(read(task, saved)), 20), list[str]()
     seen = []
     for task in tasks:

@@ -12,7 +12,7 @@ import pytest
 from curate.engine.ray import RayExecutor
 from manifests.errors import EndpointError, RecipeError
 from recaption.client import client as client_module
-from recaption.client.client import REFUSED
+from recaption.client.stopping import REFUSED
 from tests.make import make_image
 from tests.recaption.endpoint import KEY, Answer, Asked, Behaviour, Endpoint, good, refusal, reply
 from tests.recaption.recaption_runs import TEXTS, quarantine, records, run, statuses, write

@@ -17,7 +17,7 @@ from recaption.client import Client
 from recaption.judge.judge import Judge
 from recaption.judge.scores import DOCUMENT_CRITERIA, MAX_EVIDENCE
 from tests.make import make_image
-from tests.recaption.document_runs import TEXTS, document_of, quarantine, rows, run
+from tests.recaption.document_runs import TEXTS, bad, document_of, quarantine, rows, run
 from tests.recaption.endpoint import MODEL, Answer, Asked, Endpoint, refusal, reply
 from tests.recaption.recaption_runs import write
 from tests.runs import file_bytes, row_counts
@@ -117,13 +117,7 @@ def test_a_reply_that_is_not_exactly_as_asked_is_asked_again_then_null(
     tmp_path: Path, endpoint: Endpoint, name: str
 ) -> None:
     text, fault = BAD[name]
-
-    def answer(asked: Asked) -> Answer:
-        number = document_of(asked)
-        is_bad = number == "text 0" or (number == "text 1" and asked.body["seed"] == 0)
-        return reply(text) if is_bad else scored()
-
-    endpoint.answer = answer
+    endpoint.answer = bad(text, scored)
     write(tmp_path, TEXTS[:3])
     found = rows(tmp_path, run(tmp_path, endpoint, "judge", criteria=CRITERIA))
     shown = {t: (r["judge.clear"], r["judge.status"], r["judge.replies"]) for t, r in found.items()}

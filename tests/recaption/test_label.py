@@ -12,7 +12,7 @@ from curate.emit.read import read_shards
 from curate.engine.ray import RayExecutor
 from manifests.errors import RecipeError
 from recaption.label.classes import label_of, normal_form
-from tests.recaption.document_runs import TEXTS, document_of, rows, run
+from tests.recaption.document_runs import TEXTS, bad, document_of, rows, run
 from tests.recaption.endpoint import MODEL, Answer, Asked, Endpoint, reply
 from tests.recaption.recaption_runs import write
 from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
@@ -81,13 +81,7 @@ def test_any_other_reply_is_asked_again_then_null(
     tmp_path: Path, endpoint: Endpoint, name: str
 ) -> None:
     text, fault = BAD[name]
-
-    def answer(asked: Asked) -> Answer:
-        number = document_of(asked)
-        is_bad = number == "text 0" or (number == "text 1" and asked.body["seed"] == 0)
-        return reply(text) if is_bad else labelled("news")
-
-    endpoint.answer = answer
+    endpoint.answer = bad(text, lambda: labelled("news"))
     write(tmp_path, TEXTS[:3])
     found = rows(tmp_path, run(tmp_path, endpoint, "label", labels=LABELS))
     shown = {t: (r["label.label"], r["label.status"], r["label.replies"]) for t, r in found.items()}

@@ -40,21 +40,6 @@ class Task(Protocol):
     def inputs_digest(self) -> str: ...
 
 
-class PartTask(NamedTuple):
-    """A task that makes one part from the part of the same name in the passes before. `view` is
-    this earlier part."""
-
-    view: PartView
-
-    @property
-    def part(self) -> str:
-        return self.view.name
-
-    @property
-    def inputs_digest(self) -> str:
-        return self.view.digest
-
-
 T = TypeVar("T", bound=Task)
 
 

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from curate.engine import time_limit
 from curate.engine.media_options import MediaOptions
 from curate.engine.outcomes import Answer
-from curate.engine.passes.contract import PartTask, Pass, RunContext, State
+from curate.engine.part_task import PartTask
+from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.passes.measure import PASSED_OVER
 from curate.engine.planned import PlannedStep
 from curate.engine.sidecars import write_sidecar

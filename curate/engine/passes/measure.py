@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.engine import checkpoints, part_files, time_limit
-from curate.engine.ahead import Batch, MeasureTask, ReadAhead, with_following
+from curate.engine.ahead import Batch, ReadAhead, with_following
 from curate.engine.checkpoints import Checkpoints
 from curate.engine.commits import unchanged
 from curate.engine.fused import joint_batch_rows
@@ -27,6 +27,7 @@ from curate.engine.halving import RaisedRows
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, opened
 from curate.engine.outcomes import Answer, expand, failed_rows
+from curate.engine.part_task import MeasureTask
 from curate.engine.part_view import PartView
 from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.planned import PlannedStep
@@ -98,7 +99,7 @@ class MeasurePass(Pass[MeasureTask]):
         commit = part_files.load_commit(folder, task.part) if run.retry else None
         if commit is None or commit.inputs_digest != task.inputs_digest:
             return task
-        return task._replace(earlier=commit) if unchanged(folder, commit) else task
+        return replace(task, earlier=commit) if unchanged(folder, commit) else task
 
     def errors(self, commit: Commit) -> int:
         return int(commit.detail["errors"])

@@ -13,8 +13,9 @@ from curate.engine import part_files, time_limit
 from curate.engine.fused import FusedSteps
 from curate.engine.media_options import MediaOptions
 from curate.engine.opened import OpenedSteps, joint_resources, opened
+from curate.engine.part_task import PartTask
 from curate.engine.part_view import PartView
-from curate.engine.passes.contract import PartTask, Pass, RunContext, State
+from curate.engine.passes.contract import Pass, RunContext, State
 from curate.engine.planned import PlannedStep
 from manifests import storage
 from manifests.run.file_names import PART

@@ -118,25 +118,39 @@ class BudgetError(CurateError):
 
 
 class SpentError(BudgetError):
-    """The budget of a request step is used up. `budget` is the name of the setting: `requests`,
-    `tokens` or `money`. `answered` are the indices of the requests of a batch that were answered
-    before; if a step raises the error, the indices of the rows that need no further request."""
+    """The budget of a request step is used up. `step` is the name of the step in the run, and
+    `budget` that of the setting: `requests`, `tokens` or `money`. `answered` are the indices of the
+    requests of a batch that were answered before; if a step raises the error, the indices of the
+    rows that need no further request."""
 
     def __init__(
         self,
         fault: str,
         place: str = "",
         fix: str = "",
+        step: str = "",
         budget: str = "",
         answered: tuple[int, ...] = (),
     ) -> None:
         super().__init__(fault, place, fix)
-        self.args = (self.fault, self.place, self.fix, budget, answered)  # for other processes
-        self.budget, self.answered = budget, answered
+        self.args = (self.fault, self.place, self.fix, step, budget, answered)  # for pickle
+        self.step, self.budget, self.answered = step, budget, answered
 
-    def after(self, answered: tuple[int, ...]) -> SpentError:
-        """Returns a copy of the error with another value of `answered`."""
-        return SpentError(self.fault, self.place, self.fix, self.budget, answered)
+    def changed(
+        self,
+        fault: str | None = None,
+        fix: str | None = None,
+        answered: tuple[int, ...] | None = None,
+    ) -> SpentError:
+        """Returns a copy of the error with other values of the arguments that are not None."""
+        return SpentError(
+            self.fault if fault is None else fault,
+            self.place,
+            self.fix if fix is None else fix,
+            self.step,
+            self.budget,
+            self.answered if answered is None else answered,
+        )
 
 
 class ClusterError(CurateError):

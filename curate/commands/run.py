@@ -34,7 +34,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         made = execute(loaded, options.out, options)
     except SpentError as error:
-        raise SpentError(error.fault, error.place, _continuing(loaded, error, options)) from None
+        raise error.changed(fix=_continuing(loaded, error, options)) from None
     for text in (ledger_table(made.ledger), counted_table(made.counted), bill_table(made)):
         print(text, end="\n\n" if text else "")
     print(summary(made, options.out))
@@ -78,7 +78,7 @@ def _run(loaded: Loaded, out: str, options: argparse.Namespace) -> Iterator[Run]
 def _continuing(loaded: Loaded, error: SpentError, options: argparse.Namespace) -> str:
     """Return the advice for a run whose budget is used up: the command that continues the run with
     twice the budget."""
-    planned = next(p for p in loaded.steps if error.place.startswith(f"step {p.name},"))
+    planned = next(p for p in loaded.steps if p.name == error.step)
     assert isinstance(planned.step, RequestStep)
     assert planned.step.budget is not None
     most = planned.step.budget.model_dump()[error.budget]

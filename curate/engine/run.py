@@ -311,7 +311,7 @@ def _of_records(error: SpentError, left: int, rows: int) -> SpentError:
     """Return the error of a used-up budget, with a sentence that says how many of the `rows`
     records are left."""
     fault = f"{error.fault}. {left:,} of {rows:,} records remain."
-    return SpentError(fault, error.place, error.fix, error.budget)
+    return error.changed(fault)
 
 
 def transient_count(out: str) -> int:

@@ -192,7 +192,7 @@ class RequestStep(RowStep):
         try:
             answered = iter(context.client.ask(flat, context.media, self.fault))
         except SpentError as spent:
-            raise spent.after(answered_rows(requests, spent.answered)) from None
+            raise spent.changed(answered=answered_rows(requests, spent.answered)) from None
         by_row = [tuple(itertools.islice(answered, len(own))) for own in requests]
         made = self.answer(batch, [_replies(*both) for both in zip(asked, by_row, strict=True)])
         errors = made.errors or RowErrors(batch.num_rows)

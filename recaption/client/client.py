@@ -88,6 +88,7 @@ class Client:
 
     def __init__(self, step: RequestStep, place: str, base: str, payer: Payer = NOBODY) -> None:
         self._step, self._place = step, f"{place}, {step.endpoint}"
+        self._payer = payer
         self._key = api_key(step, self._place)
         self._connections = Connections(step.endpoint, self._key, step.timeout_seconds)
         self._limiter = Limiter(step.max_concurrent)
@@ -125,7 +126,7 @@ class Client:
             if isinstance(error, Exception):
                 wait(in_flight)  # their replies are paid for
             if isinstance(error, SpentError):
-                raise self._spent(error).after(_answered(futures)) from None
+                raise self._spent(error).changed(answered=_answered(futures)) from None
             raise
         finally:
             self._journal.sync(self._spending.saved())
@@ -154,7 +155,7 @@ class Client:
         """Return the error with the final costs. They include the requests that were in flight when
         the budget was used up."""
         _, fault = self._spending.used_up() or ("", error.fault)
-        return SpentError(fault, error.place, error.fix, error.budget)
+        return error.changed(fault)
 
     def close(self) -> None:
         """Send no more requests, and wait for the replies in flight, because they are paid for. An
@@ -293,7 +294,9 @@ class Client:
         with self._spending.slot(is_stopped) as used_up:
             if used_up:
                 budget, fault = used_up
-                raise self._stopping.stop(SpentError(fault, self._place, RAISE_BUDGET, budget))
+                raise self._stopping.stop(
+                    SpentError(fault, self._place, RAISE_BUDGET, self._payer.step, budget)
+                )
             sent = self._limiter.acquire(is_stopped)
             if sent is None:
                 raise self._stopping.error

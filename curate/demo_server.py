@@ -31,6 +31,11 @@ _COLOURS = {
 }  # fmt: skip
 _FILLED = {"triangle": 0.5, "circle": np.pi / 4, "square": 1.0}
 """For each shape, the share of its bounding box that the shape covers, computed from geometry."""
+_DARK, _PALE = 85, 170
+"""The background is dark below the first brightness and pale above the second, thirds of 255 (our
+choice)."""
+_MIN_REGION = 0.005
+"""A smaller share of the image is no region (our choice)."""
 _MIN_DIFFERENCE = 60
 """A pixel belongs to the shape if a channel (0 to 255) differs from the border of the image by more
 than this (our choice: the backgrounds of the demo vary by 55)."""
@@ -119,8 +124,8 @@ def described(image: Image.Image) -> str:
     background = np.median(border, axis=0)
     region = (np.abs(pixels - background) > _MIN_DIFFERENCE).any(axis=2)
     size = f"{image.width} by {image.height} pixels"
-    light = "pale" if background.mean() > 170 else "dark" if background.mean() < 85 else "grey"
-    if region.mean() < 0.005:
+    light = "pale" if background.mean() > _PALE else "dark" if background.mean() < _DARK else "grey"
+    if region.mean() < _MIN_REGION:
         return f"A {light} image of {size}, mostly {_colour(background)}, without a clear region."
     ys, xs = np.nonzero(region)
     filled = len(xs) / ((np.ptp(xs) + 1) * (np.ptp(ys) + 1))

@@ -39,6 +39,9 @@ choice)."""
 CERTAIN = 8
 """A comparison is certain if its standard error is at most the logarithm of the factor divided by
 this number (our choice)."""
+FULL = 0.9
+"""The share of the limit that must be in flight when a request is sent, so that its reply counts for
+the speed at this limit (our choice)."""
 OVERHEAD_TOKENS = 16
 """Each reply counts as so many tokens more than it has, because it has a fixed cost (our
 choice)."""
@@ -94,7 +97,7 @@ class Level:
 
     def sent(self, in_flight: int, now: float) -> Sent:
         """Count a request that is sent now. `in_flight` includes this request."""
-        is_full = in_flight >= 0.9 * int(self.limit)
+        is_full = in_flight >= FULL * int(self.limit)
         if not (self._to_send and is_full and self.limit == self._aim):
             return Sent(now, 0)
         self._to_send -= 1

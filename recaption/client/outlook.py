@@ -23,6 +23,8 @@ from recaption.client.prepared import Prepared, prepared
 SAMPLE, SAME_RECORDS, SAME_PROMPT = "sample", "same records", "same prompt"
 """Where an estimate comes from: replies to a sample of the requests, to other requests about the
 same records, or to any requests with the same prompt."""
+NORMAL_95 = 1.96
+"""The quantile of the normal distribution for an interval of 95 %, in standard errors."""
 
 Fault = Callable[[Request, Reply], str | None]
 
@@ -146,7 +148,7 @@ def from_paid(
         per_request,
         spread,
         prices.money(requests * replies, read, written),
-        1.96 * of_money / math.sqrt(n) * requests if n > 1 else math.nan,
+        NORMAL_95 * of_money / math.sqrt(n) * requests if n > 1 else math.nan,
         requests * sum(one.seconds for one in paid) / n,
     )
 
@@ -172,7 +174,7 @@ def from_history(
         per_request,
         spread,
         prices.money(requests, tokens, written),
-        prices.money(0, 0, 1.96 * spread / math.sqrt(n) * requests),
+        prices.money(0, 0, NORMAL_95 * spread / math.sqrt(n) * requests),
         requests * sum(one.seconds for one in found) / n,
     )
 

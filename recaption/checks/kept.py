@@ -25,7 +25,8 @@ _MAX_NAMES = 100
 _NO_NAMES = ("de", "lb")
 """Languages that write all nouns with a capital letter."""
 _LONG_NUMBER = 40
-"""Numbers with so many digits are compared as text, because `int` takes long for them (our choice)."""
+"""Numbers with so many digits are compared as text, because `int` takes long for them (our
+choice)."""
 
 
 def kept_numbers(raw_text: str, text: str) -> float | None:
@@ -57,10 +58,8 @@ def _share(wanted: set[str], found: set[str]) -> float | None:
 
 def _numbers(text: str) -> set[str]:
     joined = _GROUPED.sub(lambda group: "".join(_DIGITS.findall(group[0])), text)
-    return {
-        str(int(digits)) if len(digits) < _LONG_NUMBER else digits
-        for digits in _DIGITS.findall(joined)
-    }
+    found = _DIGITS.findall(joined)
+    return {str(int(digits)) if len(digits) < _LONG_NUMBER else digits for digits in found}
 
 
 def _names(text: str, language: str | None) -> Iterator[str]:

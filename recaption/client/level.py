@@ -40,8 +40,8 @@ CERTAIN = 8
 """A comparison is certain if its standard error is at most the logarithm of the factor divided by
 this number (our choice)."""
 FULL = 0.9
-"""The share of the limit that must be in flight when a request is sent, so that its reply counts for
-the speed at this limit (our choice)."""
+"""A reply counts for the speed at a limit if, when its request was sent, this share of the limit
+was in flight (our choice)."""
 OVERHEAD_TOKENS = 16
 """Each reply counts as so many tokens more than it has, because it has a fixed cost (our
 choice)."""

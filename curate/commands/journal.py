@@ -85,7 +85,6 @@ def _summary(found: list[JournalFile], damaged: list[tuple[str, int, int]]) -> d
         "files": len(found),
         "size_bytes": sum(one.size_bytes for one in found),
         "replies": len({key for one in found for key in one.keys}),
-        "asked": sum(one.asked for one in found),
         "hits": saved.replies,
         "saved": _as_json(saved),
         "models": [{"model": name, **_as_json(cost)} for name, cost in _models(found).items()],
@@ -106,7 +105,6 @@ def _as_json(cost: Cost) -> dict[str, Any]:
 def _text(found: list[JournalFile], damaged: list[tuple[str, int, int]]) -> str:
     keys = {key for one in found for key in one.keys}
     total, saved = size(sum(one.size_bytes for one in found)), _saved(found)
-    asked = sum(one.asked for one in found)
     models = _models(found)
     rows = [
         (name, cost.replies, cost.input_tokens, cost.output_tokens, _money(cost))
@@ -114,9 +112,8 @@ def _text(found: list[JournalFile], damaged: list[tuple[str, int, int]]) -> str:
     ]
     lines = [
         f"{len(keys):,} different replies in {count(len(found), 'file')}, {total}",
-        f"runs asked models {count(asked, 'time')}, and found {saved.replies:,} replies in the "
-        f"journal, which saved {saved.input_tokens + saved.output_tokens:,} tokens, "
-        f"{_money(saved)}",
+        f"runs found {saved.replies:,} replies in the journal, which saved "
+        f"{saved.input_tokens + saved.output_tokens:,} tokens, {_money(saved)}",
         "",
         table(("model", "replies", "input tokens", "output tokens", "money"), rows),
     ]

@@ -68,7 +68,7 @@ def _is_entry(found: dict[str, Any]) -> bool:
     """Returns whether the fields that are used have the right types, in an entry with a reply or
     with counts."""
     if "key" not in found:
-        return all(type(found.get(name)) is int for name in ("asked", "hits"))
+        return type(found.get("hits")) is int
     numbers = (found.get(name) for name in ("input_tokens", "output_tokens", "money"))
     has_reply = type(found.get("body")) is str and _KEY.fullmatch(str(found["key"]))
     return bool(has_reply) and all(n is None or type(n) in (int, float) for n in numbers)

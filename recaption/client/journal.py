@@ -59,7 +59,7 @@ class Journal:
         self._fd, self._uri, self._end, self._number = -1, "", 0, 0
         self._buffer: dict[bytes, bytes] = {}
         self._flushed, self._is_dirty = time.monotonic(), False
-        self._asked = self._hits = 0
+        self._hits = 0
         self._name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(6)}"
         storage.make_folder(folder)
         self._spool: Spool | None = None
@@ -99,20 +99,18 @@ class Journal:
         entry = {"v": 1, "key": key.hex(), "at": time.time(), "status": status, **about}
         line = encoded({**entry, "body": body})
         with self._lock:
-            self._asked += 1
             self._write(key, line)
             if time.monotonic() - self._flushed >= self._seconds:
                 self._sync()
 
     def sync(self, about: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Write how often this process asked the model, and how often it found a reply in the
-        journal, since the last call, together with the fields `about`. Then flush all entries to
-        the disk, or to object storage."""
+        """Write how often this process found a reply in the journal since the last call, together
+        with the fields `about`. Then flush all entries to the disk, or to object storage."""
         with self._lock:
-            if self._asked or self._hits or any(about[n] for n in about if n.startswith("saved")):
-                counts = {"v": 1, "at": time.time(), "asked": self._asked, "hits": self._hits}
+            if self._hits or any(about[n] for n in about if n.startswith("saved")):
+                counts = {"v": 1, "at": time.time(), "hits": self._hits}
                 self._write(b"", encoded({**counts, **about}))
-                self._asked = self._hits = 0
+                self._hits = 0
             self._sync()
 
     def close(self) -> None:

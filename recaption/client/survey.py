@@ -36,15 +36,14 @@ class Cost:
 class JournalFile:
     """What a file of a journal contains. `keys` are the keys of its replies, and `models` has their
     costs by the name of the model. `damaged` has the start and the number of bytes of each line
-    that cannot be used. `asked` is how often a model was asked, and `saved` is the cost of the
-    replies that were found in the journal instead."""
+    that cannot be used. `saved` is the cost of the replies that runs found in the journal; a
+    process that was killed has not stated the last ones."""
 
     name: str
     size_bytes: int = 0
     keys: set[bytes] = field(default_factory=set)
     models: dict[str, Cost] = field(default_factory=lambda: defaultdict(Cost))
     damaged: list[tuple[int, int]] = field(default_factory=list)
-    asked: int = 0
     saved: Cost = field(default_factory=Cost)
 
 
@@ -61,7 +60,6 @@ def survey(uri: str, prices: Prices | None = None) -> JournalFile:
             found.keys.add(bytes.fromhex(entry["key"]))
             found.models[str(entry.get("model", ""))].add(_cost(entry, 1, "", prices))
         else:
-            found.asked += entry["asked"]
             found.saved.add(_cost(entry, entry["hits"], "saved_", prices))
     return found
 

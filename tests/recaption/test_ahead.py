@@ -37,8 +37,7 @@ def test_what_was_asked_ahead_is_no_hit_of_the_journal(tmp_path: Path, endpoint:
     run(tmp_path, endpoint)
     [path] = journal_files(tmp_path)
     entries = [json.loads(line.split(b" ", 2)[2]) for line in path.read_bytes().splitlines()]
-    sums = [(one["asked"], one["hits"]) for one in entries if "asked" in one]
-    assert [sum(column) for column in zip(*sums, strict=True)] == [12, 0]
+    assert len(entries) == sum("body" in one for one in entries) == 12
 
 
 def test_a_refused_request_of_a_later_part_is_not_asked_again(

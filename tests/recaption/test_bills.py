@@ -106,7 +106,7 @@ def test_the_journal_counts_money_paid_and_money_saved(
     money = {"EUR": pytest.approx(12 * ONE)}
     assert found["models"] == [{"model": "test-vlm", "money": money, **cost}]
     assert found["saved"] == {"money": money, **cost}
-    assert (found["asked"], found["hits"]) == (12, 12)
+    assert (found["replies"], found["hits"]) == (12, 12)
     assert curate(tmp_path, "journal", "journal", "--prices", "output=1000,request=1") == 0
     printed = capsys.readouterr().out
     assert "found 12 replies in the journal, which saved 1,440 tokens, 12.24 USD" in printed

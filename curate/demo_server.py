@@ -21,8 +21,9 @@ import numpy as np
 from PIL import Image
 
 MODEL = "demo-colours"
-PORT = 18417
-"""The port of the server, unless another program uses it (our choice)."""
+PORT = 28417
+"""The port of the server, unless another program uses it (our choice: neither one that Ray gives to
+its workers, 10002 to 19999, nor one that Linux gives to connections, 32768 to 60999)."""
 _COLOURS = {
     "red": (214, 40, 40), "orange": (240, 140, 30), "yellow": (234, 179, 8),
     "green": (22, 128, 61), "blue": (29, 78, 216), "purple": (128, 40, 160),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import io
 import json
+import random
 import shutil
 import signal
 import socket
@@ -19,7 +21,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from curate import demo
+from curate import demo, demo_server
 from curate.cli import FAILED, OK, run
 from curate.demo_server import MODEL, DemoServer, described
 from manifests.run.manifest import load_run
@@ -90,9 +92,20 @@ def is_open(endpoint: str) -> bool:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo whose server used a port of this test alone: demos of other tests run meanwhile."""
     folder = tmp_path_factory.mktemp("demo")
-    assert run(["demo", "-o", str(folder), "--inline", "-q"]) == OK
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo_server, "PORT", a_free_port())
+        assert run(["demo", "-o", str(folder), "--inline", "-q"]) == OK
     return folder
+
+
+def a_free_port() -> int:
+    """Returns a port that neither Ray nor Linux gives away, and no demo takes on its own."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 28000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def endpoint_of(folder: Path) -> str:

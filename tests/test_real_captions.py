@@ -200,7 +200,7 @@ def test_real_corpora_are_read_as_they_lie_with_every_input_accounted_for(
 ) -> None:
     corpus = CORPORA[name]
     inputs = corpus.inputs(real_data)
-    steps = [{"sample": {"rows": 60}}, {"image_decodes": {}}]
+    steps = [{"sample": {"records": 60}}, {"image_decodes": {}}]
     made = ran_over(real_data, tmp_path, corpus.source, steps=steps)
     came, kept, _, quarantined = made.accounts["read real"]
     assert (came, quarantined) == (inputs, corpus.quarantined)

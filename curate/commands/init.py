@@ -33,7 +33,7 @@ steps:                    # run in this order; `curate steps` lists them
   - character_repetition: {max: 0.2}
   - image_decodes         # quarantines images that are broken
 # - preset: datacomp_basic          published thresholds, with their evidence
-# - sample: {rows: 100000}
+# - sample: {records: 100000}
 
 shards:
   formats: [arrow]        # or jsonl (Qwen fine-tuning), webdataset, keep_list

@@ -1,97 +1,234 @@
-"""Draws a uniform sample of the corpus: the records with the smallest hashes of (seed, id)."""
+"""The step `sample`: keeps a random sample of the corpus, with weights, quotas and budgets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, model_validator
 
-from manifests.record import random_keys
-from manifests.step import Context, Corpus, CorpusStep, Outcome, Part, Workspace, reasons
+from curate.sampling import quotas
+from curate.sampling.counts import Count
+from curate.sampling.exponentials import exponential, one_minus_exponential
+from curate.sampling.ranking import SEPARATOR, Chances, Ranked, chances_of, rank_rows
+from curate.sampling.selection import NOTHING, RANKED, Limit, limits
+from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace, reasons
+from manifests.step.bounds import Share
 
-_BIN_BITS = 16
-"""Keys are counted in 2^16 bins (our choice). With a billion records, a bin has about 15,000
-keys."""
+Columns = Annotated[
+    tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
+]
 
 
 class Sample(CorpusStep):
-    """Keep `rows` records, or a `share` of them, at random, and drop the others.
+    """Keep a random sample of the records, and drop the others.
 
-    The records with the smallest hash of (recipe's seed, record's id) are kept: the same records
-    for any number of workers and any order of parts. If there are fewer than `rows` records, all
-    are kept. With one seed, the sample of 2 % contains the sample of 1 %.
+    The size is one of `records`, `tokens`, `share` and `probability`. `records` is exact, and so is
+    `share`, of the records that have a weight over 0. With `tokens`, records are taken in order
+    until the next one would exceed the budget, so the sample lacks less than one record. Numbers
+    may have a unit: `2B` is 2,000,000,000.
+
+    Without `weight` every record has the same chance. With `weight`, a record with weight 2 is
+    chosen before one with weight 1 with a probability of 2/3; `log_weight` is the logarithm of a
+    weight that may be too large or small for a number. A record of weight 0 or without a weight is
+    dropped. Records are taken in the order of u^(1/weight), the largest first, where u is a hash of
+    the recipe's seed and the record's id (Efraimidis and Spirakis 2006). So the sample is the same
+    for any number of workers and any order of parts, a smaller sample is a part of a larger one,
+    and new records only displace those after them. With `probability`, each record is kept or
+    dropped on its own.
+
+    `by` samples each group of records apart: those with the same value in a column. `records`,
+    `tokens` and `share` may then have a number for each group (`{en: 2M, zh: 1M}`); a group that is
+    not named is dropped. Or one total is divided by `quotas`: `equal`, `proportional` to what the
+    groups have, or proportions (`{en: 2, zh: 1}`). A group that has less than its quota gives all,
+    and the others share the rest. With several columns, `equal` divides the total by the first
+    column, then inside each group by the next: the hierarchical sampling of Vo et al. 2024, with
+    clusters of clusters. Records without a value are the group `null`.
+
+    `rank` is the logarithm of -ln(u) / weight: records with the lowest ranks are kept.
+    `probability` is the inclusion probability of the record, given the ranks of all others: 1 -
+    exp(-weight * t), where t is -ln(u) / weight of the first record that is not kept; 1 if the
+    whole group is kept (Cohen and Kaplan 2007). The sum of 1 / `probability` over the sample is an
+    unbiased estimate of the number of records that were sampled.
+
+    A record is quarantined if its weight is negative or infinite, its number of tokens negative, or
+    its probability outside of 0 to 1.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     uses_seed: ClassVar[bool] = True
+    renamed: ClassVar[dict[str, str]] = {"rows": "records"}
 
-    rows: int | None = Field(None, ge=0, description="number of records to keep")
-    share: float | None = Field(None, ge=0, le=1, description="share of the records to keep")
+    records: Count | dict[str, Count] | None = Field(
+        None, description="number of records to keep; with `by`, also one for each group"
+    )
+    tokens: Count | dict[str, Count] | None = Field(
+        None, description="most tokens to keep; with `by`, also a number for each group"
+    )
+    share: Share | dict[str, Share] | None = Field(
+        None, description="share of the records to keep, or of each group, with `by`"
+    )
+    probability: str | None = Field(
+        None, description="column with the probability of each record to be kept"
+    )
+    weight: str | None = Field(None, description="column with the weight of each record")
+    log_weight: str | None = Field(
+        None, description="column with the natural logarithm of the weight of each record"
+    )
+    token_column: str = Field(
+        "tokens.total", description="column with the tokens of each record, for `tokens`"
+    )
+    by: Columns = Field((), description="column, or columns, whose values are the groups")
+    quotas: Literal["equal", "proportional"] | dict[str, NonNegativeFloat] | None = Field(
+        None, description="how one total is divided over the groups"
+    )
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Sample:
-        if (self.rows is None) == (self.share is None):
-            raise ValueError("exactly one of `rows` and `share` must be set")
+    def _check_size(self) -> Sample:
+        sizes = [self.records, self.tokens, self.share, self.probability]
+        if sum(size is not None for size in sizes) != 1:
+            raise ValueError(
+                "exactly one of `records`, `tokens`, `share` and `probability` must be set"
+            )
+        if self.weight is not None and self.log_weight is not None:
+            raise ValueError("only one of `weight` and `log_weight` can be set")
+        used = self.weight or self.log_weight or self.by
+        if self.probability is not None and used:
+            raise ValueError(
+                "with `probability` each record is kept or dropped on its own: `weight`, "
+                "`log_weight` and `by` have no effect, so remove them"
+            )
         return self
 
+    @model_validator(mode="after")
+    def _check_groups(self) -> Sample:
+        size = self._size
+        if (isinstance(size, dict) or self.quotas is not None) and not self.by:
+            raise ValueError("numbers for groups need the setting `by`, such as `by: language`")
+        named = isinstance(size, dict) or isinstance(self.quotas, dict)
+        if named and len(self.by) > 1:
+            raise ValueError("numbers for groups need a single column in `by`")
+        divided = isinstance(size, int) and self.share is None
+        if self.by and divided and self.quotas is None:
+            raise ValueError(
+                "one total with `by` needs `quotas`: equal, proportional, or proportions such as "
+                "{en: 2, zh: 1}"
+            )
+        if self.quotas is not None and not divided:
+            raise ValueError("`quotas` divide one number of `records` or `tokens`: remove them")
+        return self
+
+    @property
+    def _size(self) -> int | float | Mapping[str, int | float] | None:
+        return next((s for s in (self.records, self.tokens, self.share) if s is not None), None)
+
+    @property
+    def _counted(self) -> str | None:
+        """The column of what is counted; None if records are."""
+        return None if self.tokens is None else self.token_column
+
     def reads(self) -> tuple[str, ...]:
-        return ("id",)
+        named = (self.weight, self.log_weight, self.probability, self._counted)
+        columns = ("id", *self.by, *(name for name in named if name is not None))
+        return tuple(dict.fromkeys(columns))
 
     def measures(self) -> dict[str, pa.DataType]:
-        return {"rank": pa.float64()}
+        return {"rank": pa.float64(), "probability": pa.float64()}
 
-    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> int | None:
-        """Return the largest random key among the records that are kept; None if no record is kept.
-        The random key of a record is a hash of (seed, id)."""
-        total = sum(part.rows for part in corpus.parts)
-        count = min(total, self.rows if self.rows is not None else round(total * (self.share or 0)))
-        if count == 0:
+    def fit(
+        self, corpus: Corpus, workspace: Workspace, seed: int
+    ) -> dict[str, Limit | None] | None:
+        """Returns the first record of each group that is not kept, None if all are; None instead of
+        groups if each record is decided on its own."""
+        if self.probability is not None:
             return None
-        counts = np.zeros(1 << _BIN_BITS, np.int64)
-        for _, found in workspace.map(_BinCounts(corpus, seed), corpus.parts):
-            counts += found
-        up_to = np.cumsum(counts)
-        last = int(np.searchsorted(up_to, count))
-        before = int(up_to[last - 1]) if last else 0
-        keys = [k for _, k in workspace.map(_KeysOfBin(corpus, seed, last), corpus.parts)]
-        return int(np.sort(np.concatenate(keys))[count - before - 1])
+        return limits(corpus, workspace, _Ranking(self, seed), self._budgets)
 
-    def apply(self, rows: pa.Table, fit: int | None, context: Context) -> Outcome:
-        keys = random_keys(rows["id"], context.seed)
-        dropped = np.ones(len(keys), bool) if fit is None else keys > np.uint64(fit)
-        rank = pa.array(keys.astype(np.float64) / 2.0**64)
-        return Outcome({"rank": rank}, reasons(len(keys), (dropped, "not in the sample")))
+    def _budgets(self, totals: dict[str, int]) -> dict[str, int]:
+        """Returns how much of each group to keep, given how much each group has."""
+        size = self._size
+        if isinstance(size, dict):
+            own = {group: size[group] for group in totals if group in size}
+        else:
+            own = dict.fromkeys(totals, size) if size is not None else {}
+        if self.share is not None:
+            return {group: round(totals[group] * share) for group, share in own.items()}
+        if self.quotas is None:
+            return {group: int(count) for group, count in own.items()}
+        assert isinstance(size, int)
+        return self._divided(size, totals)
+
+    def _divided(self, total: int, totals: dict[str, int]) -> dict[str, int]:
+        levels = len(self.by)
+        paths = {tuple(group.split(SEPARATOR, levels - 1)): group for group in totals}
+        available = {path: totals[group] for path, group in paths.items()}
+        if self.quotas == "equal":
+            given = quotas.equal(total, available)
+        elif self.quotas == "proportional":
+            given = quotas.proportional(total, available, available)
+        else:
+            assert isinstance(self.quotas, dict)
+            weights: dict[quotas.Path, float] = {(g,): w for g, w in self.quotas.items()}
+            given = quotas.proportional(total, available, weights)
+        return {paths[path]: amount for path, amount in given.items()}
+
+    def apply(
+        self, rows: pa.Table, fit: dict[str, Limit | None] | None, context: Context
+    ) -> Outcome:
+        if fit is None:
+            assert self.probability is not None
+            return _decided(chances_of(rows, self.probability, context.seed))
+        ranked = rank_rows(rows, context.seed, self.by, self.weight, self.log_weight, self._counted)
+        return _selected(ranked, rows["id"], fit)
 
 
 @dataclass(frozen=True)
-class _BinCounts:
-    """Counts how many random keys of a part's records are in each bin, on a worker. The first bits
-    of a key are its bin."""
+class _Ranking:
+    """Ranks the records of a part, on a worker."""
 
-    corpus: Corpus
+    step: Sample
     seed: int
 
-    def __call__(self, part: Part) -> np.ndarray:
-        bins = _bins(random_keys(self.corpus.read(part)["id"], self.seed))
-        return np.bincount(bins, minlength=1 << _BIN_BITS)
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        step = self.step
+        ranked = rank_rows(rows, self.seed, step.by, step.weight, step.log_weight, step._counted)
+        columns = [ranked.group, pa.array(ranked.rank), rows["id"], pa.array(ranked.amount)]
+        return pa.table(columns, schema=RANKED).filter(pa.array(ranked.possible))
 
 
-@dataclass(frozen=True)
-class _KeysOfBin:
-    """Finds the random keys of a part's records that are in the bin `bin`, on a worker."""
-
-    corpus: Corpus
-    seed: int
-    bin: int
-
-    def __call__(self, part: Part) -> np.ndarray:
-        keys = random_keys(self.corpus.read(part)["id"], self.seed)
-        found: np.ndarray = keys[_bins(keys) == self.bin]
-        return found
+def _decided(chances: Chances) -> Outcome:
+    """The outcome for records that are decided on their own."""
+    missing = np.isnan(chances.probability)
+    columns = {
+        "rank": pa.array(chances.rank),
+        "probability": pa.array(chances.probability, mask=missing),
+    }
+    rules = ((missing, "no probability"), (~chances.kept, "not in the sample"))
+    return Outcome(columns, reasons(len(missing), *rules), chances.errors)
 
 
-def _bins(keys: np.ndarray) -> np.ndarray:
-    return (keys >> np.uint64(64 - _BIN_BITS)).astype(np.int64)
+def _selected(ranked: Ranked, ids: pa.ChunkedArray, fit: Mapping[str, Limit | None]) -> Outcome:
+    """The outcome for records that are kept up to the limit of their group."""
+    coded = ranked.group.dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    group = np.asarray(coded.indices)
+    has_quota = np.array([name in fit for name in names], bool)[group]
+    cuts = [fit.get(name, NOTHING) for name in names]
+    last = np.array([np.inf if cut is None else cut.rank for cut in cuts], np.float64)[group]
+    kept = ranked.rank < last
+    for row in np.flatnonzero(ranked.rank == last).tolist():  # the last record of each group
+        cut = cuts[group[row]]
+        kept[row] = cut is None or ids[row].as_py() < cut.id
+    measured = ranked.possible
+    # The expected number of times that a record would be drawn before the first one outside.
+    with np.errstate(invalid="ignore"):
+        times = exponential(np.where(measured, ranked.log_weight + last, -np.inf))
+    columns = {
+        "rank": pa.array(ranked.rank, mask=~measured),
+        "probability": pa.array(one_minus_exponential(times), mask=ranked.unknown),
+    }
+    rules = (*ranked.rules, (~has_quota, "no quota"), (~kept, "not in the sample"))
+    return Outcome(columns, reasons(len(group), *rules), ranked.errors)

@@ -41,7 +41,7 @@ STEPS = [
     {"words": {"min": 5}},
     {"tests.engine.pieces:Slow": {"milliseconds": 120}},
     {"tests.engine.pieces:SlowModel": {"milliseconds": 30, "min": 20}},
-    {"sample": {"share": 0.8}},
+    {"sample": {"share": 0.8, "weight": "words.count", "by": "source"}},
     {"characters": {"min": 3}},
     {"tests.engine.pieces:Slow": {"milliseconds": 60}},
 ]

@@ -130,7 +130,9 @@ def test_a_full_disk_is_a_named_error_and_the_run_continues_when_there_is_space(
 )  # fmt: skip
 def test_environment_variables_change_no_byte(tmp_path: Path, changes: dict[str, str]) -> None:
     write_captions(tmp_path / "data", files=2, rows=20)
-    what = caption_recipe(steps=[{"words": {"min": 5}}, {"sample": {"rows": 12}}, {"language": {}}])
+    what = caption_recipe(
+        steps=[{"words": {"min": 5}}, {"sample": {"records": 12}}, {"language": {}}]
+    )
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(what))
     command = [sys.executable, "-m", "curate", "run", "recipe.yaml", "-o", "out", "--inline", "-q"]
     subprocess.run(

@@ -22,7 +22,7 @@ def probed(base: Path, content: dict[str, Any], rows: int = 1000) -> Probed:
 
 def test_each_step_measures_all_rows_whatever_the_steps_before_it_drop(tmp_path: Path) -> None:
     write_captions(tmp_path / "data")
-    steps = [{"words": {"min": 99}}, {"characters": {"min": 1}}, {"sample": {"rows": 5}}]
+    steps = [{"words": {"min": 99}}, {"characters": {"min": 1}}, {"sample": {"records": 5}}]
     found = probed(tmp_path, caption_recipe(steps=steps))
     counts = [(a.step, a.rows_in, a.kept, a.dropped) for a in found.accounts]
     assert counts == [

@@ -28,7 +28,7 @@ from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
 STEPS = [
     {"words": {"min": 5}},
     {"tests.engine.pieces:Longest": {}},
-    {"sample": {"share": 0.5}},
+    {"sample": {"share": 0.5, "weight": "words.count", "by": "source"}},
     {"characters": {"min": 3}},
 ]
 

@@ -104,7 +104,7 @@ def test_a_run_that_stops_after_an_input_was_removed_leaves_no_manifest_over_del
 
 
 def test_a_changed_threshold_recomputes_from_its_pass_on(corpus: Path) -> None:
-    steps = [{"words": {"min": 5}}, {"sample": {"rows": 50}}, {"characters": {"min": 1}}]
+    steps = [{"words": {"min": 5}}, {"sample": {"records": 50}}, {"characters": {"min": 1}}]
     run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
     time.sleep(0.02)
     since = time.time_ns()
@@ -140,7 +140,7 @@ def test_a_corpus_step_sees_all_parts_and_its_drops_are_applied_while_reading(co
 
 
 def test_two_corpus_steps_in_a_row_each_see_what_the_first_left(corpus: Path) -> None:
-    steps = [{"sample": {"rows": 60}}, {"sample": {"rows": 20}}]
+    steps = [{"sample": {"records": 60}}, {"sample": {"records": 20}}]
     made = run_engine(caption_recipe(steps=steps), corpus, corpus / "out")
     assert row_counts(made)["sample"][:2] == (120, 60)
     assert row_counts(made)["sample-2"][:2] == (60, 20)
@@ -149,7 +149,9 @@ def test_two_corpus_steps_in_a_row_each_see_what_the_first_left(corpus: Path) ->
 
 def test_a_sample_is_the_same_whatever_the_parts_and_grows_with_its_size(corpus: Path) -> None:
     def ids(rows: int, out: str) -> set[str]:
-        made = run_engine(caption_recipe(steps=[{"sample": {"rows": rows}}]), corpus, corpus / out)
+        made = run_engine(
+            caption_recipe(steps=[{"sample": {"records": rows}}]), corpus, corpus / out
+        )
         order = next(e for e in made.passes if e.kind == "order")
         found = (corpus / out / order.folder).glob("part-*.arrow")
         return {

@@ -95,7 +95,7 @@ def test_a_damaged_recipe_is_read_or_refused(tmp_path: Path) -> None:
         "name: x\nseed: 1\nbase: b.yaml\n"
         "sources:\n  - {name: s, reader: table, path: '*', text: t}\n"
         "steps:\n  - words: {min: 3, only: {source: [s, &a t]}}\n  - preset: datacomp_basic\n"
-        "  - sample: {rows: 3}\nshards: {formats: [arrow], shard_bytes: 5MB}\n"
+        "  - sample: {records: 3}\nshards: {formats: [arrow], shard_bytes: 5MB}\n"
         "media: {max_pixels: 5}\n"
     )
     (tmp_path / "b.yaml").write_text("name: y\nmax_quarantined: 3\n")

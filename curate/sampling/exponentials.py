@@ -1,0 +1,79 @@
+"""Logarithms and exponential functions that have the same bits on every machine.
+
+Functions of numpy and of the C library differ in the last bit between processors. The order of a
+sample must not depend on that, so these functions use only additions, multiplications, divisions
+and scaling by powers of two, whose results IEEE 754 defines. Their error is below 1e-15, relative
+to the result (measured in the tests).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+"""ln 2 as a sum; the first term times a whole number below 2^20 is exact (fdlibm, e_exp.c)."""
+_ODD = [1 / (2 * k + 1) for k in range(11, -1, -1)]
+"""Coefficients of atanh(s) / s in s^2, the last one first. |s| is at most 0.172, so the terms that
+are left out are below 1e-19."""
+_FACTORIALS = [1 / math.factorial(k) for k in range(16, 0, -1)]
+"""Coefficients of (exp(r) - 1) / r, the last one first, for |r| up to ln 2 / 2."""
+_NEAR = 0.25
+"""Below this, ln(1 - x) is computed from x itself, so that a small x loses no digits."""
+_ONE_FROM = 40.0
+"""exp(-40) is below half the distance from 1 to the next lower float64."""
+_LOWEST, _HIGHEST = -740.0, 709.0
+"""The range in which exp(y) is a float64 over 0."""
+
+
+def exponentials(keys: np.ndarray) -> np.ndarray:
+    """Returns -ln(1 - x) > 0 for each key (uint64), where x = (key + 1/2) / 2^64: a number of the
+    exponential distribution of rate 1, if the key is uniform. A larger key has a larger number."""
+    x = _between_0_and_1(keys)
+    s = x / (2 - x)
+    near = 2 * s * _horner(_ODD, np.minimum(s, 0.2) ** 2)
+    return np.where(x < _NEAR, near, -logarithm(_between_0_and_1(~keys)))
+
+
+def logarithm(x: np.ndarray) -> np.ndarray:
+    """Returns ln(x) of positive, finite numbers (float64)."""
+    fraction, exponent = np.frexp(x)
+    small = fraction < math.sqrt(0.5)
+    fraction = np.where(small, 2 * fraction, fraction)
+    power = (exponent - small).astype(np.float64)
+    s = (fraction - 1) / (fraction + 1)
+    logs: np.ndarray = power * _LN2_HIGH + (power * _LN2_LOW + 2 * s * _horner(_ODD, s * s))
+    return logs
+
+
+def exponential(y: np.ndarray) -> np.ndarray:
+    """Returns exp(y); 0 below the range of float64, infinity above it."""
+    power, rest = _reduced(np.clip(y, _LOWEST, _HIGHEST))
+    inside = np.ldexp(1 + rest, power)
+    return np.where(y > _HIGHEST, np.inf, np.where(y < _LOWEST, 0.0, inside))
+
+
+def one_minus_exponential(x: np.ndarray) -> np.ndarray:
+    """Returns 1 - exp(-x) for x >= 0, also infinity, without losing the digits of a small x."""
+    power, rest = _reduced(-np.minimum(x, _ONE_FROM))
+    inside = (1 - np.ldexp(np.ones_like(rest), power)) - np.ldexp(rest, power)
+    return np.where(x > _ONE_FROM, 1.0, inside)
+
+
+def _between_0_and_1(keys: np.ndarray) -> np.ndarray:
+    return (keys.astype(np.float64) + 0.5) * 2.0**-64
+
+
+def _reduced(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns k and exp(r) - 1, where y = k ln 2 + r and |r| is at most ln 2 / 2."""
+    power = np.rint(y / _LN2_HIGH)
+    r = (y - power * _LN2_HIGH) - power * _LN2_LOW
+    return power.astype(np.int32), r * _horner(_FACTORIALS, r)
+
+
+def _horner(coefficients: list[float], x: np.ndarray) -> np.ndarray:
+    total = np.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = total * x + coefficient
+    return total

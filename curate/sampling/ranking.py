@@ -1,0 +1,156 @@
+"""Ranks the records of a part: the order in which a sample takes them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.sampling.exponentials import exponentials, logarithm
+from manifests import record
+from manifests.errors import RowError, StepError
+from manifests.step import RowErrors
+
+SEPARATOR = "\x1f"
+"""Between the values of a group with several columns: the unit separator of ASCII."""
+_BLOCK_ROWS = 16384
+"""Rows that are ranked at a time, so that intermediate arrays fit the CPU cache (our choice)."""
+
+
+class Ranked(NamedTuple):
+    """The records of a part. `possible`: whether a record can be in the sample; the rank of others
+    is arbitrary. `unknown`: whether its weight or its tokens are not known. `rules`: reasons to
+    drop records that cannot."""
+
+    group: pa.Array
+    rank: np.ndarray
+    log_weight: np.ndarray
+    amount: np.ndarray
+    possible: np.ndarray
+    unknown: np.ndarray
+    rules: tuple[tuple[np.ndarray, str], ...]
+    errors: RowErrors
+
+
+class Chances(NamedTuple):
+    """The records of a part that are kept or dropped on their own. `probability` is NaN if it is
+    not known."""
+
+    rank: np.ndarray
+    probability: np.ndarray
+    kept: np.ndarray
+    errors: RowErrors
+
+
+def rank_rows(
+    rows: pa.Table,
+    seed: int,
+    by: tuple[str, ...],
+    weight: str | None,
+    log_weight: str | None,
+    counted: str | None,
+) -> Ranked:
+    """Returns the ranks of rows, ln(-ln(u) / weight), where u is 1 less the random key of the row's
+    id, as a number from 0 to 1. The names are those of columns; `counted` is that of the amount."""
+    errors = RowErrors(rows.num_rows)
+    logs = _log_weights(rows, weight, log_weight, errors)
+    amounts = _amounts(rows, counted, errors)
+    no_weight, no_amount, none = np.isnan(logs), np.isnan(amounts), np.isneginf(logs)
+    rules = ((no_weight, "no weight"), (none, "weight 0"), (no_amount, "no number of tokens"))
+    unknown = no_weight | no_amount
+    possible = ~(unknown | none)
+    rank = uniform_ranks(rows["id"], seed)
+    rank -= np.where(possible, logs, 0)
+    whole = np.where(possible, amounts, 0).astype(np.int64)
+    return Ranked(_groups(rows, by), rank, logs, whole, possible, unknown, rules, errors)
+
+
+def uniform_ranks(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
+    """Returns the ranks of records of weight 1."""
+    keys = record.random_keys(ids, seed)
+    ranks = np.empty(len(keys), np.float64)
+    for start in range(0, len(keys), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        ranks[block] = logarithm(exponentials(keys[block]))
+    return ranks
+
+
+def chances_of(rows: pa.Table, column: str, seed: int) -> Chances:
+    """Decides each row on its own: it is kept if its random number, from 0 to 1, is below its
+    probability."""
+    errors = RowErrors(rows.num_rows)
+    given = _numbers(rows, column)
+    _refuse(errors, given, (given < 0) | (given > 1), f"the probability '{column}'", "0 to 1")
+    probability = np.where((given >= 0) & (given <= 1), given, np.nan)
+    uniform = (record.random_keys(rows["id"], seed).astype(np.float64) + 0.5) * 2.0**-64
+    kept = (uniform < probability) | (probability == 1)
+    return Chances(uniform_ranks(rows["id"], seed), probability, kept, errors)
+
+
+def _log_weights(
+    rows: pa.Table, weight: str | None, log_weight: str | None, errors: RowErrors
+) -> np.ndarray:
+    """Returns the logarithms of the weights; minus infinity for weight 0, NaN for none."""
+    if log_weight is not None:
+        logs = _numbers(rows, log_weight)
+        _refuse(errors, logs, np.isposinf(logs), f"the logarithm '{log_weight}'", "finite")
+        return np.where(np.isposinf(logs), np.nan, logs)
+    if weight is None:
+        return np.zeros(rows.num_rows)
+    given = _numbers(rows, weight)
+    wrong = (given < 0) | np.isposinf(given)
+    _refuse(errors, given, wrong, f"the weight '{weight}'", "finite, and not negative")
+    positive = (given > 0) & ~wrong
+    logs = logarithm(np.where(positive, given, 1.0))
+    return np.where(positive, logs, np.where(given == 0, -np.inf, np.nan))
+
+
+def _amounts(rows: pa.Table, counted: str | None, errors: RowErrors) -> np.ndarray:
+    """Returns what each row takes of a budget, as float64; NaN if it is not known."""
+    if counted is None:
+        return np.ones(rows.num_rows)
+    if not pa.types.is_integer(rows[counted].type):
+        raise _unusable(rows, counted, "token_column", "whole numbers")
+    amounts = _numbers(rows, counted)
+    _refuse(errors, amounts, amounts < 0, f"the number of tokens '{counted}'", "0 or more")
+    return np.where(amounts < 0, np.nan, amounts)
+
+
+def _refuse(
+    errors: RowErrors, values: np.ndarray, wrong: np.ndarray, what: str, allowed: str
+) -> None:
+    for row in np.flatnonzero(wrong).tolist():
+        errors.add(row, RowError(f"{what} is {values[row]}", fix=f"It must be {allowed}."))
+
+
+def _numbers(rows: pa.Table, column: str) -> np.ndarray:
+    """Returns a column of numbers as float64, NaN for null."""
+    kind = rows[column].type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise _unusable(rows, column, "weight", "numbers")
+    numbers = record.one_chunk(rows[column]).cast(pa.float64(), safe=False)
+    return np.asarray(numbers.fill_null(np.nan))
+
+
+def _groups(rows: pa.Table, by: tuple[str, ...]) -> pa.Array:
+    """Returns the group of each row: the values of the columns `by` as text."""
+    if not by:
+        return pa.repeat(pa.scalar(""), rows.num_rows)
+    for column in by:
+        kind = rows[column].type
+        if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind)):
+            raise _unusable(rows, column, "by", "text, whole numbers, or true and false")
+    columns = [record.one_chunk(rows[column]).cast(pa.string()) for column in by]
+    return pc.binary_join_element_wise(
+        *columns, SEPARATOR, null_handling="replace", null_replacement="null"
+    )
+
+
+def _unusable(rows: pa.Table, column: str, setting: str, wanted: str) -> StepError:
+    kind = rows[column].type
+    return StepError(
+        f"the column '{column}' has the type {kind}", f"setting {setting}",
+        f"Name a column of {wanted}.",
+    )  # fmt: skip

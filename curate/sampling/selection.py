@@ -1,0 +1,205 @@
+"""Finds the first record of each group that is not in the sample, over all parts of a corpus.
+
+Records are taken in the order (rank, id) until the budget of their group is used up. The ranks of a
+part are counted in bins on the workers; only the bin in which a budget ends is looked at again. So
+no worker and no driver holds the ranks of the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.step import Corpus, Part, Workspace
+
+_BITS = 16
+"""The bits of a rank that one round looks at (our choice): a rank has 64 bits, so there are at most
+four rounds."""
+_FEW = 1 << 20
+"""If the bins in which budgets end have at most so many records together, they are collected (our
+choice: 50 MB)."""
+_MERGE_ROWS = 1 << 16
+"""The number of rows of counts that are collected before they are summed (our choice)."""
+
+RANKED = pa.schema(
+    [("group", pa.string()), ("rank", pa.float64()), ("id", pa.string()), ("amount", pa.int64())]
+)
+"""The records that can be in a sample. `amount` is what a record takes of the budget of its
+group."""
+_BINS = pa.schema(
+    [("group", pa.string()), ("bin", pa.int64()), ("records", pa.int64()), ("amount", pa.int64())]
+)
+
+
+class Ranking(Protocol):
+    """Ranks the records of a part: returns a table of the schema RANKED, only with the records that
+    can be in the sample. It is sent to workers."""
+
+    def __call__(self, rows: pa.Table) -> pa.Table: ...
+
+
+class Limit(NamedTuple):
+    """The first record of a group that is not in the sample: all records from it on, in the order
+    (rank, id), are not."""
+
+    rank: float
+    id: str
+
+
+NOTHING = Limit(-np.inf, "")
+"""The limit of a group of which no record is in the sample."""
+
+
+class _Open(NamedTuple):
+    """The bin of each group in which its budget ends. `before`: the amount in the bins before it;
+    `prefix`: the first bits of the ranks in it, as a number."""
+
+    groups: pa.Array
+    before: np.ndarray
+    prefix: np.ndarray
+
+
+def limits(
+    corpus: Corpus,
+    workspace: Workspace,
+    ranking: Ranking,
+    budgets_of: Callable[[dict[str, int]], Mapping[str, int]],
+) -> dict[str, Limit | None]:
+    """Returns the limit of each group; None if the whole group is in the sample. `budgets_of`
+    returns the budget of each group from the amount that all its records have; groups that it
+    leaves out are left out here too."""
+    shift = 64 - _BITS
+    bins = _counted(workspace, corpus, _CountBins(corpus, ranking, shift, None))
+    totals = _totals(bins)
+    budgets = budgets_of(totals)
+    found: dict[str, Limit | None] = {g: None if budgets[g] else NOTHING for g in budgets}
+    cut = sorted(g for g in budgets if 0 < budgets[g] < totals[g])
+    if not cut:
+        return found
+    groups = pa.array(cut, pa.string())
+    budget = np.array([budgets[g] for g in cut], np.int64)
+    start = _Open(groups, np.zeros(len(cut), np.int64), np.zeros(len(cut), np.uint64))
+    opened, records = _narrowed(start, bins, budget)
+    while records > _FEW and shift:
+        shift -= _BITS
+        bins = _counted(workspace, corpus, _CountBins(corpus, ranking, shift, opened))
+        opened, records = _narrowed(opened, bins, budget)
+    collect = _Collect(corpus, ranking, shift, opened)
+    rest = pa.concat_tables([table for _, table in workspace.map(collect, corpus.parts)])
+    return found | _first_outside(rest, opened, budget)
+
+
+def _totals(bins: pa.Table) -> dict[str, int]:
+    sums = bins.group_by("group").aggregate([("amount", "sum")])
+    return dict(zip(sums["group"].to_pylist(), sums["amount_sum"].to_pylist(), strict=True))
+
+
+def _narrowed(opened: _Open, bins: pa.Table, budget: np.ndarray) -> tuple[_Open, int]:
+    """Returns the bin of each group in which its budget ends, and how many records these bins have.
+    `bins` has the counts inside the bins that are open now."""
+    group = np.asarray(pc.index_in(bins["group"], opened.groups).fill_null(-1))
+    bins, group = bins.filter(pa.array(group >= 0)), group[group >= 0]
+    number = np.asarray(bins["bin"])
+    order = np.lexsort((number, group))
+    group, number = group[order], number[order]
+    sizes, records = np.asarray(bins["amount"])[order], np.asarray(bins["records"])[order]
+    up_to = _running(group, sizes, len(budget)) + opened.before[group]
+    over = np.flatnonzero(up_to > budget[group])
+    last = over[np.searchsorted(group[over], np.arange(len(budget)))]
+    prefix = (opened.prefix << np.uint64(_BITS)) | number[last].astype(np.uint64)
+    return opened._replace(before=up_to[last] - sizes[last], prefix=prefix), int(
+        records[last].sum()
+    )
+
+
+def _running(group: np.ndarray, sizes: np.ndarray, groups: int) -> np.ndarray:
+    """Returns the running sum of `sizes` inside each group. Rows are sorted by group."""
+    starts = np.searchsorted(group, np.arange(groups))
+    sums = np.cumsum(sizes)
+    running: np.ndarray = sums - np.concatenate([[0], sums])[starts][group]
+    return running
+
+
+def _first_outside(rest: pa.Table, opened: _Open, budget: np.ndarray) -> dict[str, Limit | None]:
+    """Returns the first record of each group with which its budget is exceeded."""
+    rest = rest.sort_by([("group", "ascending"), ("rank", "ascending"), ("id", "ascending")])
+    group = np.asarray(pc.index_in(rest["group"], opened.groups))
+    up_to = _running(group, np.asarray(rest["amount"]), len(budget)) + opened.before[group]
+    over = np.flatnonzero(up_to > budget[group])
+    last = over[np.searchsorted(group[over], np.arange(len(budget)))]
+    rows = rest.take(pa.array(last)).select(["group", "rank", "id"]).to_pylist()
+    return {row["group"]: Limit(row["rank"], row["id"]) for row in rows}
+
+
+@dataclass(frozen=True)
+class _CountBins:
+    """A task for a worker: counts the records of a part, and their amounts, in the bins of their
+    ranks. `opened`: only the records in these bins; None: all."""
+
+    corpus: Corpus
+    ranking: Ranking
+    shift: int
+    opened: _Open | None
+
+    def __call__(self, part: Part) -> pa.Table:
+        ranked = self.ranking(self.corpus.read(part))
+        if self.opened is not None:
+            ranked = _inside(ranked, self.opened, self.shift + _BITS)
+        bits = _ordered_bits(ranked["rank"]) >> np.uint64(self.shift)
+        bins = (bits & np.uint64((1 << _BITS) - 1)).astype(np.int64)
+        ones = pa.array(np.ones(len(bins), np.int64))
+        columns = [ranked["group"], pa.array(bins), ones, ranked["amount"]]
+        return _summed([pa.table(columns, schema=_BINS)])
+
+
+@dataclass(frozen=True)
+class _Collect:
+    """A task for a worker: returns the records of a part that are in an open bin."""
+
+    corpus: Corpus
+    ranking: Ranking
+    shift: int
+    opened: _Open
+
+    def __call__(self, part: Part) -> pa.Table:
+        return _inside(self.ranking(self.corpus.read(part)), self.opened, self.shift)
+
+
+def _inside(ranked: pa.Table, opened: _Open, shift: int) -> pa.Table:
+    """Returns the records that are in the open bin of their group."""
+    at = pc.index_in(ranked["group"], opened.groups)
+    known = np.asarray(at.is_valid())
+    prefix = opened.prefix[np.asarray(at.fill_null(0))]
+    same = _ordered_bits(ranked["rank"]) >> np.uint64(shift) == prefix
+    return ranked.filter(pa.array(known & same))
+
+
+def _ordered_bits(ranks: pa.ChunkedArray) -> np.ndarray:
+    """Returns the ranks as uint64 that have the same order: a negative float64 is inverted, a
+    positive one gets the highest bit."""
+    bits = (np.asarray(ranks, np.float64) + 0.0).view(np.int64)  # -0.0 becomes 0.0
+    turned = (bits >> 63).view(np.uint64) | np.uint64(1 << 63)
+    ordered: np.ndarray = bits.view(np.uint64) ^ turned
+    return ordered
+
+
+def _counted(workspace: Workspace, corpus: Corpus, count: _CountBins) -> pa.Table:
+    """Returns the counts of all parts, summed by group and bin."""
+    total, waiting, rows = _BINS.empty_table(), list[pa.Table](), 0
+    for _, table in workspace.map(count, corpus.parts):
+        waiting.append(table)
+        rows += table.num_rows
+        if rows > max(total.num_rows, _MERGE_ROWS):
+            total, waiting, rows = _summed([total, *waiting]), [], 0
+    return _summed([total, *waiting])
+
+
+def _summed(tables: Iterable[pa.Table]) -> pa.Table:
+    sums = pa.concat_tables(tables).group_by(["group", "bin"])
+    added = sums.aggregate([("records", "sum"), ("amount", "sum")])
+    return added.select(["group", "bin", "records_sum", "amount_sum"]).rename_columns(_BINS.names)

@@ -78,6 +78,7 @@ STEPS = {
     "label": "recaption.label.label:Label",
     "locate": "recaption.locate.locate:Locate",
     "locate_agreement": "recaption.locate.agreement:LocateAgreement",
+    "dsir": "curate.sampling.dsir:Dsir",
     "sample": "curate.sampling.sample:Sample",
 }
 

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, NonNegativeFloat, model_validator
 
-from curate.sampling import quotas
-from curate.sampling.counts import Count
-from curate.sampling.exponentials import exponential, one_minus_exponential
-from curate.sampling.ranking import SEPARATOR, Chances, Ranked, chances_of, rank_rows
-from curate.sampling.selection import NOTHING, RANKED, Limit, limits
+from curate.sampling.selection import quotas
+from curate.sampling.selection.counts import Count
+from curate.sampling.selection.exponentials import exponential, one_minus_exponential
+from curate.sampling.selection.limits import NOTHING, RANKED, Limit, limits
+from curate.sampling.selection.ranking import SEPARATOR, Chances, Ranked, chances_of, rank_rows
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace, reasons
 from manifests.step.bounds import Share
 

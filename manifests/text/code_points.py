@@ -85,6 +85,15 @@ def lower_case_table() -> np.ndarray:
     return lower
 
 
+def without_spaces() -> np.ndarray:
+    """Returns (CODE_POINTS,) bool: whether a code point is of a script that is written without
+    spaces."""
+    mask = np.zeros(CODE_POINTS, bool)
+    for start, stop in _WITHOUT_SPACES:
+        mask[start:stop] = True
+    return mask
+
+
 @lru_cache(maxsize=1)
 def encoding_table() -> np.ndarray:
     """Returns (2, CODE_POINTS) uint64: for each code point, the UTF-8 bytes by which a text's

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curate.sampling import selection
 from curate.sampling.sample import Sample
+from curate.sampling.selection import limits
 from manifests import record
 from manifests.errors import StepError
 from tests.sampling.corpora import SEED, sampled, table
@@ -120,7 +120,7 @@ def test_the_bins_are_halved_until_few_records_are_left(monkeypatch: pytest.Monk
                   **{"tokens.total": np.arange(20_000) % 50})  # fmt: skip
     settings = {"tokens": {"0": 9000, "1": 50_000}, "weight": "w", "by": "g"}
     expected = sampled(whole, **settings)
-    monkeypatch.setattr(selection, "_FEW", 1)
+    monkeypatch.setattr(limits, "_FEW", 1)
     found = sampled(whole, **settings)
     assert (found.mask == expected.mask).all()
     for group, budget in ((0, 9000), (1, 50_000)):

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 
-from curate.sampling.quotas import equal, filled, proportional
+from curate.sampling.selection.quotas import equal, filled, proportional
 from tests.sampling.corpora import sampled, table
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.sampling.exponentials import exponentials, logarithm
+from curate.sampling.selection.exponentials import exponentials, logarithm
 from manifests import record
 from manifests.errors import RowError, StepError
 from manifests.step import RowErrors

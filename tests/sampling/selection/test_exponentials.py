@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 
-from curate.sampling.exponentials import (
+from curate.sampling.selection.exponentials import (
     exponential,
     exponentials,
     logarithm,

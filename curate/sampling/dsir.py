@@ -1,0 +1,144 @@
+"""The step `dsir`: weights records by how much their text is like a target corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, PositiveInt
+
+from curate.sampling.selection.exponentials import logarithm
+from filters.decontamination.benchmarks.benchmark import Kind, kind_of
+from filters.decontamination.benchmarks.tables import lines, rows, value
+from manifests import record, storage
+from manifests.errors import InputError
+from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, Part, Workspace
+from manifests.storage import File
+
+_EPSILON = 1e-8
+"""Added to each frequency, so that it has a logarithm (the authors' code)."""
+_BATCH = 1000
+"""Texts of the target that are counted at once (our choice)."""
+
+
+class Dsir(CorpusStep):
+    r"""Weight records by how much their text is like a target corpus.
+
+    `log_weight` is the logarithm of the importance weight of DSIR (Xie et al. 2023, arXiv
+    2302.03169): the sum, over all words and pairs of neighbouring words of the text, of ln(p +
+    1e-8) - ln(q + 1e-8). p and q are the frequencies of the word's or the pair's bucket in the
+    target and in this corpus. `sample: {records: N, log_weight: dsir.log_weight}` draws with these
+    weights, as in the paper. No record is dropped; one without words has no weight (null).
+
+    Words are those of the pattern `\w+|[^\w\s]+` in lower case, and there are 10,000 buckets, as in
+    the authors' code. Their bucket of a word is SHA-256; ours is another hash, so single weights
+    differ a little from theirs. Longer texts have weights further from 1, mostly far below it, so
+    short texts are preferred: the authors' code first drops texts under 100 words (`words: {min:
+    100}`).
+    """
+
+    uses_seed: ClassVar[bool] = True
+
+    target: Annotated[str, Location()] = Field(
+        description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV, or of "
+        ".txt with a text on each line"
+    )
+    text: str = Field("text", description="field of the target's tables that has the text")
+    buckets: PositiveInt = Field(10_000, description="number of buckets (10,000: published)")
+    raw_share: float = Field(
+        1.0, gt=0, le=1, description="share of this corpus from which its frequencies are counted"
+    )
+
+    def reads(self) -> tuple[str, ...]:
+        return ("id", "content")
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"log_weight": pa.float64(), "tokens": pa.int32()}
+
+    def files(self, base: str) -> tuple[str, ...]:
+        return tuple(file.uri for file, _ in _files(storage.resolve(base, self.target)))
+
+    def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> np.ndarray:
+        """Returns (buckets,) float64: the logarithm of p / q for each bucket."""
+        from manifests.kernels.gram_buckets import bucket_counts
+
+        target = np.zeros(self.buckets, np.int64)
+        place = workspace.resolve(self.target)
+        texts = _texts(place, self.text)
+        while some := list(islice(texts, _BATCH)):
+            target += bucket_counts(pa.array(some, pa.string()), self.buckets)
+        if not target.any():
+            raise InputError("the target has no text.", place, "Correct the settings of `dsir`.")
+        raw = np.zeros(self.buckets, np.int64)
+        for _, counts in workspace.map(_CountBuckets(corpus, self, seed), corpus.parts):
+            raw += counts
+        return logarithm(_frequencies(target)) - logarithm(_frequencies(raw))
+
+    def apply(self, rows: pa.Table, fit: np.ndarray, context: Context) -> Outcome:
+        from manifests.kernels.gram_buckets import bucket_scores
+
+        scores, tokens = bucket_scores(record.texts(rows["content"]), fit)
+        weights = pa.array(scores, mask=tokens == 0)
+        return Outcome({"log_weight": weights, "tokens": pa.array(tokens)})
+
+
+@dataclass(frozen=True)
+class _CountBuckets:
+    """A task for a worker: counts the buckets of a part's texts."""
+
+    corpus: Corpus
+    step: Dsir
+    seed: int
+
+    def __call__(self, part: Part) -> np.ndarray:
+        from manifests.kernels.gram_buckets import bucket_counts
+
+        rows = self.corpus.read(part)
+        keys = record.random_keys(rows["id"], self.seed)
+        chosen = keys.astype(np.float64) * 2.0**-64 < self.step.raw_share
+        texts = record.texts(rows["content"])
+        if self.step.raw_share < 1:
+            texts = texts.filter(pa.array(chosen))
+        return bucket_counts(texts, self.step.buckets)
+
+
+def _frequencies(counts: np.ndarray) -> np.ndarray:
+    frequencies: np.ndarray = counts / max(int(counts.sum()), 1) + _EPSILON
+    return frequencies
+
+
+def _files(place: str) -> list[tuple[File, Kind]]:
+    """Returns the files of the target and their formats. Raises InputError if there is none, or one
+    that has no texts."""
+    found = []
+    for file in storage.list_files(place):
+        kind = kind_of(file.name)
+        if kind is None or kind is Kind.IMAGE:
+            raise InputError(
+                "the target has a file that is neither a table nor text.", file.uri,
+                "Write a path that excludes it, such as folder/*.parquet.",
+            )  # fmt: skip
+        found.append((file, kind))
+    if not found:
+        raise InputError("the path of the target leads to no file.", place, "Correct the path.")
+    return found
+
+
+def _texts(place: str, field: str) -> Iterator[str]:
+    """Yields the texts of the target, from all its files."""
+    for file, kind in _files(place):
+        if kind is Kind.LINES:
+            yield from (line for _, line in lines(file))
+            continue
+        for number, row in rows(file, kind, (field,)):
+            text = value(row, field)
+            if not (text is None or isinstance(text, str)):
+                raise InputError(
+                    f"the field '{field}' is {text!r:.80}, which is not text.",
+                    f"{file.uri}#{number}", "Name the field that has the text in `text`.",
+                )  # fmt: skip
+            yield text or ""

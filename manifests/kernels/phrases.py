@@ -1,0 +1,190 @@
+"""Finds all phrases of a list that occur in a text, as whole tokens.
+
+Tokens are words, and all other characters one by one; in scripts without spaces each character is
+a token. Case and whitespace are ignored. Every sequence of tokens of a text is looked up in a hash
+table by a 64-bit polynomial hash; different phrases are assumed to have different hashes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numba import int32, int64, types, uint8, uint32, uint64, void
+
+from manifests.kernels.class_tokens import TABLE, finalised, hash_class_tokens
+from manifests.kernels.compiling import BYTES, OFFSETS, buffers, compiled, inlined, longest
+from manifests.kernels.decoding import decode
+from manifests.text.token_classes import words_and_signs
+
+MAX_TOKENS = 255
+"""The most tokens of a phrase: lengths are stored in a byte."""
+_FIRST_GUESS = 8
+"""Matches of a text for which memory is allocated at first (our choice); it is doubled if texts
+have more."""
+_BASE = np.uint64(0xD6E8FEB86659FD93)
+"""An odd 64-bit constant for the polynomial (of the mixer "rrmxmx", Evensen 2018)."""
+_NONE, _ONE = np.uint64(0), np.uint64(1)
+
+
+class PhraseTable(NamedTuple):
+    """A hash table of phrases. Slot i has the hash keys[i] of the phrase with the number
+    numbers[i]; -1 if it is free. `longest`: for the first token of a phrase, by the low bits of its
+    hash, how many tokens the longest phrase has that begins with it."""
+
+    keys: np.ndarray
+    numbers: np.ndarray
+    longest: np.ndarray
+    phrases: int
+
+
+def phrase_hashes(phrases: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the hash of each phrase (uint64), the hash of its first token (uint64), and how many
+    tokens it has (int32). Phrases with the same tokens have the same hash: "New York" and "new
+    york"."""
+    offsets, data = buffers(phrases)
+    hashes, first = np.zeros(len(phrases), np.uint64), np.zeros(len(phrases), np.uint64)
+    tokens = np.zeros(len(phrases), np.int32)
+    _hash_phrases(offsets, data, words_and_signs(), *_scratch(offsets), hashes, first, tokens)
+    return hashes, first, tokens
+
+
+def phrase_table(phrases: pa.Array) -> tuple[PhraseTable, np.ndarray]:
+    """Returns a table of phrases, and the number of each phrase in it: phrases with the same tokens
+    have the same number. Phrases have 1 to MAX_TOKENS tokens."""
+    hashes, first, tokens = phrase_hashes(phrases)
+    assert not len(tokens) or (tokens.min() >= 1 and tokens.max() <= MAX_TOKENS)
+    distinct, at, numbers = np.unique(hashes, return_index=True, return_inverse=True)
+    slots = 1 << max(4, int(4 * len(distinct)).bit_length())
+    keys, slot_numbers = np.zeros(slots, np.uint64), np.full(slots, -1, np.int32)
+    lengths = np.zeros(4 * slots, np.uint8)
+    np.maximum.at(lengths, first & np.uint64(len(lengths) - 1), tokens.astype(np.uint8))
+    _fill(distinct, keys, slot_numbers)
+    return PhraseTable(keys, slot_numbers, lengths, len(at)), numbers.astype(np.int32)
+
+
+def find_phrases(texts: pa.Array, table: PhraseTable) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the phrases that occur in each text: offsets (texts + 1, int64) and numbers (int32).
+    A text has each phrase once, in the order in which they begin."""
+    offsets, data = buffers(texts)
+    ends = np.zeros(len(texts) + 1, np.int64)
+    seen = np.zeros(table.phrases, np.int32)
+    found = np.empty(_FIRST_GUESS * len(texts) + 64, np.int32)
+    lookup, scratch = (table.keys, table.numbers, table.longest), _scratch(offsets)
+    row = 0
+    while True:
+        row = _find(offsets, data, words_and_signs(), *scratch, *lookup, row, seen, ends, found)
+        if row == len(texts):
+            return ends, found[: ends[-1]]
+        found = np.concatenate([found, np.empty(len(found), np.int32)])
+
+
+def _scratch(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    size = longest(offsets)
+    return np.empty(size, np.uint32), np.empty(size + 1, np.uint64)
+
+
+@inlined
+def _next(hashed: np.uint64, token: np.uint64) -> np.uint64:
+    return (hashed + token + _ONE) * _BASE
+
+
+@compiled(
+    void(OFFSETS, BYTES, TABLE, uint32[::1], uint64[::1], uint64[::1], uint64[::1], int32[::1])
+)
+def _hash_phrases(
+    offsets: np.ndarray,
+    data: np.ndarray,
+    table: np.ndarray,
+    points: np.ndarray,
+    tokens: np.ndarray,
+    hashes: np.ndarray,
+    first: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    for row in range(len(hashes)):
+        length = decode(data[offsets[row] : offsets[row + 1]], points)
+        counts[row] = hash_class_tokens(points[:length], table, tokens)
+        hashed = _NONE
+        for i in range(counts[row]):
+            hashed = _next(hashed, finalised(tokens[i]))
+        hashes[row] = hashed
+        if counts[row] > 0:
+            first[row] = finalised(tokens[0])
+
+
+_KEYS = types.Array(uint64, 1, "C", readonly=True)
+_NUMBERS = types.Array(int32, 1, "C", readonly=True)
+_LENGTHS = types.Array(uint8, 1, "C", readonly=True)
+
+
+@inlined
+def _slot(keys: np.ndarray, numbers: np.ndarray, hashed: np.uint64) -> np.uint64:
+    """Returns the slot that has a hash, or the free slot where it belongs."""
+    last = np.uint64(len(keys) - 1)
+    slot = finalised(hashed) & last
+    while numbers[slot] >= 0 and keys[slot] != hashed:
+        slot = (slot + _ONE) & last
+    return slot
+
+
+@inlined
+def _forget(seen: np.ndarray, numbers: np.ndarray) -> None:
+    """Marks the phrases as not seen."""
+    for number in numbers:
+        seen[number] = 0
+
+
+@compiled(void(uint64[::1], uint64[::1], int32[::1]))
+def _fill(hashes: np.ndarray, keys: np.ndarray, numbers: np.ndarray) -> None:
+    for i in range(len(hashes)):
+        slot = _slot(keys, numbers, hashes[i])
+        keys[slot], numbers[slot] = hashes[i], i
+
+
+@compiled(
+    int64(
+        *(OFFSETS, BYTES, TABLE, uint32[::1], uint64[::1]),
+        *(_KEYS, _NUMBERS, _LENGTHS),
+        *(int64, int32[::1], int64[::1], int32[::1]),
+    )
+)
+def _find(
+    offsets: np.ndarray,
+    data: np.ndarray,
+    table: np.ndarray,
+    points: np.ndarray,
+    tokens: np.ndarray,
+    keys: np.ndarray,
+    numbers: np.ndarray,
+    lengths: np.ndarray,
+    start: int,
+    seen: np.ndarray,
+    ends: np.ndarray,
+    found: np.ndarray,
+) -> int:
+    """Finds the phrases of the texts from `start` on. Returns the first text whose phrases do not
+    fit into `found`, or the number of texts. `seen` has, for each phrase, the last text with it,
+    counted from 1."""
+    last = np.uint64(len(lengths) - 1)
+    for row in range(start, len(offsets) - 1):
+        length = decode(data[offsets[row] : offsets[row + 1]], points)
+        count = hash_class_tokens(points[:length], table, tokens)
+        for i in range(count):
+            tokens[i] = finalised(tokens[i])
+        at = ends[row]
+        for i in range(count):
+            hashed = _NONE
+            for j in range(i, min(count, i + lengths[tokens[i] & last])):
+                hashed = _next(hashed, tokens[j])
+                number = numbers[_slot(keys, numbers, hashed)]
+                if number >= 0 and seen[number] != row + 1:
+                    if at == len(found):
+                        _forget(seen, found[ends[row] : at])
+                        return row
+                    seen[number] = row + 1
+                    found[at] = number
+                    at += 1
+        ends[row + 1] = at
+    return len(offsets) - 1

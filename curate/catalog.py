@@ -48,6 +48,7 @@ STEPS = {
     "character_repetition": "filters.text.character_repetition:CharacterRepetition",
     "word_repetition": "filters.text.word_repetition:WordRepetition",
     "language": "filters.text.language:Language",
+    "entities": "filters.text.entities:Entities",
     "images": "filters.image.images:ImageCount",
     "image_shape": "filters.image.image_shape:ImageShape",
     "image_decodes": "filters.image.image_decodes:ImageDecodes",
@@ -78,6 +79,9 @@ STEPS = {
     "label": "recaption.label.label:Label",
     "locate": "recaption.locate.locate:Locate",
     "locate_agreement": "recaption.locate.agreement:LocateAgreement",
+    "power": "curate.sampling.power:Power",
+    "head": "curate.sampling.head:Head",
+    "metaclip": "curate.sampling.metaclip:Metaclip",
     "dsir": "curate.sampling.dsir:Dsir",
     "sample": "curate.sampling.sample:Sample",
 }

@@ -76,7 +76,8 @@ class Dsir(CorpusStep):
         raw = np.zeros(self.buckets, np.int64)
         for _, counts in workspace.map(_CountBuckets(corpus, self, seed), corpus.parts):
             raw += counts
-        return logarithm(_frequencies(target)) - logarithm(_frequencies(raw))
+        ratios: np.ndarray = logarithm(_frequencies(target)) - logarithm(_frequencies(raw))
+        return ratios
 
     def apply(self, rows: pa.Table, fit: np.ndarray, context: Context) -> Outcome:
         from manifests.kernels.gram_buckets import bucket_scores
@@ -114,7 +115,7 @@ def _frequencies(counts: np.ndarray) -> np.ndarray:
 def _files(place: str) -> list[tuple[File, Kind]]:
     """Returns the files of the target and their formats. Raises InputError if there is none, or one
     that has no texts."""
-    found = []
+    found: list[tuple[File, Kind]] = []
     for file in storage.list_files(place):
         kind = kind_of(file.name)
         if kind is None or kind is Kind.IMAGE:

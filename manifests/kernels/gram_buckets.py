@@ -46,7 +46,7 @@ def _scratch(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @inlined
 def _bucket(hashed: np.uint64, buckets: np.uint64) -> np.uint64:
-    return (finalised(hashed) >> _32) * buckets >> _32
+    return np.uint64((finalised(hashed) >> _32) * buckets >> _32)
 
 
 @inlined

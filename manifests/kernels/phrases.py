@@ -87,7 +87,7 @@ def _scratch(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @inlined
 def _next(hashed: np.uint64, token: np.uint64) -> np.uint64:
-    return (hashed + token + _ONE) * _BASE
+    return np.uint64((hashed + token + _ONE) * _BASE)
 
 
 @compiled(
@@ -126,7 +126,7 @@ def _slot(keys: np.ndarray, numbers: np.ndarray, hashed: np.uint64) -> np.uint64
     slot = finalised(hashed) & last
     while numbers[slot] >= 0 and keys[slot] != hashed:
         slot = (slot + _ONE) & last
-    return slot
+    return np.uint64(slot)
 
 
 @inlined

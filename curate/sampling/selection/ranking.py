@@ -64,7 +64,7 @@ def rank_rows(
     rank = uniform_ranks(rows["id"], seed)
     rank -= np.where(possible, logs, 0)
     whole = np.where(possible, amounts, 0).astype(np.int64)
-    return Ranked(_groups(rows, by), rank, logs, whole, possible, unknown, rules, errors)
+    return Ranked(groups(rows, by), rank, logs, whole, possible, unknown, rules, errors)
 
 
 def uniform_ranks(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
@@ -81,7 +81,7 @@ def chances_of(rows: pa.Table, column: str, seed: int) -> Chances:
     """Decides each row on its own: it is kept if its random number, from 0 to 1, is below its
     probability."""
     errors = RowErrors(rows.num_rows)
-    given = _numbers(rows, column)
+    given = numbers(rows, column, "probability")
     _refuse(errors, given, (given < 0) | (given > 1), f"the probability '{column}'", "0 to 1")
     probability = np.where((given >= 0) & (given <= 1), given, np.nan)
     uniform = (record.random_keys(rows["id"], seed).astype(np.float64) + 0.5) * 2.0**-64
@@ -94,12 +94,12 @@ def _log_weights(
 ) -> np.ndarray:
     """Returns the logarithms of the weights; minus infinity for weight 0, NaN for none."""
     if log_weight is not None:
-        logs = _numbers(rows, log_weight)
+        logs = numbers(rows, log_weight, "log_weight")
         _refuse(errors, logs, np.isposinf(logs), f"the logarithm '{log_weight}'", "finite")
         return np.where(np.isposinf(logs), np.nan, logs)
     if weight is None:
         return np.zeros(rows.num_rows)
-    given = _numbers(rows, weight)
+    given = numbers(rows, weight, "weight")
     wrong = (given < 0) | np.isposinf(given)
     _refuse(errors, given, wrong, f"the weight '{weight}'", "finite, and not negative")
     positive = (given > 0) & ~wrong
@@ -113,7 +113,7 @@ def _amounts(rows: pa.Table, counted: str | None, errors: RowErrors) -> np.ndarr
         return np.ones(rows.num_rows)
     if not pa.types.is_integer(rows[counted].type):
         raise _unusable(rows, counted, "token_column", "whole numbers")
-    amounts = _numbers(rows, counted)
+    amounts = numbers(rows, counted, "token_column")
     _refuse(errors, amounts, amounts < 0, f"the number of tokens '{counted}'", "0 or more")
     return np.where(amounts < 0, np.nan, amounts)
 
@@ -125,16 +125,17 @@ def _refuse(
         errors.add(row, RowError(f"{what} is {values[row]}", fix=f"It must be {allowed}."))
 
 
-def _numbers(rows: pa.Table, column: str) -> np.ndarray:
-    """Returns a column of numbers as float64, NaN for null."""
+def numbers(rows: pa.Table, column: str, setting: str) -> np.ndarray:
+    """Returns a column of numbers as float64, NaN for null. `setting` is the one that names the
+    column."""
     kind = rows[column].type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise _unusable(rows, column, "weight", "numbers")
-    numbers = record.one_chunk(rows[column]).cast(pa.float64(), safe=False)
-    return np.asarray(numbers.fill_null(np.nan))
+        raise _unusable(rows, column, setting, "numbers")
+    given = record.one_chunk(rows[column]).cast(pa.float64(), safe=False)
+    return np.asarray(given.fill_null(np.nan))
 
 
-def _groups(rows: pa.Table, by: tuple[str, ...]) -> pa.Array:
+def groups(rows: pa.Table, by: tuple[str, ...]) -> pa.Array:
     """Returns the group of each row: the values of the columns `by` as text."""
     if not by:
         return pa.repeat(pa.scalar(""), rows.num_rows)

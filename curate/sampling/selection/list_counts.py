@@ -1,0 +1,81 @@
+"""Counts in how many records of a corpus each value of a column of lists occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.sampling.selection.ranking import groups
+from manifests import record
+from manifests.errors import StepError
+from manifests.step import Corpus, Part, Workspace
+
+COUNTS = pa.schema([("group", pa.string()), ("value", pa.string()), ("count", pa.int64())])
+_MERGE_ROWS = 1 << 16
+"""The number of rows of counts that are collected before they are summed (our choice)."""
+
+
+def distinct_values(rows: pa.Table, column: str, by: tuple[str, ...]) -> pa.Table:
+    """Returns a row (row, group, value) for each value of the lists, once for each record. `row` is
+    the number of the record; its group is made of the columns `by`."""
+    lists = record.one_chunk(rows[column])
+    kind = lists.type
+    if not (pa.types.is_list(kind) and pa.types.is_string(kind.value_type)):
+        raise StepError(
+            f"the column '{column}' has the type {kind}", "setting of",
+            "Name a column of lists of text, such as entities.ids.",
+        )  # fmt: skip
+    row, values = pc.list_parent_indices(lists).cast(pa.int64()), pc.list_flatten(lists)
+    valid = values.is_valid()
+    row, values = row.filter(valid), values.filter(valid)
+    group = groups(rows, by).take(row)
+    flat = pa.table({"row": row, "group": group, "value": values})
+    distinct = flat.group_by(["row", "group", "value"], use_threads=False).aggregate([])
+    return distinct.select(["row", "group", "value"])
+
+
+def count_values(
+    corpus: Corpus, workspace: Workspace, column: str, by: tuple[str, ...]
+) -> pa.Table:
+    """Returns the counts of all values in the corpus, with the schema COUNTS, sorted."""
+    total, waiting, rows = COUNTS.empty_table(), list[pa.Table](), 0
+    for _, table in workspace.map(_CountPart(corpus, column, by), corpus.parts):
+        waiting.append(table)
+        rows += table.num_rows
+        if rows > max(total.num_rows, _MERGE_ROWS):
+            total, waiting, rows = _summed([total, *waiting]), [], 0
+    order = [("group", "ascending"), ("value", "ascending")]
+    return _summed([total, *waiting]).sort_by(order)
+
+
+def union(rows: np.ndarray, probabilities: np.ndarray, records: int) -> np.ndarray:
+    """Returns (records,) float64: 1 - (1 - p) (1 - p') ..., over all values of a record. `rows` are
+    the records of the values, sorted; a record without values has 0."""
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    none = np.ones(records)
+    if len(starts):
+        none[rows[starts]] = np.multiply.reduceat(1 - probabilities, starts)
+    return 1 - none
+
+
+@dataclass(frozen=True)
+class _CountPart:
+    """A task for a worker: counts the records of a part that have each value."""
+
+    corpus: Corpus
+    column: str
+    by: tuple[str, ...]
+
+    def __call__(self, part: Part) -> pa.Table:
+        values = distinct_values(self.corpus.read(part), self.column, self.by)
+        counted = values.group_by(["group", "value"]).aggregate([("row", "count")])
+        return counted.select(["group", "value", "row_count"]).rename_columns(COUNTS.names)
+
+
+def _summed(tables: Iterable[pa.Table]) -> pa.Table:
+    sums = pa.concat_tables(tables).group_by(["group", "value"]).aggregate([("count", "sum")])
+    return sums.select(["group", "value", "count_sum"]).rename_columns(COUNTS.names)

@@ -1,0 +1,1 @@
+"""Reads tables of entities, and finds their entities in texts."""

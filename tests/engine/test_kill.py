@@ -26,7 +26,7 @@ import yaml
 
 from curate.engine.inline import Inline
 from manifests.run.verify import verify
-from tests.make import write_captions
+from tests.make import WORDS, write_captions
 from tests.processes import marked_processes, running
 from tests.runs import caption_recipe, file_bytes, row_counts, run_engine
 
@@ -41,7 +41,9 @@ STEPS = [
     {"words": {"min": 5}},
     {"tests.engine.pieces:Slow": {"milliseconds": 120}},
     {"tests.engine.pieces:SlowModel": {"milliseconds": 30, "min": 20}},
-    {"sample": {"share": 0.8, "weight": "words.count", "by": "source"}},
+    {"entities": {"table": "entities.txt"}},
+    {"metaclip": {"t": 200}},
+    {"sample": {"share": 0.8, "weight": "metaclip.probability", "by": "source"}},
     {"characters": {"min": 3}},
     {"tests.engine.pieces:Slow": {"milliseconds": 60}},
 ]
@@ -71,7 +73,7 @@ class Case(NamedTuple):
     seconds: int = 120
 
 
-ROWS, PHASES = Case("rows", 0, 110), Case("duplicates", 60, 160)
+ROWS, PHASES = Case("rows", 0, 140), Case("duplicates", 60, 160)
 QUICK = Case("small", 0, 34, 25)
 LARGE = 8
 """The number of folders with large recipes."""
@@ -82,6 +84,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("kills")
     write_captions(base / "data", files=16, rows=50)
     write_captions(base / "more", files=16, rows=50)
+    (base / "entities.txt").write_text("\n".join(WORDS))
     for number in range(4):
         copied = (base / "more" / f"{number:03d}.jsonl").read_text().replace("tree", "Tree")
         (base / "more" / f"copy-{number}.jsonl").write_text(copied)

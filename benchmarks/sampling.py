@@ -92,7 +92,7 @@ def entities_table(texts: list[str], entries: list[str]) -> None:
     own = pa.array(captions)
     ours = microseconds(partial(find_phrases, own, table), len(captions))
     size = np.mean([len(caption.encode()) for caption in captions])
-    memory = sum(array.nbytes for array in table[:3]) / 1e6
+    memory = sum(array.nbytes for array in table[:2]) / 1e6
     print(f"\n{len(entries):,} phrases in captions of {size:.0f} bytes: {ours:.2f} us; the table "
           f"is built in {built:.1f} s and has {memory:.0f} MB")  # fmt: skip
     package = optional("ahocorasick")

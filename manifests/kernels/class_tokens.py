@@ -1,5 +1,5 @@
-"""Splits a text into tokens by a table of classes (`manifests.text.token_classes`), and hashes each
-token; called by compiled loops."""
+"""Splits a text into words and signs (`manifests.text.token_classes`), and hashes each; called by
+compiled loops."""
 
 from __future__ import annotations
 

@@ -7,25 +7,43 @@ SHA-256 as the hash; ours is faster, so the numbers of buckets differ.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
-from numba import float64, int32, int64, types, uint32, uint64, void
+from numba import float64, int32, int64, types, uint8, uint32, uint64, void
 
-from manifests.kernels.class_tokens import TABLE, finalised, hash_class_tokens
 from manifests.kernels.compiling import BYTES, OFFSETS, buffers, compiled, inlined, longest
-from manifests.kernels.decoding import decode
-from manifests.text.token_classes import words_and_punctuation
+from manifests.kernels.pattern_tokens import GROWTH, find_pattern_tokens
+from manifests.kernels.simd import BLOCK
+from manifests.kernels.tokens import FIRST, hash_tokens, write_lower
+from manifests.text.token_classes import pattern_encodings
 
 _32 = np.uint64(32)
 _TURN = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 / golden ratio: sets the first token of a pair apart from the second."""
+"""2^64 / golden ratio: sets the first token of a pair apart from the second, and mixes."""
+
+
+class _Scratch(NamedTuple):
+    """Arrays that are overwritten for each text, and the table `encodings`. `text`: the text in
+    lower case. `edges`: where its tokens start and end. `hashes`: a hash of each token."""
+
+    encodings: np.ndarray
+    text: np.ndarray
+    edges: np.ndarray
+    hashes: np.ndarray
+
+
+_SCRATCH = types.NamedTuple(
+    (types.Array(uint64, 1, "C", readonly=True), uint8[::1], uint32[::1], uint64[::1]), _Scratch
+)
 
 
 def bucket_counts(texts: pa.Array, buckets: int) -> np.ndarray:
     """Returns (buckets,) int64: how many features of all texts are in each bucket."""
     counts = np.zeros(buckets, np.int64)
     offsets, data = buffers(texts)
-    _count(offsets, data, words_and_punctuation(), *_scratch(offsets), counts)
+    _count(offsets, data, _scratch(longest(offsets)), counts)
     return counts
 
 
@@ -35,38 +53,43 @@ def bucket_scores(texts: pa.Array, values: np.ndarray) -> tuple[np.ndarray, np.n
     offsets, data = buffers(texts)
     scores, tokens = np.empty(len(texts), np.float64), np.empty(len(texts), np.int32)
     given = np.ascontiguousarray(values, np.float64)
-    _score(offsets, data, words_and_punctuation(), *_scratch(offsets), given, scores, tokens)
+    _score(offsets, data, _scratch(longest(offsets)), given, scores, tokens)
     return scores, tokens
 
 
-def _scratch(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    size = longest(offsets)
-    return np.empty(size, np.uint32), np.empty(size + 1, np.uint64)
+def _scratch(size: int) -> _Scratch:
+    encodings = pattern_encodings()
+    encodings.flags.writeable = False
+    text = np.empty(FIRST + GROWTH * size + 2 * BLOCK, np.uint8)
+    return _Scratch(encodings, text, np.empty(2 * size + 2, np.uint32), np.empty(size, np.uint64))
+
+
+@inlined
+def _tokenise(data: np.ndarray, start: int, end: int, scratch: _Scratch) -> int:
+    """Writes a hash of each token of a text, the bytes `start` to `end` - 1 of `data`, into
+    `scratch`. Returns how many tokens there are."""
+    written = write_lower(data, start, end, scratch.encodings, scratch.text)
+    found = int(find_pattern_tokens(scratch.text, written, scratch.edges))
+    hash_tokens(scratch.text, scratch.edges, found, scratch.hashes)
+    return found
 
 
 @inlined
 def _bucket(hashed: np.uint64, buckets: np.uint64) -> np.uint64:
-    return np.uint64((finalised(hashed) >> _32) * buckets >> _32)
+    return np.uint64((hashed >> _32) * buckets >> _32)
 
 
 @inlined
 def _pair(first: np.uint64, second: np.uint64) -> np.uint64:
-    return first * _TURN + second
+    mixed = (first ^ first >> _32) * _TURN + second
+    return (mixed ^ mixed >> _32) * _TURN
 
 
-@compiled(void(OFFSETS, BYTES, TABLE, uint32[::1], uint64[::1], int64[::1]))
-def _count(
-    offsets: np.ndarray,
-    data: np.ndarray,
-    table: np.ndarray,
-    points: np.ndarray,
-    hashes: np.ndarray,
-    counts: np.ndarray,
-) -> None:
-    buckets = np.uint64(len(counts))
+@compiled(void(OFFSETS, BYTES, _SCRATCH, int64[::1]))
+def _count(offsets: np.ndarray, data: np.ndarray, scratch: _Scratch, counts: np.ndarray) -> None:
+    buckets, hashes = np.uint64(len(counts)), scratch.hashes
     for row in range(len(offsets) - 1):
-        length = decode(data[offsets[row] : offsets[row + 1]], points)
-        found = hash_class_tokens(points[:length], table, hashes)
+        found = _tokenise(data, offsets[row], offsets[row + 1], scratch)
         for i in range(found):
             counts[_bucket(hashes[i], buckets)] += 1
         for i in range(found - 1):
@@ -76,21 +99,18 @@ def _count(
 _VALUES = types.Array(float64, 1, "C", readonly=True)
 
 
-@compiled(void(OFFSETS, BYTES, TABLE, uint32[::1], uint64[::1], _VALUES, float64[::1], int32[::1]))
+@compiled(void(OFFSETS, BYTES, _SCRATCH, _VALUES, float64[::1], int32[::1]))
 def _score(
     offsets: np.ndarray,
     data: np.ndarray,
-    table: np.ndarray,
-    points: np.ndarray,
-    hashes: np.ndarray,
+    scratch: _Scratch,
     values: np.ndarray,
     scores: np.ndarray,
     tokens: np.ndarray,
 ) -> None:
-    buckets = np.uint64(len(values))
+    buckets, hashes = np.uint64(len(values)), scratch.hashes
     for row in range(len(scores)):
-        length = decode(data[offsets[row] : offsets[row + 1]], points)
-        found = hash_class_tokens(points[:length], table, hashes)
+        found = _tokenise(data, offsets[row], offsets[row + 1], scratch)
         alone, pairs = 0.0, 0.0
         for i in range(found):
             alone += values[_bucket(hashes[i], buckets)]

@@ -29,12 +29,12 @@ _NONE, _ONE = np.uint64(0), np.uint64(1)
 
 
 class PhraseTable(NamedTuple):
-    """A hash table of phrases. Slot i has the hash keys[i] of the phrase with the number
-    numbers[i]; -1 if it is free. `longest`: for the first token of a phrase, by the low bits of its
-    hash, how many tokens the longest phrase has that begins with it."""
+    """A hash table of phrases. `slots` (n, 2) uint64 has the hash of a phrase, and its number plus
+    1; two zeros if the slot is free. They are side by side, so that a look-up waits for memory
+    once. `longest`: for the first token of a phrase, by the low bits of its hash, how many tokens
+    the longest phrase has that begins with it."""
 
-    keys: np.ndarray
-    numbers: np.ndarray
+    slots: np.ndarray
     longest: np.ndarray
     phrases: int
 
@@ -56,12 +56,11 @@ def phrase_table(phrases: pa.Array) -> tuple[PhraseTable, np.ndarray]:
     hashes, first, tokens = phrase_hashes(phrases)
     assert not len(tokens) or (tokens.min() >= 1 and tokens.max() <= MAX_TOKENS)
     distinct, at, numbers = np.unique(hashes, return_index=True, return_inverse=True)
-    slots = 1 << max(4, int(4 * len(distinct)).bit_length())
-    keys, slot_numbers = np.zeros(slots, np.uint64), np.full(slots, -1, np.int32)
-    lengths = np.zeros(4 * slots, np.uint8)
+    size = 1 << max(4, int(2 * len(distinct)).bit_length())
+    slots, lengths = np.zeros((size, 2), np.uint64), np.zeros(4 * size, np.uint8)
     np.maximum.at(lengths, first & np.uint64(len(lengths) - 1), tokens.astype(np.uint8))
-    _fill(distinct, keys, slot_numbers)
-    return PhraseTable(keys, slot_numbers, lengths, len(at)), numbers.astype(np.int32)
+    _fill(distinct, slots)
+    return PhraseTable(slots, lengths, len(at)), numbers.astype(np.int32)
 
 
 def find_phrases(texts: pa.Array, table: PhraseTable) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +70,7 @@ def find_phrases(texts: pa.Array, table: PhraseTable) -> tuple[np.ndarray, np.nd
     ends = np.zeros(len(texts) + 1, np.int64)
     seen = np.zeros(table.phrases, np.int32)
     found = np.empty(_FIRST_GUESS * len(texts) + 64, np.int32)
-    lookup, scratch = (table.keys, table.numbers, table.longest), _scratch(offsets)
+    lookup, scratch = (table.slots, table.longest), _scratch(offsets)
     row = 0
     while True:
         row = _find(offsets, data, words_and_signs(), *scratch, *lookup, row, seen, ends, found)
@@ -114,17 +113,16 @@ def _hash_phrases(
             first[row] = finalised(tokens[0])
 
 
-_KEYS = types.Array(uint64, 1, "C", readonly=True)
-_NUMBERS = types.Array(int32, 1, "C", readonly=True)
+_SLOTS = types.Array(uint64, 2, "C", readonly=True)
 _LENGTHS = types.Array(uint8, 1, "C", readonly=True)
 
 
 @inlined
-def _slot(keys: np.ndarray, numbers: np.ndarray, hashed: np.uint64) -> np.uint64:
+def _slot(slots: np.ndarray, hashed: np.uint64) -> np.uint64:
     """Returns the slot that has a hash, or the free slot where it belongs."""
-    last = np.uint64(len(keys) - 1)
+    last = np.uint64(len(slots) - 1)
     slot = finalised(hashed) & last
-    while numbers[slot] >= 0 and keys[slot] != hashed:
+    while slots[slot, 1] != _NONE and slots[slot, 0] != hashed:
         slot = (slot + _ONE) & last
     return np.uint64(slot)
 
@@ -136,17 +134,17 @@ def _forget(seen: np.ndarray, numbers: np.ndarray) -> None:
         seen[number] = 0
 
 
-@compiled(void(uint64[::1], uint64[::1], int32[::1]))
-def _fill(hashes: np.ndarray, keys: np.ndarray, numbers: np.ndarray) -> None:
+@compiled(void(uint64[::1], uint64[:, ::1]))
+def _fill(hashes: np.ndarray, slots: np.ndarray) -> None:
     for i in range(len(hashes)):
-        slot = _slot(keys, numbers, hashes[i])
-        keys[slot], numbers[slot] = hashes[i], i
+        slot = _slot(slots, hashes[i])
+        slots[slot, 0], slots[slot, 1] = hashes[i], np.uint64(i + 1)
 
 
 @compiled(
     int64(
         *(OFFSETS, BYTES, TABLE, uint32[::1], uint64[::1]),
-        *(_KEYS, _NUMBERS, _LENGTHS),
+        *(_SLOTS, _LENGTHS),
         *(int64, int32[::1], int64[::1], int32[::1]),
     )
 )
@@ -156,8 +154,7 @@ def _find(
     table: np.ndarray,
     points: np.ndarray,
     tokens: np.ndarray,
-    keys: np.ndarray,
-    numbers: np.ndarray,
+    slots: np.ndarray,
     lengths: np.ndarray,
     start: int,
     seen: np.ndarray,
@@ -178,7 +175,7 @@ def _find(
             hashed = _NONE
             for j in range(i, min(count, i + lengths[tokens[i] & last])):
                 hashed = _next(hashed, tokens[j])
-                number = numbers[_slot(keys, numbers, hashed)]
+                number = np.int64(slots[_slot(slots, hashed), 1]) - 1
                 if number >= 0 and seen[number] != row + 1:
                     if at == len(found):
                         _forget(seen, found[ends[row] : at])

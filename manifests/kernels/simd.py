@@ -21,6 +21,7 @@ try:
         lowest_bit,
         separator_mask,
         store8,
+        underscore_mask,
         upper_product,
     )
 except (ImportError, AttributeError):
@@ -32,10 +33,11 @@ except (ImportError, AttributeError):
         lowest_bit,
         separator_mask,
         store8,
+        underscore_mask,
         upper_product,
     )
 
 __all__ = [
     "BLOCK", "MINIMA", "affine_minima", "count_bits", "load8", "lower_block", "lowest_bit",
-    "separator_mask", "store8", "upper_product",
+    "separator_mask", "store8", "underscore_mask", "upper_product",
 ]  # fmt: skip

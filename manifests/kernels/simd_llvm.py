@@ -102,6 +102,19 @@ def separator_mask(typing: Any, source: Any, at: Any, by_words: Any) -> Any:
 
 
 @intrinsic
+def underscore_mask(typing: Any, source: Any, at: Any) -> Any:
+    """Returns a 64-bit number whose bit i is 1 if the byte `source[at + i]` is an underscore."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        read = _load(
+            builder, _address(context, builder, signature.args[0], args[0], args[1], _BYTES)
+        )
+        return builder.bitcast(_between(builder, read, "_", "_"), _LONG)
+
+    return uint64(source, int64), emit
+
+
+@intrinsic
 def lowest_bit(typing: Any, mask: Any) -> Any:
     """Returns the index of the lowest bit that is set; 64 if no bit is set."""
 

@@ -17,7 +17,7 @@ _ONE, _32 = np.uint64(1), np.uint64(32)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _LARGEST = np.uint32(0xFFFFFFFF)
 _TAB, _RETURN, _SPACE, _A, _Z, _SMALL_A, _SMALL_Z, _0, _9 = b"\t\r AZaz09"
-_FILE_SEPARATOR, _NOT_ASCII, _TO_SMALL = 0x1C, 0x80, 32
+_FILE_SEPARATOR, _NOT_ASCII, _TO_SMALL, _UNDERSCORE = 0x1C, 0x80, 32, 0x5F
 
 
 @inlined
@@ -62,6 +62,15 @@ def separator_mask(source: np.ndarray, at: int, by_words: bool) -> np.uint64:
         space = _TAB <= byte <= _RETURN or _FILE_SEPARATOR <= byte <= _SPACE
         separates = not word if by_words else space
         mask |= np.uint64(separates) << np.uint64(i)
+    return mask
+
+
+@inlined
+def underscore_mask(source: np.ndarray, at: int) -> np.uint64:
+    """Returns a 64-bit number whose bit i is 1 if the byte `source[at + i]` is an underscore."""
+    mask = np.uint64(0)
+    for i in range(BLOCK):
+        mask |= np.uint64(source[at + i] == _UNDERSCORE) << np.uint64(i)
     return mask
 
 

@@ -1,7 +1,4 @@
-"""Tables that split a text into tokens: for every code point its lower case and its class.
-
-A token is a run of characters of one class, or a single character. Whitespace separates tokens.
-"""
+"""Tables that split a text into words and signs, for every code point."""
 
 from __future__ import annotations
 
@@ -12,54 +9,60 @@ import numpy as np
 from manifests.text.code_points import (
     ALPHANUMERIC,
     CODE_POINTS,
+    SIZE,
     SPACE,
     SPECIAL,
     class_table,
+    encoding_table,
     lower_case_table,
     without_spaces,
 )
 
-WHITESPACE, WORD, PUNCTUATION, ALONE = 0, 1, 2, 3
+WHITESPACE, WORD, ALONE = 0, 1, 2
 """Classes of characters. ALONE: each character is a token of its own."""
 CLASS_BIT = 24
-"""The lowest bit of the class in an entry of a table; below it is the lower case."""
+"""The lowest bit of the class in an entry of `words_and_signs`; below it is the lower case."""
 
-
-@lru_cache(maxsize=1)
-def words_and_punctuation() -> np.ndarray:
-    r"""Returns (CODE_POINTS,) uint32: a table for the tokens of the pattern `\w+|[^\w\s]+` in lower
-    case.
-
-    "It's 7_b" -> it ' s 7_b. This is the pattern of NLTK's WordPunctTokenizer. `\w` is a letter, a
-    number or an underscore, and not a combining mark.
-    """
-    classes = class_table()
-    kinds = np.full(CODE_POINTS, PUNCTUATION, np.uint32)
-    kinds[classes & ALPHANUMERIC > 0] = WORD
-    kinds[ord("_")] = WORD
-    kinds[classes & SPACE > 0] = WHITESPACE
-    return _with_lower_case(kinds)
+_ASCII, _DIGITS = 128, 7
+_FIRST_DIGIT, _DIGIT = 0x0E, 0x01
+"""A sign becomes the seven octal digits of its code point, as control characters: the first digit
+from 0x0E on, the others from 0x01 on. None of them is whitespace, a letter or a number."""
 
 
 @lru_cache(maxsize=1)
 def words_and_signs() -> np.ndarray:
-    """Returns (CODE_POINTS,) uint32: a table for words, and all other characters one by one, in
-    lower case.
+    """Returns (CODE_POINTS,) uint32: the class and the lower case of each code point.
 
-    "It's 漢字" -> it ' s 漢 字. A word is a run of letters, combining marks and numbers; in scripts
-    without spaces each character is a token.
+    "It's 漢字" -> it ' s 漢 字. A word is a run of letters, combining marks and numbers; any other
+    character is a token of its own, and so is each character of a script without spaces.
     """
     classes = class_table()
     kinds = np.full(CODE_POINTS, ALONE, np.uint32)
     kinds[(classes & ALPHANUMERIC > 0) | (classes & SPECIAL == 0)] = WORD
     kinds[without_spaces()] = ALONE
     kinds[classes & SPACE > 0] = WHITESPACE
-    return _with_lower_case(kinds)
-
-
-def _with_lower_case(kinds: np.ndarray) -> np.ndarray:
-    lower = np.arange(CODE_POINTS, dtype=np.uint32)
-    cased = lower_case_table()
+    lower, cased = np.arange(CODE_POINTS, dtype=np.uint32), lower_case_table()
     lower[: len(cased)] = cased
     entries: np.ndarray = kinds << np.uint32(CLASS_BIT) | lower
     return entries
+
+
+@lru_cache(maxsize=1)
+def pattern_encodings() -> np.ndarray:
+    r"""Returns (CODE_POINTS,) uint64: the bytes by which a character beyond ASCII is replaced, so
+    that the tokens of the pattern `\w+|[^\w\s]+` are then runs of bytes of one kind.
+
+    The numbers have the form of `encoding_table`. A letter or a number is its lower case, in bytes
+    from 0x80 on; whitespace is a space; any other character, a sign, is seven control characters.
+    """
+    classes = class_table()
+    encodings: np.ndarray = encoding_table()[0].copy()
+    signs = np.flatnonzero(classes & (ALPHANUMERIC | SPACE) == 0)
+    signs = signs[signs >= _ASCII].astype(np.uint64)
+    made = np.full(len(signs), _DIGITS << SIZE, np.uint64)
+    for at in range(_DIGITS):
+        digit = signs >> np.uint64(3 * (_DIGITS - 1 - at)) & np.uint64(7)
+        base = np.uint64(_DIGIT if at else _FIRST_DIGIT)
+        made |= (digit + base) << np.uint64(8 * at)
+    encodings[signs] = made
+    return encodings

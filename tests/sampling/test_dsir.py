@@ -90,9 +90,17 @@ def test_texts_like_the_target_have_the_larger_weights(target: Path) -> None:
 def test_tokens_are_those_of_the_published_pattern() -> None:
     _, counts = bucket_scores(pa.array(RAW), np.zeros(4))
     assert counts.tolist() == [len(tokens(text)) for text in RAW]
-    every = "".join(map(chr, range(0xD800)))
-    _, counts = bucket_scores(pa.array([every]), np.zeros(4))
-    assert counts.tolist() == [len(re.findall(r"\w+|[^\w\s]+", every))]
+    every = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    shuffled = "".join(np.random.default_rng(2).permutation(list(every)).tolist())
+    for text in (every, shuffled):
+        _, counts = bucket_scores(pa.array([text]), np.zeros(4))
+        assert counts.tolist() == [len(re.findall(r"\w+|[^\w\s]+", text))]
+
+
+def test_different_signs_are_different_tokens() -> None:
+    signs = ["。", "」", "→", "…", "\u0301", "!", "…!", "!…", "😀", "\U000e0001"]
+    buckets = {bucket(sign, 2**20) for sign in signs}
+    assert len(buckets) == len(signs)
 
 
 def test_buckets_are_used_evenly() -> None:

@@ -72,6 +72,14 @@ def test_blocks_are_lower_cased() -> None:
 callers_of_blocks = callers("lower_block", "source, at, target, to")
 
 
+def test_underscores_are_found() -> None:
+    for at in range(0, 900, 7):
+        block = TEXT[at : at + 64].tolist()
+        expected = sum((byte == ord("_")) << i for i, byte in enumerate(block))
+        found = [int(mask(TEXT, at)) for mask in callers("underscore_mask", "source, at")]
+        assert found == [expected] * 2
+
+
 @pytest.mark.parametrize("by_words", [False, True])
 def test_separators_are_found(by_words: bool) -> None:
     masks = callers("separator_mask", "source, at, by_words")

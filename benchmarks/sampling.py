@@ -96,11 +96,25 @@ def entities_table(texts: list[str], entries: list[str]) -> None:
     print(f"\n{len(entries):,} phrases in captions of {size:.0f} bytes: {ours:.2f} us; the table "
           f"is built in {built:.1f} s and has {memory:.0f} MB")  # fmt: skip
     package = optional("ahocorasick")
-    if package is None:
-        return
+    if package is not None:
+        found = find_phrases(own, table)
+        beside_automaton(
+            package, dict(zip(entries, numbers.tolist(), strict=True)), captions, ours, found
+        )
+
+
+def beside_automaton(
+    package: Any,
+    entries: dict[str, int],
+    captions: list[str],
+    ours: float,
+    matches: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Compares with pyahocorasick. `entries`: the number of each phrase; `ours`: microseconds for a
+    caption; `matches`: what our kernel found."""
     automaton = package.Automaton()
     start = time.process_time()
-    for entry, number in zip(entries, numbers.tolist(), strict=True):
+    for entry, number in entries.items():
         automaton.add_word(f" {entry} ", number)
     automaton.make_automaton()
     built = time.process_time() - start
@@ -112,7 +126,7 @@ def entities_table(texts: list[str], entries: list[str]) -> None:
     reference = microseconds(theirs, len(captions))
     print(f"pyahocorasick: {reference:.2f} us, built in {built:.1f} s; ours is "
           f"{reference / ours:.1f} times as fast")  # fmt: skip
-    ends, found = find_phrases(own, table)
+    ends, found = matches
     sets = [set(found[a:b].tolist()) for a, b in pairwise(ends)]
     same = np.mean([a == b for a, b in zip(sets, theirs(), strict=True)])
     print(f"captions with the same phrases: {same:.4f}, of {len(found)} matches")

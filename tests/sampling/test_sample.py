@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from curate.sampling.sample import Sample
 from curate.sampling.selection import limits
 from manifests import record
-from manifests.errors import StepError
+from manifests.errors import RecipeError, StepError
+from tests.runs import caption_recipe, run_engine
 from tests.sampling.corpora import SEED, sampled, table
 
 ROWS = 100_000
@@ -148,6 +151,17 @@ def test_new_records_displace_only_as_many_as_are_kept_of_them() -> None:
     assert 50 < came < 150
 
 
+def test_records_of_equal_rank_are_taken_by_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = table(3000, w=np.full(3000, 1e18))  # so large that the random part is rounded away
+    ids = whole["id"].to_pylist()
+    for few in (1 << 20, 1):
+        monkeypatch.setattr(limits, "_FEW", few)
+        found = sampled(whole, records=10, log_weight="w")
+        assert [ids[n] for n in np.flatnonzero(found.mask)] == [
+            one for one in ids if one in sorted(ids)[:10]
+        ]
+
+
 def test_logarithms_of_weights_give_the_same_order_as_weights() -> None:
     weights = 2.0 ** (np.arange(3000) % 9)
     logs = np.log(weights)
@@ -196,6 +210,12 @@ def test_settings_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=fault):
         Sample.model_validate(settings)
+
+
+def test_the_old_name_of_records_is_refused_with_the_new_one() -> None:
+    what = caption_recipe(steps=[{"sample": {"rows": 5}}])
+    with pytest.raises(RecipeError, match="'rows' is now called 'records': write the new name"):
+        run_engine(what, Path(), Path("never-made"))
 
 
 @pytest.mark.parametrize(

@@ -20,37 +20,38 @@ from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, Part,
 from manifests.storage import File
 
 _EPSILON = 1e-8
-"""Added to each frequency, so that it has a logarithm (the authors' code)."""
+"""Added to each frequency, because 0 has no logarithm (as in the authors' code)."""
 _BATCH = 1000
-"""Texts of the target that are counted at once (our choice)."""
+"""How many texts of the target are counted in one call (our choice)."""
 
 
 class Dsir(CorpusStep):
     r"""Weight records by how much their text is like a target corpus.
 
     `log_weight` is the logarithm of the importance weight of DSIR (Xie et al. 2023, arXiv
-    2302.03169): the sum, over all words and pairs of neighbouring words of the text, of ln(p +
-    1e-8) - ln(q + 1e-8). p and q are the frequencies of the word's or the pair's bucket in the
-    target and in this corpus. `sample: {records: N, log_weight: dsir.log_weight}` draws with these
-    weights, as in the paper. No record is dropped; one without words has no weight (null).
+    2302.03169). A hash puts each word, and each pair of neighbouring words, into one of the
+    buckets. A bucket has the frequency p in the target and q in this corpus; `log_weight` is the
+    sum of ln(p + 1e-8) - ln(q + 1e-8) over all words and pairs of the text. `sample: {records: N,
+    log_weight: dsir.log_weight}` draws with these weights, as in the paper. This step drops no
+    record; a record without words has no weight (null).
 
-    Words are those of the pattern `\w+|[^\w\s]+` in lower case, and there are 10,000 buckets, as in
-    the authors' code. Their bucket of a word is SHA-256; ours is another hash, so single weights
-    differ a little from theirs. Longer texts have weights further from 1, mostly far below it, so
-    short texts are preferred: the authors' code first drops texts under 100 words (`words: {min:
-    100}`).
+    Words are the matches of the pattern `\w+|[^\w\s]+` in lower case, and there are 10,000 buckets,
+    as in the authors' code. The authors hash with SHA-256 and this step with a faster hash, so
+    single weights differ a little. The longer a text, the further its weight is from 1, mostly far
+    below 1, so short texts are preferred; therefore the authors' code first drops texts under 100
+    words (`words: {min: 100}`).
     """
 
     uses_seed: ClassVar[bool] = True
 
     target: Annotated[str, Location()] = Field(
-        description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV, or of "
-        ".txt with a text on each line"
+        description="file, folder or glob of the target: JSON lines, JSON arrays, Parquet, CSV, "
+        "TSV, or .txt with a text on each line"
     )
-    text: str = Field("text", description="field of the target's tables that has the text")
+    text: str = Field("text", description="field that has the text, in tables of the target")
     buckets: PositiveInt = Field(10_000, description="number of buckets (10,000: published)")
     raw_share: float = Field(
-        1.0, gt=0, le=1, description="share of this corpus from which its frequencies are counted"
+        1.0, gt=0, le=1, description="share of this corpus in which the frequencies q are counted"
     )
 
     def reads(self) -> tuple[str, ...]:
@@ -63,7 +64,8 @@ class Dsir(CorpusStep):
         return tuple(file.uri for file, _ in _files(storage.resolve(base, self.target)))
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> np.ndarray:
-        """Returns (buckets,) float64: the logarithm of p / q for each bucket."""
+        """Returns (buckets,) float64: ln(p / q) of each bucket, where p is the bucket's frequency
+        in the target and q the one in this corpus."""
         from manifests.kernels.gram_buckets import bucket_counts
 
         target = np.zeros(self.buckets, np.int64)
@@ -72,7 +74,9 @@ class Dsir(CorpusStep):
         while some := list(islice(texts, _BATCH)):
             target += bucket_counts(pa.array(some, pa.string()), self.buckets)
         if not target.any():
-            raise InputError("the target has no text.", place, "Correct the settings of `dsir`.")
+            raise InputError(
+                "the target has no text.", place, "Correct `target` or `text` of `dsir`."
+            )
         raw = np.zeros(self.buckets, np.int64)
         for _, counts in workspace.map(_CountBuckets(corpus, self, seed), corpus.parts):
             raw += counts
@@ -89,7 +93,7 @@ class Dsir(CorpusStep):
 
 @dataclass(frozen=True)
 class _CountBuckets:
-    """A task for a worker: counts the buckets of a part's texts."""
+    """A task for a worker: counts the words and pairs of a part's texts in each bucket."""
 
     corpus: Corpus
     step: Dsir
@@ -113,8 +117,8 @@ def _frequencies(counts: np.ndarray) -> np.ndarray:
 
 
 def _files(place: str) -> list[tuple[File, Kind]]:
-    """Returns the files of the target and their formats. Raises InputError if there is none, or one
-    that has no texts."""
+    """Returns the files of the target and their formats. Raises InputError if there is no file, or
+    if a file is neither a table nor text."""
     found: list[tuple[File, Kind]] = []
     for file in storage.list_files(place):
         kind = kind_of(file.name)
@@ -130,7 +134,8 @@ def _files(place: str) -> list[tuple[File, Kind]]:
 
 
 def _texts(place: str, field: str) -> Iterator[str]:
-    """Yields the texts of the target, from all its files."""
+    """Yields the texts of all files of the target. `field` is the field of a table that has the
+    text."""
     for file, kind in _files(place):
         if kind is Kind.LINES:
             yield from (line for _, line in lines(file))

@@ -1,4 +1,4 @@
-"""The step `head`: probabilities that prefer records of prominent entities."""
+"""The step `head`: gives records of prominent entities a higher probability to be kept."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace
 
 
 class Head(CorpusStep):
-    """Give records a probability by which prominent entities are kept more often, and rare ones in
-    a smaller proportion.
+    """Give records a probability by which records of prominent entities are kept more often.
 
-    Each entity e has a share of `records`: q is proportional to clip(prominence, floor, cap)^alpha,
-    over all entities of the corpus, or within each category that `categories` gives a proportion.
-    Its quota is round(records * q), at least `min` and at most `max`, and its probability p that
-    quota divided by the records that have it, at most 1. `probability` of a record is that of at
-    least one of its entities: 1 - the product of (1 - p); 0 without entities. Records of several
-    entities count for each of them, so take the exact number with `sample: {records: N, weight:
-    head.probability}`. No record is dropped by this step.
+    `records` are divided over the entities. The share q of an entity is proportional to
+    clip(prominence, floor, cap)^alpha, over all entities of the corpus; with `categories`, the
+    shares of a category add up to its proportion. The quota of an entity is round(records * q), at
+    least `min` and at most `max`. Its probability p is the quota divided by the number of records
+    that have the entity, at most 1.
+
+    `probability` of a record is the probability that at least one of its entities is drawn: 1 - the
+    product of (1 - p). It is 0 for a record without entities. A record with several entities counts
+    for each of them, so the probabilities need not add up to `records`; `sample: {records: N,
+    weight: head.probability}` keeps an exact number. This step drops no record.
 
     The Qwen3-VL report (section 3.2.2) publishes the principle: knowledge is sampled by importance,
     prominent entities more, the others in smaller proportions. The formula is ours.
@@ -35,20 +37,24 @@ class Head(CorpusStep):
     records: Count = Field(description="number of records to divide over the entities")
     of: str = Field("entities", description="name of the step that found the entities")
     alpha: PositiveFloat = Field(
-        0.5, le=1, description="exponent of the prominence; lower is flatter (our choice)"
+        0.5,
+        le=1,
+        description="exponent of the prominence; a lower one makes shares more equal (our choice)",
     )
     floor: PositiveFloat = Field(
-        1.0, description="lower and unknown prominence counts as this (our choice)"
+        1.0, description="a lower or unknown prominence is replaced by this (our choice)"
     )
     cap: PositiveFloat | None = Field(
-        None, description="higher prominence counts as this one; null: no cap"
+        None, description="a higher prominence is replaced by this; null: no cap"
     )
     min: NonNegativeInt = Field(1, description="smallest quota of an entity (our choice)")
-    max: NonNegativeInt | None = Field(None, description="largest quota of an entity; null: none")
+    max: NonNegativeInt | None = Field(
+        None, description="largest quota of an entity; null: no limit"
+    )
     categories: dict[str, NonNegativeFloat] | None = Field(
         None,
         description="proportions of the categories, such as {animal: 2, plant: 1}; entities of "
-        "others have no quota; null: all entities together",
+        "other categories have no quota; null: all entities are divided together",
     )
 
     @model_validator(mode="after")
@@ -92,7 +98,8 @@ class Head(CorpusStep):
         return np.where(q > 0, quotas, 0)
 
     def _shared(self, q: np.ndarray, category: list[str | None]) -> np.ndarray:
-        """Returns q scaled so that its sum is 1, and that of each category its proportion."""
+        """Returns q scaled so that its sum is 1 and the sum of each category is the category's
+        proportion. Entities of a category without a proportion get 0."""
         proportions = self.categories or {"": 1.0}
         own = np.array(["" if self.categories is None else one for one in category], object)
         present = {name: size for name, size in proportions.items() if (own == name).any()}

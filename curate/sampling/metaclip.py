@@ -1,4 +1,4 @@
-"""The step `metaclip`: probabilities that flatten how often entities occur in a corpus."""
+"""The step `metaclip`: gives records of frequent entities a lower probability to be kept."""
 
 from __future__ import annotations
 
@@ -14,28 +14,32 @@ from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace
 
 
 class Metaclip(CorpusStep):
-    """Give records a probability by which frequent entities are kept less often, as MetaCLIP does.
+    """Give records a probability by which frequent entities are kept less often, as in MetaCLIP.
 
-    An entity in n records of the corpus has the probability p = min(1, t / n), and a record that of
-    at least one of its entities: 1 - the product of (1 - p). So at least t records are expected of
-    each entity, or all if there are fewer, and a record without entities has the probability 0 (Xu
-    et al. 2023, arXiv 2309.16671). `sample: {probability: metaclip.probability}` keeps each record
-    with it. No record is dropped by this step.
+    An entity that n records of the corpus have gets the probability p = min(1, t / n).
+    `probability` of a record is the probability that at least one of its entities is drawn: 1 - the
+    product of (1 - p). So at least t records of each entity are expected to be kept, or all if
+    there are fewer. A record without entities has the probability 0 (Xu et al. 2023, arXiv
+    2309.16671). `sample: {probability: metaclip.probability}` keeps each record with its
+    probability. This step drops no record.
 
-    With `by: language` entities are counted in each language apart. `t` is that of the language
-    `reference`, in which entities with fewer than t records have a share of all matches: the tail.
-    In every other language t is the count up to which entities, from the rarest on, have the share
-    nearest to it (MetaCLIP 2: Chuang et al. 2025, arXiv 2507.22062).
+    With `by: language`, each language has its own counts and its own t. In the language
+    `reference`, t is the setting `t`. The entities with fewer than t records are the tail; their
+    share of all matches is computed there. In every other language, counts are added up from the
+    rarest entity on, until their share of all matches is nearest to that of the tail; t is the last
+    count added (MetaCLIP 2: Chuang et al. 2025, arXiv 2507.22062).
     """
 
-    of: str = Field("entities.ids", description="column with a list of the entities of each record")
+    of: str = Field("entities.ids", description="column with the list of each record's entities")
     t: PositiveInt = Field(
         20_000,
-        description="records of an entity up to which all are kept (20,000: published for a pool "
-        "from which 400 million pairs were kept)",
+        description="an entity with at most this many records keeps all of them (20,000: published "
+        "for a pool from which 400 million pairs were kept)",
     )
-    by: str | None = Field(None, description="column of groups with a t of their own; null: one t")
-    reference: str = Field("en", description="group that has `t`, if `by` is set")
+    by: str | None = Field(
+        None, description="column whose groups each have their own t; null: one t for all"
+    )
+    reference: str = Field("en", description="group whose t is the setting `t`, if `by` is set")
 
     def reads(self) -> tuple[str, ...]:
         return (self.of,) if self.by is None else (self.of, self.by)
@@ -58,7 +62,8 @@ class Metaclip(CorpusStep):
         return write_probabilities(workspace, table["group"], table["value"], probabilities)
 
     def _limits(self, counts: dict[str, np.ndarray]) -> list[int]:
-        """Returns the t of each group, from the counts of its entities."""
+        """Returns the t of each group. `counts` has, for each group, the number of records of each
+        entity."""
         if self.by is None or not counts:
             return [self.t] * len(counts)
         if self.reference not in counts:
@@ -85,8 +90,8 @@ def tail_share(counts: np.ndarray, t: int) -> float:
 
 
 def limit_of_share(counts: np.ndarray, share: float) -> int:
-    """Returns the count of the entity up to which entities, from the rarest on, have the share of
-    all matches that is nearest to `share`: `limit_of_share([7, 1, 2], 0.3) -> 2`."""
+    """Adds up the counts, the smallest first, until their share of the sum is nearest to `share`.
+    Returns the last count added: `limit_of_share([7, 1, 2], 0.3) -> 2`."""
     rising = np.sort(counts)
     shares = np.cumsum(rising) / rising.sum()
     return int(rising[np.abs(shares - share).argmin()])

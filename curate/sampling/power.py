@@ -1,4 +1,4 @@
-"""The step `power`: makes a weight of a number by an exponent."""
+"""The step `power`: computes a weight as a power of a number."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from manifests.step import Context, Measured, RowErrors, RowStep
 
 
 class Power(RowStep):
-    """Weight records by a number of theirs: `weight` is clip(number, floor, cap)^exponent.
+    """Weight records by a power of a number: `weight` is clip(number, floor, cap)^exponent.
 
-    An exponent between 0 and 1 flattens: with 0.5, four times the number is twice the weight. A
-    negative one prefers small numbers. A record without the number has no weight; a negative number
-    is quarantined, and so is 0 if the exponent is negative (set `floor`).
+    An exponent between 0 and 1 flattens: with 0.5, four times the number gives twice the weight. A
+    negative exponent prefers small numbers. A record without the number has no weight. A record
+    with a negative number is quarantined. If the exponent is negative, so is a record with 0,
+    unless `floor` is over 0.
     """
 
     of: str = Field(description="column of the number, such as a measure of an earlier step")
     exponent: float = Field(description="exponent of the number", allow_inf_nan=False)
-    floor: NonNegativeFloat = Field(0.0, description="smaller numbers count as this one")
+    floor: NonNegativeFloat = Field(0.0, description="smaller numbers are replaced by this")
     cap: NonNegativeFloat | None = Field(
-        None, description="larger numbers count as this one; null: no cap"
+        None, description="larger numbers are replaced by this; null: no cap"
     )
 
     @model_validator(mode="after")
@@ -53,8 +54,8 @@ class Power(RowStep):
 
 
 def power(base: np.ndarray, exponent: float) -> np.ndarray:
-    """Returns base^exponent of numbers that are not negative, with the same bits on every machine;
-    of 0 it is 1 if the exponent is 0, otherwise 0."""
+    """Returns base^exponent, with the same bits on every machine. No base may be negative. 0^0 is
+    1; any other power of 0 is 0."""
     positive = base > 0
     logs = logarithm(np.where(positive, base, 1.0))
     return np.where(positive, exponential(exponent * logs), float(exponent == 0))

@@ -26,36 +26,38 @@ Columns = Annotated[
 class Sample(CorpusStep):
     """Keep a random sample of the records, and drop the others.
 
-    The size is one of `records`, `tokens`, `share` and `probability`. `records` is exact, and so is
-    `share`, of the records that have a weight over 0. With `tokens`, records are taken in order
-    until the next one would exceed the budget, so the sample lacks less than one record. Numbers
-    may have a unit: `2B` is 2,000,000,000.
+    The size is one of `records`, `tokens`, `share` and `probability`. `records` is exact; `share`
+    is exact too, and counts only records that have a weight over 0. With `tokens`, records are
+    taken in order until the next one would exceed the budget, so the sample is below the budget by
+    fewer tokens than that record has. Numbers may have a unit: `2B` is 2,000,000,000.
 
-    Without `weight` every record has the same chance. With `weight`, a record with weight 2 is
-    chosen before one with weight 1 with a probability of 2/3; `log_weight` is the logarithm of a
-    weight that may be too large or small for a number. A record of weight 0 or without a weight is
-    dropped. Records are taken in the order of u^(1/weight), the largest first, where u is a hash of
-    the recipe's seed and the record's id (Efraimidis and Spirakis 2006). So the sample is the same
-    for any number of workers and any order of parts, a smaller sample is a part of a larger one,
-    and new records only displace those after them. With `probability`, each record is kept or
-    dropped on its own.
+    Without `weight`, every record has the same chance. A record with weight 2 is chosen before a
+    record with weight 1 with a probability of 2/3. `log_weight` is the logarithm of the weight, for
+    weights that are too large or too small for a number. A record of weight 0 or without a weight
+    is dropped. Records are taken in the order of u^(1/weight), the largest first, where u is a
+    random number from 0 to 1, made from the recipe's seed and the record's id (Efraimidis and
+    Spirakis 2006). So the sample is the same for any number of workers and any order of parts, a
+    smaller sample is a part of a larger one, and a new record displaces only records after it in
+    that order. With `probability`, each record is kept or dropped independently.
 
-    `by` samples each group of records apart: those with the same value in a column. `records`,
-    `tokens` and `share` may then have a number for each group (`{en: 2M, zh: 1M}`); a group that is
-    not named is dropped. Or one total is divided by `quotas`: `equal`, `proportional` to what the
-    groups have, or proportions (`{en: 2, zh: 1}`). A group that has less than its quota gives all,
-    and the others share the rest. With several columns, `equal` divides the total by the first
-    column, then inside each group by the next: the hierarchical sampling of Vo et al. 2024, with
-    clusters of clusters. Records without a value are the group `null`.
+    `by` samples each group of records separately: a group is the records with the same value in a
+    column. `records`, `tokens` and `share` may then have a number for each group (`{en: 2M, zh:
+    1M}`); a group that is not named is dropped. Or `quotas` divides one total over the groups:
+    `equal`, `proportional` to what the groups have, or in given proportions (`{en: 2, zh: 1}`). A
+    group that has less than its quota gives all, and the other groups share the rest. With several
+    columns, `equal` divides the total over the values of the first column, then the part of each
+    value over the values of the next column. This is the hierarchical sampling of Vo et al. 2024,
+    whose groups are clusters of clusters. Records without a value are the group `null`.
 
-    `rank` is the logarithm of -ln(u) / weight: records with the lowest ranks are kept.
-    `probability` is the inclusion probability of the record, given the ranks of all others: 1 -
-    exp(-weight * t), where t is -ln(u) / weight of the first record that is not kept; 1 if the
-    whole group is kept (Cohen and Kaplan 2007). The sum of 1 / `probability` over the sample is an
-    unbiased estimate of the number of records that were sampled.
+    `rank` is the logarithm of -ln(u) / weight; the records with the lowest ranks of a group are
+    kept. `probability` is the probability that the record is kept, given the ranks of all others: 1
+    - exp(-weight * t), where t is -ln(u) / weight of the first record of the group that is not
+    kept; it is 1 if the whole group is kept (Cohen and Kaplan 2007). The sum of 1 / `probability`
+    over the sample is an unbiased estimate of the number of records from which the sample was
+    taken.
 
-    A record is quarantined if its weight is negative or infinite, its number of tokens negative, or
-    its probability outside of 0 to 1.
+    A record is quarantined if its weight is negative or infinite, its number of tokens is negative,
+    or its probability is outside of 0 to 1.
     """
 
     version: ClassVar[int] = 3
@@ -63,25 +65,29 @@ class Sample(CorpusStep):
     renamed: ClassVar[dict[str, str]] = {"rows": "records"}
 
     records: Count | dict[str, Count] | None = Field(
-        None, description="number of records to keep; with `by`, also one for each group"
+        None, description="number of records to keep, or, with `by`, a number for each group"
     )
     tokens: Count | dict[str, Count] | None = Field(
-        None, description="most tokens to keep; with `by`, also a number for each group"
+        None,
+        description="largest number of tokens to keep, or, with `by`, a number for each group",
     )
     share: Share | dict[str, Share] | None = Field(
-        None, description="share of the records to keep, or of each group, with `by`"
+        None,
+        description="share of the records to keep; with `by`, one for all groups or one for each",
     )
     probability: str | None = Field(
-        None, description="column with the probability of each record to be kept"
+        None, description="column with the probability that each record is kept"
     )
     weight: str | None = Field(None, description="column with the weight of each record")
     log_weight: str | None = Field(
         None, description="column with the natural logarithm of the weight of each record"
     )
     token_column: str = Field(
-        "tokens.total", description="column with the tokens of each record, for `tokens`"
+        "tokens.total", description="column with each record's number of tokens, for `tokens`"
     )
-    by: Columns = Field((), description="column, or columns, whose values are the groups")
+    by: Columns = Field(
+        (), description="column or columns; records with the same values in them are a group"
+    )
     quotas: Literal["equal", "proportional"] | dict[str, NonNegativeFloat] | None = Field(
         None, description="how one total is divided over the groups"
     )
@@ -107,7 +113,9 @@ class Sample(CorpusStep):
     def _check_groups(self) -> Sample:
         size = self._size
         if (isinstance(size, dict) or self.quotas is not None) and not self.by:
-            raise ValueError("numbers for groups need the setting `by`, such as `by: language`")
+            raise ValueError(
+                "numbers for groups, and `quotas`, need the setting `by`, such as `by: language`"
+            )
         named = isinstance(size, dict) or isinstance(self.quotas, dict)
         if named and len(self.by) > 1:
             raise ValueError("numbers for groups need a single column in `by`")
@@ -118,7 +126,9 @@ class Sample(CorpusStep):
                 "{en: 2, zh: 1}"
             )
         if self.quotas is not None and not divided:
-            raise ValueError("`quotas` divide one number of `records` or `tokens`: remove them")
+            raise ValueError(
+                "`quotas` can only divide one number of `records` or `tokens`: remove `quotas`"
+            )
         return self
 
     @property
@@ -127,7 +137,7 @@ class Sample(CorpusStep):
 
     @property
     def _counted(self) -> str | None:
-        """The column of what is counted; None if records are."""
+        """The column that a budget of tokens adds up; None if the size is not in tokens."""
         return None if self.tokens is None else self.token_column
 
     def reads(self) -> tuple[str, ...]:
@@ -141,14 +151,15 @@ class Sample(CorpusStep):
     def fit(
         self, corpus: Corpus, workspace: Workspace, seed: int
     ) -> dict[str, Limit | None] | None:
-        """Returns the first record of each group that is not kept, None if all are; None instead of
-        groups if each record is decided on its own."""
+        """Returns the limit of each group: the first record that is not kept, or None if all
+        records are kept. Returns None alone with `probability`, which has no limits."""
         if self.probability is not None:
             return None
         return limits(corpus, workspace, _Ranking(self, seed), self._budgets)
 
     def _budgets(self, totals: dict[str, int]) -> dict[str, int]:
-        """Returns how much of each group to keep, given how much each group has."""
+        """Returns how many records, or tokens, to keep of each group. `totals` are those each group
+        has."""
         size = self._size
         if isinstance(size, dict):
             own = {group: size[group] for group in totals if group in size}
@@ -187,7 +198,7 @@ class Sample(CorpusStep):
 
 @dataclass(frozen=True)
 class _Ranking:
-    """Ranks the records of a part, on a worker."""
+    """Ranks the records of a part on a worker; leaves out records that cannot be in the sample."""
 
     step: Sample
     seed: int
@@ -200,7 +211,7 @@ class _Ranking:
 
 
 def _decided(chances: Chances) -> Outcome:
-    """The outcome for records that are decided on their own."""
+    """Returns the outcome for records that are kept or dropped independently."""
     missing = np.isnan(chances.probability)
     columns = {
         "rank": pa.array(chances.rank),
@@ -211,7 +222,7 @@ def _decided(chances: Chances) -> Outcome:
 
 
 def _selected(ranked: Ranked, ids: pa.ChunkedArray, fit: Mapping[str, Limit | None]) -> Outcome:
-    """The outcome for records that are kept up to the limit of their group."""
+    """Returns the outcome for records that are kept up to the limit of their group."""
     coded = ranked.group.dictionary_encode()
     names = coded.dictionary.to_pylist()
     group = np.asarray(coded.indices)

@@ -93,8 +93,8 @@ class Duplicates(CorpusStep):
       other record. The images of a record that look alike count once; videos, and images of almost
       no detail, do not count.
 
-    If `by` lists several values, a pair must match on all of them. A record without that which is
-    compared (text, images, an embedding other than zeros) is never a duplicate. A family includes
+    If `by` lists several values, a pair must match on all of them. A record that lacks what `by`
+    compares (text, images, an embedding other than zeros) is never a duplicate. A family includes
     indirect duplicates: a and c are in one family if both are duplicates of b; for `perceptual`
     only with `chains: keep`.
 

@@ -20,29 +20,30 @@ if TYPE_CHECKING:
 class Entities(RowStep):
     """Find the entities of a table in the text of each record.
 
-    The table is CSV, TSV, Parquet or JSON lines, with a row for each entity: its name, and
-    optionally an id, aliases, a category, a prominence and a language. A .txt file has a name on
-    each line. Aliases are a list, or text with | between them. Without `id`, the name is the id. An
-    entity with a language is only found in records of that language.
+    The table is CSV, TSV, Parquet or JSON lines. Each row is an entity: its name, and optionally an
+    id, aliases, a category, a prominence and a language. A .txt file has a name on each line.
+    Aliases are a list, or text with | between them. Without an id, the name is the id. An entity
+    with a language is only found in records of that language.
 
-    A name is found if its words and signs follow each other in the text, whatever case and
-    whitespace; part of a word is no match: `cat` is in "A cat's bowl", not in "cats". In scripts
-    without spaces each character is a word. Names that overlap are all found: "New York" and
-    "York". A record has each entity once, in the order in which they begin: `ids`, `names`,
-    `categories` and `prominences` are lists in this order.
+    A name or an alias is found if its words and signs follow each other in the text; case and
+    whitespace are ignored. Part of a word is no match: `cat` is found in "A cat's bowl", but not in
+    "cats". In scripts without spaces, each character is a word. Names that overlap are all found:
+    "New York" and "York". `ids`, `names`, `categories` and `prominences` are lists of the record's
+    entities, each entity once, in the order in which they begin in the text.
     """
 
     table: Annotated[str, Location()] = Field(description="file, folder or glob of the table")
     name: str = Field("name", description="field of the name")
     id: str | None = Field(None, description="field of the id; null: the name is the id")
-    aliases: str | None = Field(None, description="field of the aliases; null: none")
-    category: str | None = Field(None, description="field of the category; null: none")
-    prominence: str | None = Field(None, description="field of the prominence; null: none")
+    aliases: str | None = Field(None, description="field of the aliases; null: no aliases")
+    category: str | None = Field(None, description="field of the category; null: no category")
+    prominence: str | None = Field(None, description="field of the prominence; null: unknown")
     language: str | None = Field(
-        None, description="field of the language, as in the record (BCP 47); null: any language"
+        None,
+        description="field of the language, written as in the record (BCP 47); null: any language",
     )
     min: Annotated[PositiveInt | None, Bound()] = Field(
-        None, description="fewest entities of a record; null: no bound"
+        None, description="smallest number of entities of a kept record; null: no bound"
     )
 
     @property

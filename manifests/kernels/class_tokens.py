@@ -1,5 +1,5 @@
-"""Splits a text into words and signs (`manifests.text.token_classes`), and hashes each; called by
-compiled loops."""
+"""Splits a text into words and signs (`manifests.text.token_classes`) and hashes each of them;
+called by compiled loops."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ TABLE = types.Array(uint32, 1, "C", readonly=True)
 _LOWER, _CLASS = np.uint32((1 << CLASS_BIT) - 1), np.uint32(CLASS_BIT)
 _ALONE, _WHITESPACE = np.uint32(ALONE), np.uint32(WHITESPACE)
 _BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
-"""The constants of FNV-1a, which is computed over code points here."""
+"""The constants of the hash FNV-1a, here computed over code points instead of bytes."""
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _33 = np.uint64(33)
 
 
 @inlined
 def hash_class_tokens(points: np.ndarray, table: np.ndarray, hashes: np.ndarray) -> int:
-    """Writes a 64-bit hash of each token of a text into `hashes`, which must have one place more
-    than the text has code points. Returns how many tokens there are.
+    """Writes a 64-bit hash of each token of a text into `hashes`, which must have one element more
+    than the text has code points. Returns the number of tokens.
 
-    The hash so far is written at each character, and only the place moves when a token ends: a
+    The unfinished hash is written at each character, and the index advances when a token ends: a
     branch at the end of each word would cost more.
     """
     count, kind, hashed = 0, _WHITESPACE, _BASIS
@@ -42,7 +42,7 @@ def hash_class_tokens(points: np.ndarray, table: np.ndarray, hashes: np.ndarray)
 
 @inlined
 def finalised(hashed: np.uint64) -> np.uint64:
-    """Mixes the bits of a hash: the finaliser of MurmurHash3, fmix64."""
+    """Mixes the bits of a hash with fmix64, the last step of MurmurHash3."""
     hashed = (hashed ^ hashed >> _33) * _MIX_1
     hashed = (hashed ^ hashed >> _33) * _MIX_2
     return hashed ^ hashed >> _33

@@ -1,8 +1,9 @@
-r"""Hashed n-grams of texts, for importance weights: DSIR, Xie et al. 2023 (arXiv 2302.03169).
+r"""Hashes the tokens of texts and their pairs into buckets, for the weights of DSIR (Xie et al.
+2023, arXiv 2302.03169).
 
-The tokens of a text are those of `\w+|[^\w\s]+` in lower case. Its features are all tokens and all
-pairs of neighbouring tokens; each falls into one of the buckets by a hash. The reference takes
-SHA-256 as the hash; ours is faster, so the numbers of buckets differ.
+The tokens of a text are the matches of `\w+|[^\w\s]+` in lower case. Its features are all tokens
+and all pairs of neighbouring tokens; a hash puts each feature into a bucket. The authors' code
+hashes with SHA-256; the hash here is faster, and gives a feature another bucket.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from manifests.text.token_classes import pattern_encodings
 
 _32 = np.uint64(32)
 _TURN = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 / golden ratio: sets the first token of a pair apart from the second, and mixes."""
+"""2^64 / golden ratio: a factor that mixes bits, and makes the pairs (a, b) and (b, a) differ."""
 
 
 class _Scratch(NamedTuple):
-    """Arrays that are overwritten for each text, and the table `encodings`. `text`: the text in
-    lower case. `edges`: where its tokens start and end. `hashes`: a hash of each token."""
+    """The table `pattern_encodings` as `encodings`, and arrays that are overwritten for each text.
+    `text`: the text in lower case. `edges`: where its tokens start and end. `hashes`: a hash of
+    each token."""
 
     encodings: np.ndarray
     text: np.ndarray
@@ -48,8 +50,9 @@ def bucket_counts(texts: pa.Array, buckets: int) -> np.ndarray:
 
 
 def bucket_scores(texts: pa.Array, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns for each text the sum of the values of the buckets of its features, float64, and how
-    many tokens it has, int32. `values` (buckets,) float64 has a value for each bucket."""
+    """Returns the score (float64) and the number of tokens (int32) of each text. `values`,
+    (buckets,) float64, has a value for each bucket; the score is the sum of the values over all
+    features of the text."""
     offsets, data = buffers(texts)
     scores, tokens = np.empty(len(texts), np.float64), np.empty(len(texts), np.int32)
     given = np.ascontiguousarray(values, np.float64)
@@ -66,8 +69,8 @@ def _scratch(size: int) -> _Scratch:
 
 @inlined
 def _tokenise(data: np.ndarray, start: int, end: int, scratch: _Scratch) -> int:
-    """Writes a hash of each token of a text, the bytes `start` to `end` - 1 of `data`, into
-    `scratch`. Returns how many tokens there are."""
+    """Writes a hash of each token of a text into `scratch.hashes`. The text is the bytes `start` to
+    `end` - 1 of `data`. Returns the number of tokens."""
     written = write_lower(data, start, end, scratch.encodings, scratch.text)
     found = int(find_pattern_tokens(scratch.text, written, scratch.edges))
     hash_tokens(scratch.text, scratch.edges, found, scratch.hashes)

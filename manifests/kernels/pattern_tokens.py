@@ -1,8 +1,8 @@
 r"""Finds the tokens of the pattern `\w+|[^\w\s]+` in a text; called by compiled loops.
 
-"It's 7_b..." -> it ' s 7_b ... in lower case. This is the pattern of NLTK's WordPunctTokenizer.
-`\w` is a letter, a number or an underscore, and not a combining mark. The text is first copied with
-`write_lower` and the table `pattern_encodings`.
+The tokens of "It's 7_b..." are `it`, `'`, `s`, `7_b` and `...`: those of NLTK's WordPunctTokenizer
+in lower case. `\w` is a letter, a number or an underscore, and not a combining mark. The text must
+first be copied with `write_lower` and the table `pattern_encodings`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from manifests.kernels.simd import BLOCK, lowest_bit, separator_mask, underscore
 from manifests.kernels.tokens import FIRST
 
 GROWTH = 4
-"""A character of two bytes may become seven bytes in the copy."""
+"""The copy of a text is at most this many times as long: two bytes may become seven."""
 _NONE, _ONE, _63 = np.uint64(0), np.uint64(1), np.uint64(63)
 
 
 @inlined
 def find_pattern_tokens(text: np.ndarray, end: int, edges: np.ndarray) -> int:
-    """Writes into `edges` the positions where each token starts and ends. Returns how many tokens
-    there are. The copied text ends at `end`."""
+    """Writes where each token of the copied text starts and ends into `edges`: start, end, start,
+    end ... The copied text ends at `end`. Returns the number of tokens."""
     starts, ends = 0, 0
     word_before, sign_before = _NONE, _NONE
     for at in range(FIRST, end, BLOCK):
@@ -43,7 +43,8 @@ def find_pattern_tokens(text: np.ndarray, end: int, edges: np.ndarray) -> int:
 
 @inlined
 def _write(mask: np.uint64, at: int, side: int, count: int, edges: np.ndarray) -> int:
-    """Writes the positions of the bits of a mask. Returns how many starts, or ends, there are."""
+    """Writes the positions of the set bits of `mask` into `edges`, as starts (`side` 0) or ends
+    (`side` 1) of tokens. `count` is how many were written before. Returns the new count."""
     while mask != _NONE:
         edges[2 * count + side] = at + lowest_bit(mask)
         mask &= mask - _ONE

@@ -1,8 +1,8 @@
 """Finds all phrases of a list that occur in a text, as whole tokens.
 
-Tokens are words, and all other characters one by one; in scripts without spaces each character is
-a token. Case and whitespace are ignored. Every sequence of tokens of a text is looked up in a hash
-table by a 64-bit polynomial hash; different phrases are assumed to have different hashes.
+A token is a word or a single other character; in scripts without spaces each character is a token.
+Case and whitespace are ignored. Sequences of tokens of a text are looked up in a hash table by a
+64-bit polynomial hash; different phrases are assumed to have different hashes.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from manifests.kernels.decoding import decode
 from manifests.text.token_classes import words_and_signs
 
 MAX_TOKENS = 255
-"""The most tokens of a phrase: lengths are stored in a byte."""
+"""The most tokens that a phrase can have: lengths are stored in a byte."""
 _FIRST_GUESS = 8
-"""Matches of a text for which memory is allocated at first (our choice); it is doubled if texts
-have more."""
+"""For how many matches per text memory is allocated at first (our choice); it is doubled whenever
+it is full."""
 _BASE = np.uint64(0xD6E8FEB86659FD93)
 """An odd 64-bit constant for the polynomial (of the mixer "rrmxmx", Evensen 2018)."""
 _NONE, _ONE = np.uint64(0), np.uint64(1)
 
 
 class PhraseTable(NamedTuple):
-    """A hash table of phrases. `slots` (n, 2) uint64 has the hash of a phrase, and its number plus
-    1; two zeros if the slot is free. They are side by side, so that a look-up waits for memory
-    once. `longest`: for the first token of a phrase, by the low bits of its hash, how many tokens
-    the longest phrase has that begins with it."""
+    """A hash table of phrases. A row of `slots` (n, 2) uint64 has the hash of a phrase, and its
+    number plus 1, side by side so that a look-up waits for memory once; a free slot has two zeros.
+    `longest`: how many tokens the longest phrase has that begins with a given token; its index is
+    the low bits of that token's hash. `phrases`: the number of phrases."""
 
     slots: np.ndarray
     longest: np.ndarray
@@ -40,9 +40,9 @@ class PhraseTable(NamedTuple):
 
 
 def phrase_hashes(phrases: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the hash of each phrase (uint64), the hash of its first token (uint64), and how many
-    tokens it has (int32). Phrases with the same tokens have the same hash: "New York" and "new
-    york"."""
+    """Returns the hash of each phrase (uint64), the hash of the phrase's first token (uint64), and
+    the number of tokens (int32). Phrases with the same tokens have the same hash: "New York" and
+    "new york"."""
     offsets, data = buffers(phrases)
     hashes, first = np.zeros(len(phrases), np.uint64), np.zeros(len(phrases), np.uint64)
     tokens = np.zeros(len(phrases), np.int32)
@@ -51,8 +51,8 @@ def phrase_hashes(phrases: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def phrase_table(phrases: pa.Array) -> tuple[PhraseTable, np.ndarray]:
-    """Returns a table of phrases, and the number of each phrase in it: phrases with the same tokens
-    have the same number. Phrases have 1 to MAX_TOKENS tokens."""
+    """Returns a hash table of phrases, and the number of each phrase in this table. Phrases with
+    the same tokens have the same number. Each phrase must have 1 to MAX_TOKENS tokens."""
     hashes, first, tokens = phrase_hashes(phrases)
     assert not len(tokens) or (tokens.min() >= 1 and tokens.max() <= MAX_TOKENS)
     distinct, at, numbers = np.unique(hashes, return_index=True, return_inverse=True)
@@ -64,8 +64,9 @@ def phrase_table(phrases: pa.Array) -> tuple[PhraseTable, np.ndarray]:
 
 
 def find_phrases(texts: pa.Array, table: PhraseTable) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the phrases that occur in each text: offsets (texts + 1, int64) and numbers (int32).
-    A text has each phrase once, in the order in which they begin."""
+    """Returns offsets (texts + 1, int64) and phrase numbers (int32): text i has the phrases
+    numbers[offsets[i] : offsets[i + 1]], each once, in the order in which they begin in the
+    text."""
     offsets, data = buffers(texts)
     ends = np.zeros(len(texts) + 1, np.int64)
     seen = np.zeros(table.phrases, np.int32)
@@ -119,7 +120,7 @@ _LENGTHS = types.Array(uint8, 1, "C", readonly=True)
 
 @inlined
 def _slot(slots: np.ndarray, hashed: np.uint64) -> np.uint64:
-    """Returns the slot that has a hash, or the free slot where it belongs."""
+    """Returns the slot that has the hash, or the free slot in which to put it."""
     last = np.uint64(len(slots) - 1)
     slot = finalised(hashed) & last
     while slots[slot, 1] != _NONE and slots[slot, 0] != hashed:
@@ -129,7 +130,7 @@ def _slot(slots: np.ndarray, hashed: np.uint64) -> np.uint64:
 
 @inlined
 def _forget(seen: np.ndarray, numbers: np.ndarray) -> None:
-    """Marks the phrases as not seen."""
+    """Marks the phrases `numbers` as not seen."""
     for number in numbers:
         seen[number] = 0
 
@@ -161,9 +162,9 @@ def _find(
     ends: np.ndarray,
     found: np.ndarray,
 ) -> int:
-    """Finds the phrases of the texts from `start` on. Returns the first text whose phrases do not
-    fit into `found`, or the number of texts. `seen` has, for each phrase, the last text with it,
-    counted from 1."""
+    """Writes the phrases of the texts from `start` on into `found`, and where each text's phrases
+    end into `ends`. Returns the first text whose phrases do not fit into `found`, or the number of
+    texts. `seen` has, for each phrase, the last text with the phrase, counted from 1."""
     last = np.uint64(len(lengths) - 1)
     for row in range(start, len(offsets) - 1):
         length = decode(data[offsets[row] : offsets[row + 1]], points)

@@ -86,8 +86,7 @@ def lower_case_table() -> np.ndarray:
 
 
 def without_spaces() -> np.ndarray:
-    """Returns (CODE_POINTS,) bool: whether a code point is of a script that is written without
-    spaces."""
+    """Returns (CODE_POINTS,) bool: whether each code point belongs to a script without spaces."""
     mask = np.zeros(CODE_POINTS, bool)
     for start, stop in _WITHOUT_SPACES:
         mask[start:stop] = True

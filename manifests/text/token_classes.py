@@ -1,4 +1,4 @@
-"""Tables that split a text into words and signs, for every code point."""
+"""Tables with an entry for every code point, by which a text is split into words and signs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from manifests.text.code_points import (
 )
 
 WHITESPACE, WORD, ALONE = 0, 1, 2
-"""Classes of characters. ALONE: each character is a token of its own."""
+"""Classes of characters. A character of the class ALONE is a token of its own."""
 CLASS_BIT = 24
-"""The lowest bit of the class in an entry of `words_and_signs`; below it is the lower case."""
+"""The lowest bit of the class in an entry of `words_and_signs`; the bits below are the lower
+case."""
 
 _ASCII, _DIGITS = 128, 7
 _FIRST_DIGIT, _DIGIT = 0x0E, 0x01
@@ -33,8 +34,9 @@ from 0x0E on, the others from 0x01 on. None of them is whitespace, a letter or a
 def words_and_signs() -> np.ndarray:
     """Returns (CODE_POINTS,) uint32: the class and the lower case of each code point.
 
-    "It's 漢字" -> it ' s 漢 字. A word is a run of letters, combining marks and numbers; any other
-    character is a token of its own, and so is each character of a script without spaces.
+    The tokens of "It's 漢字" are `it`, `'`, `s`, `漢` and `字`. A word is a run of letters,
+    combining marks and numbers. Any other character is a token of its own, and so is each
+    character of a script without spaces.
     """
     classes = class_table()
     kinds = np.full(CODE_POINTS, ALONE, np.uint32)
@@ -49,11 +51,12 @@ def words_and_signs() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def pattern_encodings() -> np.ndarray:
-    r"""Returns (CODE_POINTS,) uint64: the bytes by which a character beyond ASCII is replaced, so
-    that the tokens of the pattern `\w+|[^\w\s]+` are then runs of bytes of one kind.
+    r"""Returns (CODE_POINTS,) uint64: the bytes that replace each character beyond ASCII, so that
+    every token of the pattern `\w+|[^\w\s]+` becomes a run of bytes of one kind.
 
-    The numbers have the form of `encoding_table`. A letter or a number is its lower case, in bytes
-    from 0x80 on; whitespace is a space; any other character, a sign, is seven control characters.
+    The bytes are packed as in `encoding_table`. A letter or a number becomes its lower case, in
+    bytes from 0x80 on; whitespace becomes a space; any other character, a sign, becomes seven
+    control characters.
     """
     classes = class_table()
     encodings: np.ndarray = encoding_table()[0].copy()

@@ -182,7 +182,7 @@ def test_what_has_no_usable_weight_is_dropped_or_quarantined_with_its_reason() -
     assert np.array_equal(found.probability, [1, np.nan, 0, np.nan, np.nan, 1], equal_nan=True)
     found = sampled(table(3, p=pa.array([1.0, None, 1.5])), probability="p")
     assert found.drop == [None, "no probability", "no probability"]
-    assert [e for e in found.errors if e] == ["the probability 'p' is 1.5. It must be 0 to 1."]
+    assert [e for e in found.errors if e] == ["the probability 'p' is 1.5. It must be from 0 to 1."]
     tokens = pa.array([3, None, -2, 0])
     found = sampled(table(4, **{"tokens.total": tokens}), tokens=3)
     assert found.drop == [None, "no number of tokens", "no number of tokens", None]

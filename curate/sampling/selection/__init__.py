@@ -1,1 +1,1 @@
-"""How a sample is chosen: the ranks of records, and the last rank that is kept of each group."""
+"""Ranks records, and finds the limit up to which each group of records is kept."""

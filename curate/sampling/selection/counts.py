@@ -1,4 +1,4 @@
-"""The type of a setting that is a number of records or tokens, such as `2B`."""
+"""The type of a setting that is a number of records or tokens, with or without a unit: `2B`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNITS = {None: 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
 def whole_number(value: Any) -> Any:
-    """Converts a text with a unit to a number; any other value is returned unchanged.
+    """Converts text, with or without a unit, to a number; returns any other value unchanged.
 
     `whole_number("2B") -> 2_000_000_000`, `whole_number("1.5M") -> 1_500_000`
     """

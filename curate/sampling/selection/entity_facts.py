@@ -13,13 +13,13 @@ from manifests.step import Corpus, Part, Workspace
 
 _SCHEMA = pa.schema([("id", pa.string()), ("category", pa.string()), ("prominence", pa.float64())])
 _MERGE_ROWS = 1 << 16
-"""The number of rows that are collected before they are merged (our choice)."""
+"""How many rows are collected before they are merged (our choice)."""
 
 
 def entity_facts(corpus: Corpus, workspace: Workspace, step: str) -> pa.Table:
-    """Returns a table (id, category, prominence) with each entity once, sorted. `step` is the name
-    of the step that found them. Of an id in several languages, the highest prominence counts, and
-    the category that is first by name."""
+    """Returns a table (id, category, prominence) with a row for each entity, sorted by id. `step`
+    is the name of the step that found the entities. An id that several languages share gets its
+    highest prominence and, of its categories, the first in alphabetical order."""
     total, waiting, rows = _SCHEMA.empty_table(), list[pa.Table](), 0
     for _, table in workspace.map(_FactsOfPart(corpus, step), corpus.parts):
         waiting.append(table)
@@ -31,7 +31,7 @@ def entity_facts(corpus: Corpus, workspace: Workspace, step: str) -> pa.Table:
 
 @dataclass(frozen=True)
 class _FactsOfPart:
-    """A task for a worker: the entities of a part."""
+    """A task for a worker: collects the category and the prominence of each entity of a part."""
 
     corpus: Corpus
     step: str

@@ -1,9 +1,9 @@
 """Logarithms and exponential functions that have the same bits on every machine.
 
-Functions of numpy and of the C library differ in the last bit between processors. The order of a
-sample must not depend on that, so these functions use only additions, multiplications, divisions
-and scaling by powers of two, whose results IEEE 754 defines. Their error is below 1e-15, relative
-to the result (measured in the tests).
+The functions of numpy and of the C library differ in the last bit between processors, which could
+change the order of a sample. The functions here use only additions, multiplications, divisions and
+scaling by powers of two, whose results IEEE 754 defines. Their relative error is below 1e-15
+(measured in the tests).
 """
 
 from __future__ import annotations
@@ -15,21 +15,24 @@ import numpy as np
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """ln 2 as a sum; the first term times a whole number below 2^20 is exact (fdlibm, e_exp.c)."""
 _ODD = [1 / (2 * k + 1) for k in range(11, -1, -1)]
-"""Coefficients of atanh(s) / s in s^2, the last one first. |s| is at most 0.172, so the terms that
-are left out are below 1e-19."""
+"""Coefficients of atanh(s) / s as a polynomial in s^2, the highest power first. |s| is at most
+0.172, so the omitted terms are below 1e-19."""
 _FACTORIALS = [1 / math.factorial(k) for k in range(16, 0, -1)]
-"""Coefficients of (exp(r) - 1) / r, the last one first, for |r| up to ln 2 / 2."""
+"""Coefficients of (exp(r) - 1) / r as a polynomial in r, the highest power first, for |r| up to ln
+2 / 2."""
 _NEAR = 0.25
-"""Below this, ln(1 - x) is computed from x itself, so that a small x loses no digits."""
+"""For x below this, ln(1 - x) is computed from x itself, so that a small x loses no digits."""
 _ONE_FROM = 40.0
-"""exp(-40) is below half the distance from 1 to the next lower float64."""
+"""For x above this, 1 - exp(-x) is 1: exp(-40) is below half the distance from 1 to the next lower
+float64."""
 _LOWEST, _HIGHEST = -740.0, 709.0
-"""The range in which exp(y) is a float64 over 0."""
+"""The range of y in which exp(y) is a finite float64 over 0."""
 
 
 def exponentials(keys: np.ndarray) -> np.ndarray:
-    """Returns -ln(1 - x) > 0 for each key (uint64), where x = (key + 1/2) / 2^64: a number of the
-    exponential distribution of rate 1, if the key is uniform. A larger key has a larger number."""
+    """Returns -ln(1 - x), a number over 0, for each key (uint64), where x = (key + 1/2) / 2^64.
+    Uniformly distributed keys give numbers of the exponential distribution with rate 1. The larger
+    the key, the larger the number."""
     x = _between_0_and_1(keys)
     s = x / (2 - x)
     near = 2 * s * _horner(_ODD, np.minimum(s, 0.2) ** 2)
@@ -66,7 +69,7 @@ def _between_0_and_1(keys: np.ndarray) -> np.ndarray:
 
 
 def _reduced(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns k and exp(r) - 1, where y = k ln 2 + r and |r| is at most ln 2 / 2."""
+    """Splits y into k ln 2 + r, where |r| is at most ln 2 / 2. Returns k and exp(r) - 1."""
     power = np.rint(y / _LN2_HIGH)
     r = (y - power * _LN2_HIGH) - power * _LN2_LOW
     return power.astype(np.int32), r * _horner(_FACTORIALS, r)

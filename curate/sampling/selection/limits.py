@@ -1,8 +1,8 @@
-"""Finds the first record of each group that is not in the sample, over all parts of a corpus.
+"""Finds the limit of each group: its first record that is not in the sample.
 
-Records are taken in the order (rank, id) until the budget of their group is used up. The ranks of a
-part are counted in bins on the workers; only the bin in which a budget ends is looked at again. So
-no worker and no driver holds the ranks of the corpus.
+Records are taken in the order (rank, id) until the budget of their group is used up. The workers
+count in bins how many records have ranks that start with the same bits. Then only the bin in which
+a budget ends is divided further. So neither a worker nor the driver holds all ranks of the corpus.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ import pyarrow.compute as pc
 from manifests.step import Corpus, Part, Workspace
 
 _BITS = 16
-"""The bits of a rank that one round looks at (our choice): a rank has 64 bits, so there are at most
-four rounds."""
+"""How many bits of a rank each round adds to a bin (our choice). A rank has 64 bits, so there are
+at most four rounds."""
 _FEW = 1 << 20
-"""If the bins in which budgets end have at most so many records together, they are collected (our
-choice: 50 MB)."""
+"""If the bins in which budgets end have at most this many records together, the driver collects
+these records (our choice: 50 MB)."""
 _MERGE_ROWS = 1 << 16
-"""The number of rows of counts that are collected before they are summed (our choice)."""
+"""How many rows of counts are collected before they are summed (our choice)."""
 
 RANKED = pa.schema(
     [("group", pa.string()), ("rank", pa.float64()), ("id", pa.string()), ("amount", pa.int64())]
 )
-"""The records that can be in a sample. `amount` is what a record takes of the budget of its
-group."""
+"""The columns of records that can be in a sample. `amount`: how much of its group's budget a record
+uses."""
 _BINS = pa.schema(
     [("group", pa.string()), ("bin", pa.int64()), ("records", pa.int64()), ("amount", pa.int64())]
 )
 
 
 class Ranking(Protocol):
-    """Ranks the records of a part: returns a table of the schema RANKED, only with the records that
-    can be in the sample. It is sent to workers."""
+    """Ranks the records of a part, on a worker: returns the records that can be in the sample, with
+    the schema RANKED."""
 
     def __call__(self, rows: pa.Table) -> pa.Table: ...
 
 
 class Limit(NamedTuple):
-    """The first record of a group that is not in the sample: all records from it on, in the order
-    (rank, id), are not."""
+    """The first record of a group that is not in the sample, in the order (rank, id). All records
+    after it are not in the sample either."""
 
     rank: float
     id: str
 
 
 NOTHING = Limit(-np.inf, "")
-"""The limit of a group of which no record is in the sample."""
+"""The limit of a group that has no record in the sample."""
 
 
 class _Open(NamedTuple):
-    """The bin of each group in which its budget ends. `before`: the amount in the bins before it;
-    `prefix`: the first bits of the ranks in it, as a number."""
+    """For each group, the bin in which its budget ends. `before`: the amount in all earlier bins.
+    `prefix`: the first bits of the ranks in the bin, as a number."""
 
     groups: pa.Array
     before: np.ndarray
@@ -71,8 +71,8 @@ def limits(
     budgets_of: Callable[[dict[str, int]], Mapping[str, int]],
 ) -> dict[str, Limit | None]:
     """Returns the limit of each group; None if the whole group is in the sample. `budgets_of`
-    returns the budget of each group from the amount that all its records have; groups that it
-    leaves out are left out here too."""
+    computes the budget of each group from the group's total amount; the result has only the groups
+    to which `budgets_of` gives a budget."""
     shift = 64 - _BITS
     bins = _counted(workspace, corpus, _CountBins(corpus, ranking, shift, None))
     totals = _totals(bins)
@@ -100,8 +100,8 @@ def _totals(bins: pa.Table) -> dict[str, int]:
 
 
 def _narrowed(opened: _Open, bins: pa.Table, budget: np.ndarray) -> tuple[_Open, int]:
-    """Returns the bin of each group in which its budget ends, and how many records these bins have.
-    `bins` has the counts inside the bins that are open now."""
+    """Divides the bins `opened`. Returns the smaller bins in which the budgets end, and how many
+    records these have together. `bins` has the counts of all smaller bins."""
     group = np.asarray(pc.index_in(bins["group"], opened.groups).fill_null(-1))
     bins, group = bins.filter(pa.array(group >= 0)), group[group >= 0]
     number = np.asarray(bins["bin"])
@@ -118,7 +118,8 @@ def _narrowed(opened: _Open, bins: pa.Table, budget: np.ndarray) -> tuple[_Open,
 
 
 def _running(group: np.ndarray, sizes: np.ndarray, groups: int) -> np.ndarray:
-    """Returns the running sum of `sizes` inside each group. Rows are sorted by group."""
+    """Returns the running sum of `sizes` inside each group. `group` is the number of each row's
+    group; the rows are sorted by it."""
     starts = np.searchsorted(group, np.arange(groups))
     sums = np.cumsum(sizes)
     running: np.ndarray = sums - np.concatenate([[0], sums])[starts][group]
@@ -126,7 +127,8 @@ def _running(group: np.ndarray, sizes: np.ndarray, groups: int) -> np.ndarray:
 
 
 def _first_outside(rest: pa.Table, opened: _Open, budget: np.ndarray) -> dict[str, Limit | None]:
-    """Returns the first record of each group with which its budget is exceeded."""
+    """Returns, for each group, the first record that exceeds the budget. `rest` has the records of
+    the bins `opened`."""
     rest = rest.sort_by([("group", "ascending"), ("rank", "ascending"), ("id", "ascending")])
     group = np.asarray(pc.index_in(rest["group"], opened.groups))
     up_to = _running(group, np.asarray(rest["amount"]), len(budget)) + opened.before[group]
@@ -138,8 +140,8 @@ def _first_outside(rest: pa.Table, opened: _Open, budget: np.ndarray) -> dict[st
 
 @dataclass(frozen=True)
 class _CountBins:
-    """A task for a worker: counts the records of a part, and their amounts, in the bins of their
-    ranks. `opened`: only the records in these bins; None: all."""
+    """A task for a worker: counts the records of a part and sums their amounts, for each group and
+    bin. `opened` are the bins whose records are counted; None: all records are."""
 
     corpus: Corpus
     ranking: Ranking
@@ -159,7 +161,7 @@ class _CountBins:
 
 @dataclass(frozen=True)
 class _Collect:
-    """A task for a worker: returns the records of a part that are in an open bin."""
+    """A task for a worker: returns the records of a part that are in the bins `opened`."""
 
     corpus: Corpus
     ranking: Ranking
@@ -171,7 +173,7 @@ class _Collect:
 
 
 def _inside(ranked: pa.Table, opened: _Open, shift: int) -> pa.Table:
-    """Returns the records that are in the open bin of their group."""
+    """Returns the records that are in the bin of their group."""
     at = pc.index_in(ranked["group"], opened.groups)
     known = np.asarray(at.is_valid())
     prefix = opened.prefix[np.asarray(at.fill_null(0))]
@@ -180,8 +182,8 @@ def _inside(ranked: pa.Table, opened: _Open, shift: int) -> pa.Table:
 
 
 def _ordered_bits(ranks: pa.ChunkedArray) -> np.ndarray:
-    """Returns the ranks as uint64 that have the same order: a negative float64 is inverted, a
-    positive one gets the highest bit."""
+    """Returns each rank as a uint64, in the same order as the ranks: all bits of a negative rank
+    are inverted, and a positive rank gets the highest bit."""
     bits = (np.asarray(ranks, np.float64) + 0.0).view(np.int64)  # -0.0 becomes 0.0
     turned = (bits >> 63).view(np.uint64) | np.uint64(1 << 63)
     ordered: np.ndarray = bits.view(np.uint64) ^ turned

@@ -1,4 +1,4 @@
-"""Counts in how many records of a corpus each value of a column of lists occurs."""
+"""Counts how many records of a corpus have each value of a column of lists."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from manifests.step import Corpus, Part, Workspace
 
 COUNTS = pa.schema([("group", pa.string()), ("value", pa.string()), ("count", pa.int64())])
 _MERGE_ROWS = 1 << 16
-"""The number of rows of counts that are collected before they are summed (our choice)."""
+"""How many rows of counts are collected before they are summed (our choice)."""
 
 
 def distinct_values(rows: pa.Table, column: str, by: tuple[str, ...]) -> pa.Table:
-    """Returns a row (row, group, value) for each value of the lists, once for each record. `row` is
-    the number of the record; its group is made of the columns `by`."""
+    """Returns a row (row, group, value) for each value of a record's list; a repeated value is
+    returned once. `row` is the number of the record; its group is made of the columns `by`."""
     lists = record.one_chunk(rows[column])
     kind = lists.type
     if not (pa.types.is_list(kind) and pa.types.is_string(kind.value_type)):
@@ -41,7 +41,8 @@ def distinct_values(rows: pa.Table, column: str, by: tuple[str, ...]) -> pa.Tabl
 def count_values(
     corpus: Corpus, workspace: Workspace, column: str, by: tuple[str, ...]
 ) -> pa.Table:
-    """Returns the counts of all values in the corpus, with the schema COUNTS, sorted."""
+    """Returns how many records of each group have each value of `column`, with the schema COUNTS,
+    sorted by group and value."""
     total, waiting, rows = COUNTS.empty_table(), list[pa.Table](), 0
     for _, table in workspace.map(_CountPart(corpus, column, by), corpus.parts):
         waiting.append(table)
@@ -53,8 +54,9 @@ def count_values(
 
 
 def union(rows: np.ndarray, probabilities: np.ndarray, records: int) -> np.ndarray:
-    """Returns (records,) float64: 1 - (1 - p) (1 - p') ..., over all values of a record. `rows` are
-    the records of the values, sorted; a record without values has 0."""
+    """Returns (records,) float64: the probability that at least one value of a record is drawn, 1 -
+    (1 - p) (1 - p') ...; 0 for a record without values. `rows` has the record's number for each of
+    `probabilities`, sorted."""
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     none = np.ones(records)
     if len(starts):
@@ -64,7 +66,7 @@ def union(rows: np.ndarray, probabilities: np.ndarray, records: int) -> np.ndarr
 
 @dataclass(frozen=True)
 class _CountPart:
-    """A task for a worker: counts the records of a part that have each value."""
+    """A task for a worker: counts how many records of a part have each value."""
 
     corpus: Corpus
     column: str

@@ -1,4 +1,4 @@
-"""Divides a total over groups: what each group gives to a sample."""
+"""Divides a total over groups: computes how much each group gives to a sample."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from fractions import Fraction
 from itertools import groupby
 
 Path = tuple[str, ...]
-"""A group: its value in each of the columns that `by` names, the outermost first."""
+"""A group: its value in each column of `by`, the outermost column first."""
 
 
 def filled(total: int, weights: Sequence[int], available: Sequence[int]) -> list[int]:
-    """Returns how much each group gives: min(x * weight, available), where x is such that the sum
-    is `total`, or all if there is less ("water filling").
+    """Returns how much each group gives: min(x * weight, available), where x is chosen so that the
+    sum is `total` ("water filling"). If there is less than `total`, each group with a weight gives
+    all.
 
-    `filled(10, [1, 1, 1], [2, 9, 9]) -> [2, 4, 4]`. What is left after rounding down goes to the
-    largest remainders, and to the first group if they are equal (our choice).
+    `filled(10, [1, 1, 1], [2, 9, 9]) -> [2, 4, 4]`. Amounts are rounded down; what is left goes to
+    the groups with the largest remainders, and to the first of equal ones (our choice).
     """
     given = [0] * len(weights)
     left, weight_left = total, sum(weights)
@@ -40,11 +41,11 @@ def filled(total: int, weights: Sequence[int], available: Sequence[int]) -> list
 
 
 def equal(total: int, available: Mapping[Path, int]) -> dict[Path, int]:
-    """Divides the total equally over the outermost groups, then what each got over the groups
-    inside it, and so on.
+    """Divides the total equally over the outermost groups, then the part of each group over the
+    groups inside it, and so on.
 
-    This is the division of the hierarchical sampling of Vo et al. 2024 (arXiv 2405.15613): an x
-    such that the sum of min(x, size of a cluster) is the total, at each level.
+    This is the hierarchical sampling of Vo et al. 2024 (arXiv 2405.15613): at each level, x is
+    chosen so that the sum of min(x, size of a cluster) is the total.
     """
     if not available or () in available:
         return {path: min(total, size) for path, size in available.items()}
@@ -64,15 +65,15 @@ def equal(total: int, available: Mapping[Path, int]) -> dict[Path, int]:
 def proportional(
     total: int, available: Mapping[Path, int], weights: Mapping[Path, float]
 ) -> dict[Path, int]:
-    """Divides the total in the proportion of `weights`, as far as the groups have enough. A group
-    that is not in `weights` is not in the result."""
+    """Divides the total in the proportions of `weights`; a group that has less than its part gives
+    all. A group without a weight is not in the result."""
     paths = sorted(path for path in available if path in weights)
     given = filled(total, _whole([weights[p] for p in paths]), [available[p] for p in paths])
     return dict(zip(paths, given, strict=True))
 
 
 def _whole(weights: Sequence[float]) -> list[int]:
-    """Returns whole numbers in exactly the same proportion: [0.5, 0.25] -> [2, 1]."""
+    """Returns whole numbers in exactly the same proportions: [0.5, 0.25] -> [2, 1]."""
     fractions = [Fraction(weight) for weight in weights]
     scale = max((fraction.denominator for fraction in fractions), default=1)  # powers of two
     return [int(fraction * scale) for fraction in fractions]

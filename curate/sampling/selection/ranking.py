@@ -1,4 +1,4 @@
-"""Ranks the records of a part: the order in which a sample takes them."""
+"""Ranks the records of a part; a sample takes records in the order of their ranks."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from manifests.errors import RowError, StepError
 from manifests.step import RowErrors
 
 SEPARATOR = "\x1f"
-"""Between the values of a group with several columns: the unit separator of ASCII."""
+"""Separates the values of several columns in the name of a group: the unit separator of ASCII."""
 _BLOCK_ROWS = 16384
-"""Rows that are ranked at a time, so that intermediate arrays fit the CPU cache (our choice)."""
+"""How many rows are ranked at a time, so that intermediate arrays fit the CPU cache (our
+choice)."""
 
 
 class Ranked(NamedTuple):
-    """The records of a part. `possible`: whether a record can be in the sample; the rank of others
-    is arbitrary. `unknown`: whether its weight or its tokens are not known. `rules`: reasons to
-    drop records that cannot."""
+    """The ranks of a part's records. `amount`: how much of its group's budget a record uses.
+    `possible`: whether a record can be in the sample; if not, its rank is arbitrary. `unknown`:
+    whether a record has no valid weight or number of tokens. `rules`: pairs of a mask of records to
+    drop and the reason."""
 
     group: pa.Array
     rank: np.ndarray
@@ -35,8 +37,8 @@ class Ranked(NamedTuple):
 
 
 class Chances(NamedTuple):
-    """The records of a part that are kept or dropped on their own. `probability` is NaN if it is
-    not known."""
+    """Which records of a part are kept, if each is decided independently. `probability`: the
+    probability to be kept; NaN if it is missing or invalid."""
 
     rank: np.ndarray
     probability: np.ndarray
@@ -52,8 +54,9 @@ def rank_rows(
     log_weight: str | None,
     counted: str | None,
 ) -> Ranked:
-    """Returns the ranks of rows, ln(-ln(u) / weight), where u is 1 less the random key of the row's
-    id, as a number from 0 to 1. The names are those of columns; `counted` is that of the amount."""
+    """Ranks rows by ln(-ln(u) / weight), where u is 1 minus the random key of the row's id, scaled
+    to the range from 0 to 1. `weight`, `log_weight` and `counted` are names of columns; `counted`
+    is the column of amounts."""
     errors = RowErrors(rows.num_rows)
     logs = _log_weights(rows, weight, log_weight, errors)
     amounts = _amounts(rows, counted, errors)
@@ -68,7 +71,7 @@ def rank_rows(
 
 
 def uniform_ranks(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
-    """Returns the ranks of records of weight 1."""
+    """Returns the ranks of records that all have the weight 1."""
     keys = record.random_keys(ids, seed)
     ranks = np.empty(len(keys), np.float64)
     for start in range(0, len(keys), _BLOCK_ROWS):
@@ -78,11 +81,11 @@ def uniform_ranks(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
 
 
 def chances_of(rows: pa.Table, column: str, seed: int) -> Chances:
-    """Decides each row on its own: it is kept if its random number, from 0 to 1, is below its
-    probability."""
+    """Decides each row independently: a row is kept if its random number, from 0 to 1, is below its
+    probability. `column` has the probabilities."""
     errors = RowErrors(rows.num_rows)
     given = numbers(rows, column, "probability")
-    _refuse(errors, given, (given < 0) | (given > 1), f"the probability '{column}'", "0 to 1")
+    _refuse(errors, given, (given < 0) | (given > 1), f"the probability '{column}'", "from 0 to 1")
     probability = np.where((given >= 0) & (given <= 1), given, np.nan)
     uniform = (record.random_keys(rows["id"], seed).astype(np.float64) + 0.5) * 2.0**-64
     kept = (uniform < probability) | (probability == 1)
@@ -92,7 +95,8 @@ def chances_of(rows: pa.Table, column: str, seed: int) -> Chances:
 def _log_weights(
     rows: pa.Table, weight: str | None, log_weight: str | None, errors: RowErrors
 ) -> np.ndarray:
-    """Returns the logarithms of the weights; minus infinity for weight 0, NaN for none."""
+    """Returns the logarithm of each row's weight: minus infinity for weight 0, NaN for a weight
+    that is missing or invalid."""
     if log_weight is not None:
         logs = numbers(rows, log_weight, "log_weight")
         _refuse(errors, logs, np.isposinf(logs), f"the logarithm '{log_weight}'", "finite")
@@ -108,7 +112,7 @@ def _log_weights(
 
 
 def _amounts(rows: pa.Table, counted: str | None, errors: RowErrors) -> np.ndarray:
-    """Returns what each row takes of a budget, as float64; NaN if it is not known."""
+    """Returns how much of a budget each row uses, as float64; NaN if it is missing or invalid."""
     if counted is None:
         return np.ones(rows.num_rows)
     if not pa.types.is_integer(rows[counted].type):
@@ -126,8 +130,8 @@ def _refuse(
 
 
 def numbers(rows: pa.Table, column: str, setting: str) -> np.ndarray:
-    """Returns a column of numbers as float64, NaN for null. `setting` is the one that names the
-    column."""
+    """Returns a column of numbers as float64, with NaN for null. `setting` is the setting that
+    names the column, for error messages."""
     kind = rows[column].type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise _unusable(rows, column, setting, "numbers")
@@ -136,7 +140,7 @@ def numbers(rows: pa.Table, column: str, setting: str) -> np.ndarray:
 
 
 def groups(rows: pa.Table, by: tuple[str, ...]) -> pa.Array:
-    """Returns the group of each row: the values of the columns `by` as text."""
+    """Returns the group of each row: its values in the columns `by`, joined as text."""
     if not by:
         return pa.repeat(pa.scalar(""), rows.num_rows)
     for column in by:

@@ -1,4 +1,4 @@
-"""Probabilities of values, such as entities: a file of them, and the probabilities of records."""
+"""Stores the probabilities of values, such as entities, and computes those of records from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _SCHEMA = pa.schema([("key", pa.string()), ("probability", pa.float64())])
 def write_probabilities(
     workspace: Workspace, group: pa.Array, value: pa.Array, probabilities: np.ndarray
 ) -> str:
-    """Writes the probability of each value in each group. Returns the path of the file."""
+    """Writes a file with the probability of each value in each group. Returns the path of the
+    file."""
     storage.make_folder(workspace.scratch)
     uri = storage.join(workspace.scratch, "probabilities.arrow")
     table = pa.table([_keys(group, value), pa.array(probabilities)], schema=_SCHEMA)
@@ -27,10 +28,12 @@ def write_probabilities(
 
 
 def record_probabilities(rows: pa.Table, column: str, by: tuple[str, ...], uri: str) -> pa.Array:
-    """Returns float64: the probability that at least one of a record's values is drawn, each on its
-    own with the probability in the file; null for a record whose list is null.
+    """Returns float64: the probability that at least one of a record's values is drawn, if each
+    value is drawn independently with its probability in the file `uri`. A value that is not in the
+    file has the probability 0. A record whose list is null gets null.
 
-    The file may be far longer than the values of a part, so it is filtered, not put into a dict.
+    The file may have far more values than the part, so it is first filtered to the values of the
+    part.
     """
     values = distinct_values(rows, column, by)
     keys = _keys(values["group"], values["value"])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from manifests.kernels.minhash import Scheme
 
 TOKENS = {"words": 0, "whitespace": 1, "characters": 2}
-"""The number by which the compiled loops know each value of the setting `tokens`."""
+"""The number that stands for each value of the setting `tokens` in the compiled loops."""
 
 IDENTITY, SIGNATURE, SHINGLES = "minhash_identity", "minhash_signature", "minhash_shingles"
 """The names of columns in the index that later runs read."""

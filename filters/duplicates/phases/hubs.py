@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from filters.duplicates.ranking.members import Members
 
 MIN_JOINED = 100
-"""A unit is named if more than this many others are duplicates of it (our choice)."""
+"""A note lists a unit if more than this many other units are its duplicates (our choice)."""
 _NAMED = 3
-"""The number of units that a note names (our choice)."""
+"""The most units that a note lists (our choice)."""
 
 
 def note(space: Workspace, text: str) -> None:

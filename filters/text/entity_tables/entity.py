@@ -1,4 +1,4 @@
-"""Reads the rows of a table of entities: names, aliases, categories and prominence."""
+"""Reads tables of entities: their ids, names, aliases, categories, prominences and languages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manifests.errors import InputError
 from manifests.storage import File
 
 ALIAS_SEPARATOR = "|"
-"""Between the aliases in a cell that is text, as in CSV (our choice)."""
+"""Separates the aliases in a cell that is text, as in CSV (our choice)."""
 
 
 class Fields(NamedTuple):
@@ -28,8 +28,9 @@ class Fields(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """One row of a table. `names` are its name and its aliases. `prominence` is NaN if it is not
-    known. An entity with a `language` is only found in records of that language."""
+    """One row of a table. `names`: the name and the aliases. `prominence`: NaN if it is unknown.
+    `language`: the only language in which the entity is found; None: any. `place`: the file and the
+    row, for error messages."""
 
     id: str
     names: tuple[str, ...]
@@ -40,13 +41,13 @@ class Entity(NamedTuple):
 
 
 def files_of(place: str) -> list[tuple[File, Kind]]:
-    """Returns the files of a table and their formats. Raises InputError if there is none, or if one
-    is not a table."""
+    """Returns the files of a table and their formats. Raises InputError if there is no file, or if
+    a file is not a table."""
     found: list[tuple[File, Kind]] = []
     for file in storage.list_files(place):
         kind = kind_of(file.name)
         if kind is None or kind is Kind.IMAGE:
-            fix = "Write a path of CSV, TSV, Parquet, JSON lines or .txt files."
+            fix = "Write a path that leads only to CSV, TSV, Parquet, JSON lines or .txt files."
             raise InputError("this file is not a table of entities.", file.uri, fix)
         found.append((file, kind))
     if not found:
@@ -55,8 +56,9 @@ def files_of(place: str) -> list[tuple[File, Kind]]:
 
 
 def entities_of(place: str, fields: Fields) -> Iterator[Entity]:
-    """Yields the entities of all files. In a .txt file each line is a name. Raises InputError for
-    the first row that is not an entity, and for an id that occurs twice in a language."""
+    """Yields the entities of all files. In a .txt file each line is a name. Raises InputError for a
+    row that is not an entity, for an id that occurs twice in a language, and if there is no
+    entity."""
     known: dict[tuple[str, str | None], str] = {}
     for file, kind in files_of(place):
         for entity in _of_file(file, kind, fields):
@@ -84,7 +86,7 @@ def _of_file(file: File, kind: Kind, fields: Fields) -> Iterator[Entity]:
 def _entity(row: Row, fields: Fields, place: str) -> Entity:
     name = _text(row, fields.name, place)
     if name is None:
-        raise InputError(f"the field '{fields.name}' is empty.", place, "Every entity has a name.")
+        raise InputError(f"the field '{fields.name}' is empty.", place, "Give every entity a name.")
     return Entity(
         _text(row, fields.id, place) or name,
         (name, *_aliases(row, fields.aliases, place)),
@@ -96,7 +98,8 @@ def _entity(row: Row, fields: Fields, place: str) -> Entity:
 
 
 def _text(row: Row, field: str | None, place: str) -> str | None:
-    """Returns the text of a cell without spaces around it; None if it is empty."""
+    """Returns the text of a cell without spaces around it; None if the cell is empty. Raises
+    InputError if the cell is not text or a whole number."""
     cell = row.get(field) if field is not None else None
     if cell is None:
         return None
@@ -116,7 +119,8 @@ def _aliases(row: Row, field: str | None, place: str) -> list[str]:
 
 
 def _number(row: Row, field: str | None, place: str) -> float:
-    """Returns the number of a cell, NaN if it is empty."""
+    """Returns the prominence in a cell; NaN if the cell is empty. Raises InputError if the cell is
+    not a finite number of at least 0."""
     cell = row.get(field) if field is not None else None
     if cell is None or cell == "":
         return math.nan

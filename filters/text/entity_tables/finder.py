@@ -21,16 +21,16 @@ from manifests.kernels.phrases import (
 
 
 class Found(NamedTuple):
-    """The entities in each text: text i has the entities numbers[offsets[i] : offsets[i + 1]] of
-    the table, each once, in the order in which they begin."""
+    """The entities found in each text. numbers[offsets[i] : offsets[i + 1]] are the entities of
+    text i, as row numbers in the table, each once, in the order in which they begin in the text."""
 
     offsets: np.ndarray
     numbers: np.ndarray
 
 
 class Finder(NamedTuple):
-    """The entities of a table as columns, and a hash table of their names. The phrase p is a name
-    of the entities owners[starts[p] : starts[p + 1]]."""
+    """The entities of a table as columns, and a hash table of their names. Phrase p of the hash
+    table is a name of the entities in the rows owners[starts[p] : starts[p + 1]] of `table`."""
 
     table: pa.Table
     phrases: PhraseTable
@@ -38,7 +38,7 @@ class Finder(NamedTuple):
     owners: np.ndarray
 
     def find(self, texts: pa.Array, languages: pa.Array) -> Found:
-        """Returns the entities in each text. `languages` has the language of each text."""
+        """Finds the entities in each text. `languages` has the language of each text."""
         ends, phrases = find_phrases(texts, self.phrases)
         rows = np.repeat(np.arange(len(texts)), np.diff(ends))
         sizes = np.diff(self.starts)[phrases]
@@ -57,7 +57,8 @@ class Finder(NamedTuple):
     def _in_language(
         self, rows: np.ndarray, numbers: np.ndarray, languages: pa.Array
     ) -> np.ndarray:
-        """Whether each entity has no language, or that of its text."""
+        """Returns whether each found entity has no language, or the language of the text. `rows`
+        are the texts, `numbers` the entities found in them."""
         own = self.table["language"].take(pa.array(numbers))
         same = pc.equal(own, languages.take(pa.array(rows))).fill_null(False)
         return np.asarray(pc.or_(own.is_null(), same))

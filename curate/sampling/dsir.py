@@ -12,12 +12,11 @@ import pyarrow as pa
 from pydantic import Field, PositiveInt
 
 from curate.sampling.selection.exponentials import logarithm
-from filters.decontamination.benchmarks.benchmark import Kind, kind_of
-from filters.decontamination.benchmarks.tables import lines, rows, value
 from manifests import record, storage
 from manifests.errors import InputError
 from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, Part, Workspace
 from manifests.storage import File
+from manifests.tables import Kind, kind_of, lines, rows, value
 
 _EPSILON = 1e-8
 """Added to each frequency, because 0 has no logarithm (as in the authors' code)."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from manifests import storage
 from manifests.errors import InputError
-from manifests.media import header
 from manifests.storage import File
+from manifests.tables import TABLES, Kind, kind_of
 
 
 def _as_list(value: Any) -> Any:
@@ -52,30 +51,6 @@ class Benchmark(BaseModel):
         return bool(self.text or self.image or self.embedding or self.id)
 
 
-class Kind(Enum):
-    """A file format. The ending of a file's name determines its format."""
-
-    JSON = (".json", ".jsonl", ".ndjson")
-    PARQUET = (".parquet", ".parq", ".pq")
-    CSV = (".csv",)
-    TSV = (".tsv",)
-    LINES = (".txt",)
-    IMAGE = tuple(f".{ending}" for ending in sorted(header.SUFFIXES))
-
-
-_TABLES = (Kind.JSON, Kind.PARQUET, Kind.CSV, Kind.TSV)
-_PACKED = (".gz", ".zst", ".bz2", ".lz4")
-
-
-def kind_of(name: str) -> Kind | None:
-    """Returns the format of a file from its name: "a.jsonl.gz" -> Kind.JSON. Returns None if
-    benchmarks cannot have this format."""
-    name = name.lower()
-    for ending in _PACKED:
-        name = name.removesuffix(ending)
-    return next((kind for kind in Kind if name.endswith(kind.value)), None)
-
-
 def may_have_images(benchmark: Benchmark) -> bool:
     """Returns whether items may have images, according to the settings alone; no files are
     listed."""
@@ -98,7 +73,7 @@ def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
             f"benchmark '{benchmark.name}': the path leads to no file.", place,
             "Correct the path, or put files into the folder.",
         )  # fmt: skip
-    if benchmark.has_fields and any(kind in _TABLES for _, kind in listed):
+    if benchmark.has_fields and any(kind in TABLES for _, kind in listed):
         listed = [(file, kind) for file, kind in listed if kind is not Kind.IMAGE]
     return [(file, _checked(benchmark, file, kind)) for file, kind in listed]
 
@@ -111,12 +86,12 @@ def _checked(benchmark: Benchmark, file: File, kind: Kind | None) -> Kind:
             f"{name}: this file has an ending that cannot be read. Images and {known} can be read.",
             file.uri, "Write a path that excludes this file, such as folder/*.parquet.",
         )  # fmt: skip
-    if kind in _TABLES and not (benchmark.text or benchmark.image or benchmark.embedding):
+    if kind in TABLES and not (benchmark.text or benchmark.image or benchmark.embedding):
         raise InputError(
             f"{name}: this file is a table, but the recipe names no field to compare.", file.uri,
             "Set text, image or embedding of this benchmark, such as text: [question].",
         )  # fmt: skip
-    if kind not in _TABLES and benchmark.has_fields:
+    if kind not in TABLES and benchmark.has_fields:
         raise InputError(
             f"{name}: the recipe names fields, but this file is not a table.", file.uri,
             "Remove the settings text, id, image and embedding of this benchmark, or write a path "

@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from filters.decontamination.benchmarks.benchmark import Benchmark, Kind, files_of
-from filters.decontamination.benchmarks.tables import Row, lines, rows, value
+from filters.decontamination.benchmarks.benchmark import Benchmark, files_of
 from manifests import storage
 from manifests.errors import InputError
 from manifests.storage import File
+from manifests.tables import Kind, Row, lines, rows, value
 
 _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
 """The first characters of JPEG, PNG, WebP and GIF files in base64."""

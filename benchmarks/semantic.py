@@ -102,6 +102,7 @@ def borders(random: np.random.Generator) -> None:
     vectors = unit(modes[random.integers(0, 20, 50_000)] + spread)
     means = faiss.Kmeans(DIMENSIONS, 500, niter=10, seed=1, spherical=True)
     means.train(vectors)
+    assert means.centroids is not None
     index = faiss.IndexFlatIP(DIMENSIONS)
     index.add(unit(np.asarray(means.centroids)))
     some = vectors[:10_000]

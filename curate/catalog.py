@@ -74,6 +74,7 @@ STEPS = {
     "duplicates": "filters.duplicates.duplicates:Duplicates",
     "duplicate_images": "filters.duplicates.duplicate_images:DuplicateImages",
     "embed": "clustering.embed.embed:Embed",
+    "cluster": "clustering.cluster:Cluster",
     "recaption": "recaption.caption.recaption:Recaption",
     "judge": "recaption.judge.judge:Judge",
     "label": "recaption.label.label:Label",

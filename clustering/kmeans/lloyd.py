@@ -1,0 +1,79 @@
+"""One round of spherical k-means (Dhillon and Modha 2001): assign vectors, then move centroids.
+
+The new centroid of a cluster is the sum of its unit vectors, divided by its length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from clustering.kmeans.nearest import BLOCK_ROWS, Centroids
+
+_SPLIT = 1 / 1024
+"""How far the two centroids of a split cluster are moved apart (the same as in faiss)."""
+
+
+class Sums(NamedTuple):
+    """What one round finds: the sum of the vectors of each cluster, (k, width) float64, their
+    number, (k,) int64, and the sum of all cosines of a vector and its centroid."""
+
+    sums: np.ndarray
+    counts: np.ndarray
+    cosines: float
+
+    @classmethod
+    def nothing(cls, clusters: int, width: int) -> Sums:
+        return cls(np.zeros((clusters, width)), np.zeros(clusters, np.int64), 0.0)
+
+    def plus(self, other: Sums) -> Sums:
+        """Adds the other sums to these, in place, and returns these."""
+        np.add(self.sums, other.sums, out=self.sums)
+        return Sums(self.sums, self.counts + other.counts, self.cosines + other.cosines)
+
+
+def assign(vectors: np.ndarray, centroids: Centroids, found: Sums) -> Sums:
+    """Adds vectors (n, width), of any float type, to the sums of their nearest centroids."""
+    from manifests.kernels.centroids import add_vectors
+
+    total = found.cosines
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        block = np.ascontiguousarray(vectors[start : start + BLOCK_ROWS], np.float32)
+        numbers, cosines = centroids.nearest(block, 1)
+        add_vectors(block, np.ascontiguousarray(numbers[:, 0]), found.sums, found.counts)
+        total += float(cosines.sum(dtype=np.float64))
+    return found._replace(cosines=total)
+
+
+def moved(found: Sums, before: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the centroids of the next round, (k, width) float32, of unit length.
+
+    An empty cluster takes half of another one, as in faiss: a cluster is drawn with a probability
+    that grows with its number of vectors, and its centroid is moved a little in two directions.
+    """
+    lengths = np.linalg.norm(found.sums, axis=1, keepdims=True)
+    centroids = np.where(lengths > 0, found.sums / np.where(lengths > 0, lengths, 1), before)
+    counts = found.counts.astype(np.float64)
+    random = np.random.Generator(np.random.Philox(seed))
+    signs = np.where(np.arange(centroids.shape[1]) % 2 == 0, _SPLIT, -_SPLIT)
+    for empty in np.flatnonzero(found.counts == 0):
+        chances = np.cumsum(np.maximum(counts - 1, 0))
+        if chances[-1] <= 0:
+            break
+        other = int(np.searchsorted(chances, random.random() * chances[-1], side="right"))
+        centroids[empty] = centroids[other] * (1 + signs)
+        centroids[other] *= 1 - signs
+        counts[empty] = counts[other] / 2
+        counts[other] -= counts[empty]
+    lengths = np.linalg.norm(centroids, axis=1, keepdims=True)
+    return np.ascontiguousarray(centroids / lengths, np.float32)
+
+
+def fit(vectors: np.ndarray, centroids: np.ndarray, rounds: int, seed: int) -> np.ndarray:
+    """Returns the centroids after some rounds of k-means over vectors in memory."""
+    for number in range(rounds):
+        found = Sums.nothing(*centroids.shape)
+        found = assign(vectors, Centroids(centroids), found)
+        centroids = moved(found, centroids, seed + number)
+    return centroids

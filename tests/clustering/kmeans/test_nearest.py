@@ -1,0 +1,56 @@
+"""The nearest centroids, compared with all cosines in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clustering.kmeans.nearest import Centroids
+from manifests.kernels import centroids as kernel
+
+
+def units(rows: int, width: int, seed: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((rows, width)).astype(np.float32)
+    return kernel.unit_vectors(vectors)[0]
+
+
+def expected(vectors: np.ndarray, centroids: np.ndarray, count: int) -> np.ndarray:
+    cosines = (vectors.astype(np.float64) @ centroids.T.astype(np.float64)).astype(np.float32)
+    numbers = np.broadcast_to(np.arange(len(centroids)), cosines.shape)
+    return np.lexsort((numbers, -cosines), axis=1)[:, :count]
+
+
+@pytest.mark.parametrize("clusters", [1, 2, 3, 5, 300])
+def test_the_nearest_centroids_are_those_of_all_cosines(clusters: int) -> None:
+    vectors, centroids = units(5000, 24, 1), units(clusters, 24, 2)
+    count = min(2, clusters)
+    found, cosines = Centroids(centroids).nearest(vectors, count)
+    assert np.array_equal(found, expected(vectors, centroids, count))
+    assert np.allclose(cosines[:, 0], (vectors * centroids[found[:, 0]]).sum(axis=1), atol=1e-6)
+
+
+def test_of_equally_near_centroids_the_lowest_numbers_are_found() -> None:
+    """More equal centroids than faiss is asked for at first."""
+    vectors = units(50, 8, 3)
+    centroids = np.repeat(units(3, 8, 4), 300, axis=0)
+    found, _ = Centroids(centroids).nearest(vectors, 2)
+    assert set(map(tuple, found.tolist())) <= {(0, 1), (300, 301), (600, 601)}
+
+
+def test_a_vector_has_the_same_centroids_and_cosines_in_any_batch() -> None:
+    vectors, centroids = units(300, 100, 5), units(1000, 100, 6)
+    search = Centroids(centroids)
+    numbers, cosines = search.nearest(vectors, 2)
+    for start, end in ((0, 1), (1, 18), (18, 300)):
+        some_numbers, some_cosines = search.nearest(vectors[start:end], 2)
+        assert np.array_equal(some_numbers, numbers[start:end])
+        assert np.array_equal(some_cosines, cosines[start:end])
+
+
+def test_states_of_vectors_without_a_direction() -> None:
+    vectors = np.array([[3, 4], [0, 0], [np.nan, 1], [np.inf, 1], [6e4, 6e4]], np.float32)
+    found, states = kernel.unit_vectors(vectors)
+    assert states.tolist() == [
+        kernel.USABLE, kernel.ZERO, kernel.NOT_FINITE, kernel.NOT_FINITE, kernel.USABLE
+    ]  # fmt: skip
+    assert found[:4].tolist() == np.array([[0.6, 0.8], [0, 0], [0, 0], [0, 0]], "f4").tolist()

@@ -107,11 +107,12 @@ class GatherBin:
 
 def gather_clusters(
     assigned: str, corpus_parts: tuple[Part, ...], bins: tuple[Bin, ...], width: int,
-    clusters: int, space: Workspace,
+    clusters: int, space: Workspace, name: str = "clusters",
 ) -> ClusterFiles:  # fmt: skip
-    """Writes the cluster files from the files of vectors in the folder `assigned`."""
+    """Writes the cluster files from the files of vectors in the folder `assigned`. `name` is the
+    name of the phase."""
     gather = GatherBin(assigned, corpus_parts, width)
-    folder, commits = space.phase("clusters", gather, bins)
+    folder, commits = space.phase(name, gather, bins)
     sizes = np.zeros(clusters, np.int64)
     for one, commit in zip(bins, commits, strict=True):
         sizes[one.first : one.end] += np.array(commit.detail["sizes"], np.int64)

@@ -1,8 +1,8 @@
-"""Fits k-means on the files of a sample: one phase a round, its tasks on the workers."""
+"""Fits k-means on the files of a sample, on the workers: a phase for each round, or, if the sample
+has one shard, one task for all rounds."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from clustering.kmeans import lloyd, vectors
 from clustering.kmeans.lloyd import Sums
-from clustering.kmeans.nearest import Centroids
+from clustering.kmeans.model import Fitted, Search
 from clustering.kmeans.sample import Sample
 from manifests import storage
 from manifests.run.manifest import Commit
 from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
+from manifests.storage.file_entry import FileEntry
 
 MAX_TASKS = 16
 """The largest number of tasks of a round (our choice). Each writes the sums of all clusters, so
@@ -25,61 +26,68 @@ that the files of a round have at most 64 bytes for each number of a centroid.""
 
 
 class Shards(NamedTuple):
-    """A task of a round: the shards `first` to `end` - 1 of the sample."""
+    """A task: the shards `first` to `end` - 1 of the sample."""
 
     first: int
     end: int
 
     @property
     def name(self) -> str:
-        return f"sums-{self.first:05d}"
+        return f"shards-{self.first:05d}"
 
 
 @dataclass(frozen=True)
 class SumShards:
-    """A task: assigns vectors of the sample to the centroids, and writes the sums of the clusters.
-
-    The sums are rounded to float32.
-    """
+    """A task: assigns vectors of the sample to the centroids, and writes the sums of the clusters,
+    rounded to float32."""
 
     sample: Sample
-    centroids_uri: str
+    search: Search
 
     def __call__(self, task: Shards, folder: str) -> TaskResult:
-        centroids = Centroids(read_matrix(self.centroids_uri))
+        centroids = self.search.open()
         found = Sums.nothing(*centroids.vectors.shape)
         for shard in range(task.first, task.end):
             found = lloyd.assign(self.sample.read(shard), centroids, found)
-        flat = pa.array(found.sums.astype(np.float32).reshape(-1))
-        sums = pa.FixedSizeListArray.from_arrays(flat, found.sums.shape[1])
-        table = pa.table({"sum": sums, "count": pa.array(found.counts)})
-        uri = storage.join(folder, task.name + ".arrow")
-        entry = parts.write(uri, table.schema, [table], durable=False)
-        return TaskResult([entry], {"cosines": found.cosines})
+        sums = vectors.lists(found.sums.astype(np.float32))
+        table = pa.table({"vector": sums, "count": pa.array(found.counts)})
+        return TaskResult([write_table(folder, task.name, table)], {"cosines": found.cosines})
 
 
-class Fitted(NamedTuple):
-    """Centroids (k, width) float32 of unit length, and how many vectors of the sample each had in
-    the last round, (k,) int64."""
+@dataclass(frozen=True)
+class FitShard:
+    """A task: fits the centroids of a sample that has one shard."""
 
-    centroids: np.ndarray
-    counts: np.ndarray
+    sample: Sample
+    clusters: int
+    rounds: int
+    seed: int
+
+    def __call__(self, task: Shards, folder: str) -> TaskResult:
+        found = lloyd.fit(self.sample.read(0), self.clusters, self.rounds, [self.seed])
+        columns = {"vector": vectors.lists(found.centroids), "count": pa.array(found.counts)}
+        return TaskResult([write_table(folder, task.name, pa.table(columns))], {})
 
 
-def fit_sample(sample: Sample, clusters: int, rounds: int, seed: int, space: Workspace) -> Fitted:
+def fit_sample(
+    sample: Sample, clusters: int, rounds: int, seed: int, space: Workspace, name: str = "rounds"
+) -> Fitted:
     """Fits `clusters` centroids; fewer if the sample has fewer different vectors. The first
-    centroids are the first different vectors of the sample."""
+    centroids are the first different vectors of the sample. `name`: begins the names of phases."""
+    shards = len(sample.rows)
+    if shards == 1:
+        fit = FitShard(sample, clusters, rounds, seed)
+        folder, commits = space.phase(name, fit, [Shards(0, 1)])
+        return Fitted(*read_table(folder, commits[0], sample.width))
     centroids = sample.first_distinct(clusters)
     counts = np.zeros(len(centroids), np.int64)
-    shards = len(sample.rows)
     cuts = np.linspace(0, shards, min(shards, MAX_TASKS) + 1).astype(int).tolist()
     tasks = [Shards(first, end) for first, end in pairwise(cuts)]
     for number in range(rounds):
-        uri = storage.join(space.scratch, f"centroids-{number:03d}.npy")
-        write_matrix(uri, centroids)
-        folder, commits = space.phase(f"round-{number:03d}", SumShards(sample, uri), tasks)
-        found = _added(folder, commits, centroids.shape)
-        centroids, counts = lloyd.moved(found, centroids, seed + number), found.counts
+        title = f"{name}-{number:03d}"
+        search = Search.over(Fitted(centroids, counts), storage.join(space.scratch, title))
+        found = _added(*space.phase(title, SumShards(sample, search), tasks), centroids.shape)
+        centroids, counts = lloyd.moved(found, centroids, [seed, number]), found.counts
     return Fitted(centroids, counts)
 
 
@@ -87,19 +95,18 @@ def _added(folder: str, commits: list[Commit], shape: tuple[int, ...]) -> Sums:
     """Adds the sums of all tasks of a round, in the order of the tasks."""
     total = Sums.nothing(*shape)
     for commit in commits:
-        table = parts.read_columns(storage.join(folder, commit.files[0].name))
-        sums = vectors.matrix(table["sum"], shape[1])
-        total = total.plus(Sums(sums, np.asarray(table["count"]), commit.detail["cosines"]))
+        sums, counts = read_table(folder, commit, shape[1])
+        total = total.plus(Sums(sums, counts, commit.detail["cosines"]))
     return total
 
 
-def write_matrix(uri: str, matrix: np.ndarray) -> None:
-    """Writes an array that tasks read; it is made again after a restart."""
-    file = io.BytesIO()
-    np.save(file, matrix, allow_pickle=False)
-    storage.write_bytes(uri, file.getvalue(), durable=False)
+def write_table(folder: str, name: str, table: pa.Table) -> FileEntry:
+    """Writes the file of a task."""
+    uri = storage.join(folder, name + ".arrow")
+    return parts.write(uri, table.schema, [table], durable=False)
 
 
-def read_matrix(uri: str) -> np.ndarray:
-    matrix: np.ndarray = np.load(io.BytesIO(storage.read_bytes(uri)), allow_pickle=False)
-    return matrix
+def read_table(folder: str, commit: Commit, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the vectors and the counts that a task wrote."""
+    table = parts.read_columns(storage.join(folder, commit.files[0].name))
+    return vectors.matrix(table["vector"], width), np.asarray(table["count"])

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustering.kmeans.model import Fitted
 from clustering.kmeans.nearest import BLOCK_ROWS, Centroids
+from clustering.kmeans.vectors import distinct
 
 _SPLIT = 1 / 1024
 """How far the two centroids of a split cluster are moved apart (the same as in faiss)."""
@@ -46,7 +48,7 @@ def assign(vectors: np.ndarray, centroids: Centroids, found: Sums) -> Sums:
     return found._replace(cosines=total)
 
 
-def moved(found: Sums, before: np.ndarray, seed: int) -> np.ndarray:
+def moved(found: Sums, before: np.ndarray, seeds: list[int]) -> np.ndarray:
     """Returns the centroids of the next round, (k, width) float32, of unit length.
 
     An empty cluster takes half of another one, as in faiss: a cluster is drawn with a probability
@@ -55,7 +57,7 @@ def moved(found: Sums, before: np.ndarray, seed: int) -> np.ndarray:
     lengths = np.linalg.norm(found.sums, axis=1, keepdims=True)
     centroids = np.where(lengths > 0, found.sums / np.where(lengths > 0, lengths, 1), before)
     counts = found.counts.astype(np.float64)
-    random = np.random.Generator(np.random.Philox(seed))
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence(seeds)))
     signs = np.where(np.arange(centroids.shape[1]) % 2 == 0, _SPLIT, -_SPLIT)
     for empty in np.flatnonzero(found.counts == 0):
         chances = np.cumsum(np.maximum(counts - 1, 0))
@@ -70,10 +72,12 @@ def moved(found: Sums, before: np.ndarray, seed: int) -> np.ndarray:
     return np.ascontiguousarray(centroids / lengths, np.float32)
 
 
-def fit(vectors: np.ndarray, centroids: np.ndarray, rounds: int, seed: int) -> np.ndarray:
-    """Returns the centroids after some rounds of k-means over vectors in memory."""
+def fit(vectors: np.ndarray, clusters: int, rounds: int, seeds: list[int]) -> Fitted:
+    """Fits `clusters` centroids to vectors in memory, (n, width) of any float type; fewer if there
+    are fewer different vectors. The first centroids are the first different vectors."""
+    centroids = vectors[distinct(vectors, clusters)].astype(np.float32)
+    counts = np.zeros(len(centroids), np.int64)
     for number in range(rounds):
-        found = Sums.nothing(*centroids.shape)
-        found = assign(vectors, Centroids(centroids), found)
-        centroids = moved(found, centroids, seed + number)
-    return centroids
+        found = assign(vectors, Centroids(centroids), Sums.nothing(*centroids.shape))
+        centroids, counts = moved(found, centroids, [*seeds, number]), found.counts
+    return Fitted(centroids, counts)

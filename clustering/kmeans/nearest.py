@@ -13,7 +13,7 @@ one block (`distance_compute_blas_query_bs`)."""
 _CANDIDATES = (4, 32, 256)
 """How many candidates faiss finds for each vector; more only for a vector that has so many equally
 near centroids that the candidates do not decide (our choice)."""
-_CELLS = 1 << 20
+_COSINES = 1 << 20
 """The number of cosines that are computed again at a time (our choice)."""
 
 
@@ -21,11 +21,18 @@ class Centroids:
     """Unit vectors (k, width) float32, of which the nearest ones of other vectors are searched."""
 
     def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors = np.ascontiguousarray(vectors, np.float32)
+        self._index = self._indexed()
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def _indexed(self) -> object:
         import faiss
 
-        self.vectors = np.ascontiguousarray(vectors, np.float32)
-        self._index = faiss.IndexFlatIP(self.vectors.shape[1])
-        self._index.add(self.vectors)
+        index = faiss.IndexFlatIP(self.vectors.shape[1])
+        index.add(self.vectors)
+        return index
 
     def nearest(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the numbers (n, count) int32 of the `count` nearest centroids of each unit vector
@@ -40,51 +47,88 @@ class Centroids:
         found = np.empty((len(vectors), count), np.float32)
         for start in range(0, len(vectors), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
-            numbers[block], found[block] = self._block(vectors[block], count)
+            self._find(np.ascontiguousarray(vectors[block]), numbers[block], found[block])
         return numbers, found
 
-    def _block(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        numbers = np.zeros((len(vectors), count), np.int32)
-        found = np.zeros((len(vectors), count), np.float32)
+    def _find(self, vectors: np.ndarray, numbers: np.ndarray, found: np.ndarray) -> None:
+        """Writes the nearest centroids of a block of vectors and their cosines to the arrays."""
+        count, total = numbers.shape[1], len(self)
         undecided = np.arange(len(vectors))
-        total = len(self.vectors)
         for size in (*(size for size in _CANDIDATES if count < size < total), total):
-            step, left = max(1, _CELLS // size), []
+            step, left = max(1, _COSINES // size), [undecided[:0]]
             for start in range(0, len(undecided), step):
                 rows = undecided[start : start + step]
-                own = np.ascontiguousarray(vectors[rows])
-                candidates, decided = self._candidates(own, count, size)
-                numbers[rows], found[rows] = _best(own, self.vectors, candidates, count)
-                left.append(rows[~decided])
-            undecided = np.concatenate([np.empty(0, np.int64), *left])
-        return numbers, found
+                own = vectors if len(rows) == len(vectors) else vectors[rows]
+                approximate, candidates = self._candidates(own, size)
+                numbers[rows], found[rows] = self._best(own, candidates, count)
+                if size < total:
+                    floor = approximate[:, count - 1] - 2 * self._error
+                    left.append(rows[approximate[:, -1] >= floor])
+            undecided = np.concatenate(left)
 
-    def _candidates(
-        self, vectors: np.ndarray, count: int, size: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the numbers (n, size) int64 of the centroids that are nearest by the cosines of
-        faiss, and whether they surely include the `count` nearest ones."""
-        total = len(self.vectors)
-        if size == total:
-            everything = np.broadcast_to(np.arange(total), (len(vectors), total))
-            return np.ascontiguousarray(everything), np.ones(len(vectors), bool)
+    @property
+    def _error(self) -> float:
+        """A bound of the error of a cosine in float32: width x 2^-24 for unit vectors (Higham 2002,
+        Accuracy and Stability of Numerical Algorithms, section 3.1), with a margin for vectors
+        that were rounded to float16 and for the rounding of the exact cosine."""
+        return 1.01 * 2**-24 * float(self.vectors.shape[1] + 2)
+
+    def _candidates(self, vectors: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the cosines (n, size) of faiss, in descending order, and the numbers (n, size)
+        int64 of the centroids; -1 where there are fewer."""
+        if size == len(self):
+            everything = np.broadcast_to(np.arange(size), (len(vectors), size))
+            return np.zeros((0, 1), np.float32), np.ascontiguousarray(everything)
         with one_thread():
-            approximate, candidates = self._index.search(vectors, size)
-        # The rounding error of a dot product of unit vectors is at most width x 2^-24 (Higham 2002,
-        # Accuracy and Stability of Numerical Algorithms, section 3.1); both cosines may have it.
-        error = 2 * 2.0**-24 * (self.vectors.shape[1] + 2)
-        return candidates, approximate[:, -1] < approximate[:, count - 1] - 2 * error
+            approximate, candidates = self._index.search(vectors, size)  # type: ignore[attr-defined]
+        return approximate, candidates
+
+    def _best(
+        self, vectors: np.ndarray, candidates: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        from manifests.kernels.centroids import cosines
+
+        exact = cosines(vectors, self.vectors, np.maximum(candidates, 0))
+        exact[candidates < 0] = -np.inf
+        order = np.lexsort((candidates, -exact), axis=1)[:, :count]
+        best = np.take_along_axis(candidates, order, axis=1).astype(np.int32)
+        return best, np.take_along_axis(exact, order, axis=1)
 
 
-def _best(
-    vectors: np.ndarray, centroids: np.ndarray, candidates: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    from manifests.kernels.centroids import cosines
+class CellCentroids(Centroids):
+    """Centroids that are searched in the `probe` nearest cells of a vector only.
 
-    exact = cosines(vectors, centroids, candidates)
-    order = np.lexsort((candidates, -exact), axis=1)[:, :count]
-    best = np.take_along_axis(candidates, order, axis=1).astype(np.int32)
-    return best, np.take_along_axis(exact, order, axis=1)
+    `centres` (cells, width) are the centroids of the cells, and `cells` (k,) is the cell of each
+    centroid. Every cell has a centroid, and `probe` is at least 2.
+    """
+
+    def __init__(
+        self, vectors: np.ndarray, centres: np.ndarray, cells: np.ndarray, probe: int
+    ) -> None:
+        self._centres, self._cells = Centroids(centres), np.ascontiguousarray(cells, np.int64)
+        self._probe = min(probe, len(centres))
+        super().__init__(vectors)
+
+    def _indexed(self) -> object:
+        import faiss
+
+        self._quantizer = faiss.IndexFlatIP(self.vectors.shape[1])  # faiss keeps no reference
+        self._quantizer.add(self._centres.vectors)
+        index = faiss.IndexIVFFlat(
+            self._quantizer, self.vectors.shape[1], len(self._centres), faiss.METRIC_INNER_PRODUCT
+        )
+        pointers = faiss.swig_ptr(self.vectors), None, faiss.swig_ptr(self._cells)
+        index.add_core(len(self), *pointers)
+        index.nprobe = self._probe
+        return index
+
+    def _candidates(self, vectors: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        cells, cosines = self._centres.nearest(vectors, self._probe)
+        with one_thread():
+            approximate, candidates = self._index.search_preassigned(  # type: ignore[attr-defined]
+                vectors, size, cells.astype(np.int64), cosines
+            )
+        return approximate, candidates
 
 
 @contextlib.contextmanager

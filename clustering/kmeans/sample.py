@@ -7,7 +7,6 @@ not depend on the parts of the corpus.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,62 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from clustering.kmeans import vectors
-from clustering.kmeans.vectors import Units
-from manifests import record, storage
-from manifests.step import Corpus, Part, TaskResult, Workspace
+from clustering.kmeans.column import Column, Counted, Keyed
+from manifests import storage
+from manifests.step import Part, TaskResult, Workspace
 from manifests.storage import parts
 
 SHARD_ROWS = 1 << 16
 """The number of vectors in a shard of the sample (our choice); of 384 numbers they have 50 MB."""
-
-
-class Counted(NamedTuple):
-    """How many records have a usable vector, the vectors' width (0 if there are none), and how
-    many records have no usable vector, by reason."""
-
-    usable: int
-    width: int
-    unusable: dict[str, int]
-
-
-class Column(NamedTuple):
-    """The column of embeddings of a corpus, and the seed of the records' random keys."""
-
-    corpus: Corpus
-    name: str
-    seed: int
-
-    def read(self, part: Part) -> tuple[Units, np.ndarray]:
-        """Returns the usable vectors of a part, and the random keys (uint64) of their records."""
-        table = self.corpus.read(part, ("id", self.name))
-        units = vectors.unit_vectors(table[self.name], self.name)
-        return units, record.random_keys(table["id"], self.seed)[units.rows]
-
-
-@dataclass(frozen=True)
-class CountVectors:
-    """A task: counts the usable vectors of a part."""
-
-    column: Column
-
-    def __call__(self, part: Part, folder: str) -> TaskResult:
-        units, _ = self.column.read(part)
-        width = units.vectors.shape[1] if len(units.rows) else 0
-        detail = {"usable": len(units.rows), "width": width, "unusable": units.unusable}
-        return TaskResult([], detail)
-
-
-def count_vectors(column: Column, space: Workspace) -> Counted:
-    """Counts the usable vectors of the corpus. Raises StepError if they have different widths."""
-    _, commits = space.phase("vectors", CountVectors(column), column.corpus.parts)
-    widths = {commit.detail["width"] for commit in commits} - {0}
-    if len(widths) > 1:
-        raise vectors.different_widths(sorted(widths), column.name)
-    unusable: Counter[str] = Counter()
-    for commit in commits:
-        unusable.update(commit.detail["unusable"])
-    usable = sum(commit.detail["usable"] for commit in commits)
-    return Counted(usable, max(widths, default=0), dict(unusable))
 
 
 class Shard(NamedTuple):
@@ -86,32 +36,50 @@ class Shard(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The files of a sample: (rows, width) unit vectors in float16, in order of the random keys."""
+    """The files of a sample: (rows, width) unit vectors in float16, in order of the random keys.
+    `rows`: the number of vectors of each shard."""
 
     folder: str
     rows: tuple[int, ...]
     width: int
 
-    def uri(self, shard: int) -> str:
-        return storage.join(self.folder, Shard(shard).name + ".arrow")
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The shards as parts, for tasks that read parts."""
+        return tuple(Part(n, Shard(n).name, rows) for n, rows in enumerate(self.rows))
 
     def read(self, shard: int) -> np.ndarray:
         """Returns the vectors of a shard, (n, width) float16."""
-        return vectors.matrix(parts.read_columns(self.uri(shard))["vector"], self.width)
+        uri = storage.join(self.folder, Shard(shard).name + ".arrow")
+        return vectors.matrix(parts.read_columns(uri)["vector"], self.width)
+
+    def read_part(self, part: Part) -> Keyed:
+        """Returns the vectors of a shard. Their keys are their positions in the sample, spread over
+        all 64-bit numbers."""
+        own = self.read(part.number).astype(np.float32)
+        first = sum(self.rows[: part.number])
+        step = 2**64 // max(1, sum(self.rows))
+        keys = np.arange(first, first + len(own), dtype=np.uint64) * np.uint64(step)
+        return Keyed(np.arange(len(own)), own, keys, pa.nulls(len(own), pa.uint64()))
+
+    def first(self, count: int) -> Sample:
+        """Returns the first shards of the sample, with at least `count` vectors if it has them."""
+        enough = int(np.searchsorted(np.cumsum(self.rows), count)) + 1
+        return self._replace(rows=self.rows[:enough])
 
     def first_distinct(self, count: int) -> np.ndarray:
         """Returns the first `count` different vectors of the sample, in order, as float32; fewer if
         the sample has fewer."""
-        found: dict[bytes, None] = {}
+        found = np.zeros((0, self.width), np.float16)
         for shard in range(len(self.rows)):
-            for vector in self.read(shard):
-                found.setdefault(vector.tobytes())
-                if len(found) == count:
-                    break
+            more = self.read(shard)
+            if len(more) > count:  # mostly different: the first ones are enough
+                more = more[vectors.distinct(more, count)]
+            found = np.concatenate([found, more])
+            found = found[vectors.distinct(found, count)]
             if len(found) == count:
                 break
-        flat = np.frombuffer(b"".join(found), np.float16)
-        return flat.reshape(-1, self.width).astype(np.float32)
+        return found.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -127,19 +95,18 @@ class WriteSample:
     width: int
 
     def __call__(self, part: Part, folder: str) -> TaskResult:
-        units, keys = self.column.read(part)
-        order = np.argsort(keys)
-        inner = np.searchsorted(keys[order], np.array(self.limits[:-1], np.uint64))
-        last = self.limits[-1]
-        end = len(keys) if last == 2**64 else np.searchsorted(keys[order], np.uint64(last))
+        keyed = self.column.read_part(part)
+        order = np.argsort(keyed.keys)
+        keys, last = keyed.keys[order], self.limits[-1]
+        starts = np.searchsorted(keys, np.array(self.limits[:-1], np.uint64)).tolist()
+        end = len(keys) if last == 2**64 else int(np.searchsorted(keys, np.uint64(last)))
         uri = storage.join(folder, part.name + ".arrow")
         schema = _schema(self.width)
-        found = units.vectors.reshape(-1, self.width)
+        found = keyed.vectors.reshape(-1, self.width)
         with parts.writing(uri, schema, durable=False) as file:
-            for start, stop in pairwise([*inner.tolist(), int(end)]):
-                rows = order[start:stop]
-                columns = [pa.array(keys[rows]), vectors.halves(found[rows])]
-                file.write(pa.table(columns, schema=schema))
+            for start, stop in pairwise([*starts, end]):
+                own = vectors.halves(found[order[start:stop]])
+                file.write(pa.table([pa.array(keys[start:stop]), own], schema=schema))
         return TaskResult([file.entry], {})
 
 

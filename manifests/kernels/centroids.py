@@ -1,4 +1,4 @@
-"""Unit vectors, cosines and sums of vectors by cluster, the same to the last bit on every machine.
+"""Cosines of vectors and centroids, and sums of vectors by cluster, the same on every machine.
 
 The order of additions is fixed, and sums are float64, as in `cosine`.
 """
@@ -6,7 +6,7 @@ The order of additions is fixed, and sums are float64, as in `cosine`.
 from __future__ import annotations
 
 import numpy as np
-from numba import float32, float64, int8, int32, int64, types, void
+from numba import float32, float64, int32, int64, types, void
 
 from manifests.kernels.compiling import compiled
 
@@ -14,38 +14,6 @@ _VECTORS = types.Array(float32, 2, "C", readonly=True)
 _NUMBERS = types.Array(int32, 1, "C", readonly=True)
 _CANDIDATES = types.Array(int64, 2, "C", readonly=True)
 _LANES = 16
-
-USABLE, ZERO, NOT_FINITE = 0, 1, 2
-"""The states of a vector: it has a direction; all its numbers are 0; it has NaN or an infinite
-number."""
-
-
-def unit_vectors(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the vectors divided by their lengths, (n, width) float32, and the state of each, (n,)
-    int8: USABLE, ZERO or NOT_FINITE. A vector that is not usable becomes zeros.
-
-    unit_vectors([[3, 4], [0, 0], [nan, 1]]) -> [[.6, .8], [0, 0], [0, 0]], [0, 1, 2]
-    """
-    units, states = np.zeros(vectors.shape, np.float32), np.zeros(len(vectors), np.int8)
-    _unit_vectors(vectors, units, states)
-    return units, states
-
-
-@compiled(void(_VECTORS, float32[:, ::1], int8[::1]))
-def _unit_vectors(vectors: np.ndarray, units: np.ndarray, states: np.ndarray) -> None:
-    width = vectors.shape[1]
-    for row in range(len(vectors)):
-        total = 0.0
-        for place in range(width):
-            total += np.float64(vectors[row, place]) * np.float64(vectors[row, place])
-        if not np.isfinite(total):
-            states[row] = NOT_FINITE
-        elif total == 0:
-            states[row] = ZERO
-        else:
-            length = np.sqrt(total)
-            for place in range(width):
-                units[row, place] = np.float32(np.float64(vectors[row, place]) / length)
 
 
 def cosines(vectors: np.ndarray, centroids: np.ndarray, candidates: np.ndarray) -> np.ndarray:

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pytest
 
 from clustering.cluster import Cluster
+from clustering.kmeans.table import read_table
 from manifests.errors import StepError
 from tests.clustering.embeddings import VECTOR, embedded, in_parts, mixture
-from tests.filters.corpus_steps import MemoryCorpus, decide
+from tests.filters.corpus_steps import MemoryCorpus, decide, temporary_workspace
+from tests.filters.rows import step_context
 
 
 def clustered(corpus: MemoryCorpus, **settings: Any) -> pa.Table:
@@ -77,7 +79,7 @@ def test_one_record_is_one_cluster() -> None:
 
 def test_vectors_of_different_lengths_are_refused() -> None:
     one, other = embedded(mixture(4, 8, 2)), embedded(mixture(4, 6, 2))
-    with pytest.raises(StepError, match="different numbers of dimensions: 6 and 8"):
+    with pytest.raises(StepError, match="different numbers of values: 6 and 8"):
         decide(Cluster(k=2), MemoryCorpus((one, other)))
 
 
@@ -86,3 +88,74 @@ def test_lists_of_variable_length_and_float32_are_read_too() -> None:
     lists = table[VECTOR].cast(pa.list_(pa.float32()))
     other = table.set_column(1, VECTOR, lists)
     assert clustered(in_parts(table), k=4).equals(clustered(in_parts(other), k=4))
+
+
+def test_levels_are_clusters_of_clusters() -> None:
+    corpus = in_parts(embedded(mixture(900, 16, 40), missing=(3,)), 500)
+    settings: dict[str, Any] = {"levels": [40, 8, 3], "resamplings": 2}
+    found = clustered(corpus, **settings)
+    paths = [path for path in found["path"].to_pylist() if path is not None]
+    assert found["path"][3].as_py() is None
+    assert {len(path) for path in paths} == {3}
+    assert [path[2] for path in paths] == found["id"].drop_null().to_pylist()
+    above = {path[2]: path[:2] for path in paths}
+    assert all(above[path[2]] == path[:2] for path in paths)
+    assert len({path[0] for path in paths}) == 3
+    assert clustered(in_parts(pa.concat_tables(corpus.tables), 13, 700), **settings).equals(found)
+
+
+def test_clusters_in_cells_are_nearly_as_good() -> None:
+    vectors = mixture(6000, 16, 60)
+    table = embedded(vectors)
+    flat = clustered(in_parts(table), k=100, sample=60, rounds=10)
+    two = clustered(in_parts(table, 2500), k=100, cells=10, sample=60, rounds=10)
+    means = [float(np.asarray(found["distance"]).mean()) for found in (flat, two)]
+    assert means[1] < 1.1 * means[0]
+    assert len(set(two["id"].to_pylist())) == 100
+    assert two.equals(clustered(in_parts(table, 1, 4000), k=100, cells=10, sample=60, rounds=10))
+
+
+def test_the_table_of_clusters_is_kept() -> None:
+    vectors = mixture(900, 16, 9, spread=0.05)
+    table = embedded(vectors).append_column("label", pa.array([i % 9 // 3 for i in range(900)]))
+    step = Cluster(levels=(9, 3), labels="label")
+    with temporary_workspace() as workspace, step_context(step, seed=3) as context:
+        corpus = in_parts(table, 400)
+        fit = step.fit(corpus, workspace, 3)
+        outcomes = [
+            step.apply(corpus.read(part), fit, context._replace(part=part)) for part in corpus.parts
+        ]
+        (entry,) = outcomes[0].files
+        assert not outcomes[1].files
+        kept = read_table(f"{workspace.kept}/{entry.name}")
+    ids = pa.concat_arrays([outcome.columns["id"] for outcome in outcomes])
+    sizes = np.bincount(np.asarray(ids), minlength=9)
+    first = kept.rows.filter(pa.compute.equal(kept.rows["level"], 1))
+    assert first["size"].to_pylist() == sizes.tolist()
+    assert set(first["parent"].to_pylist()) == {0, 1, 2}
+    assert kept.rows["size"].to_pylist()[9:] == [
+        int(sizes[np.asarray(first["parent"]) == parent].sum()) for parent in range(3)
+    ]
+    distance = np.concatenate([np.asarray(outcome.columns["distance"]) for outcome in outcomes])
+    assert kept.quality["inertia"] == pytest.approx(2 * distance.sum(dtype=np.float64), abs=1e-2)
+    assert kept.quality["records"] == 900
+    labels = np.array([i % 9 // 3 for i in range(900)])
+    pure = sum(np.bincount(labels[np.asarray(ids) == c], minlength=1).max() for c in range(9))
+    assert kept.quality["purity"] == pytest.approx(pure / 900, abs=1e-4)
+    assert 0.5 < kept.quality["silhouette"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"k": 5, "levels": [9, 3]}, "k and levels are both set"),
+        ({"levels": [3, 9]}, "the lowest level comes first"),
+        ({"levels": [9, 8, 7, 6, 5]}, "write a number for each level"),
+        ({"k": 10, "cells": 10}, "must be less than the number of clusters, 10"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Cluster(**settings)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from clustering.kmeans.nearest import Centroids
-from manifests.kernels import centroids as kernel
+from manifests.vectors.units import units_of
 
 
 def units(rows: int, width: int, seed: int) -> np.ndarray:
     vectors = np.random.default_rng(seed).standard_normal((rows, width)).astype(np.float32)
-    return kernel.unit_vectors(vectors)[0]
+    return units_of(vectors).vectors
 
 
 def expected(vectors: np.ndarray, centroids: np.ndarray, count: int) -> np.ndarray:
@@ -45,12 +45,3 @@ def test_a_vector_has_the_same_centroids_and_cosines_in_any_batch() -> None:
         some_numbers, some_cosines = search.nearest(vectors[start:end], 2)
         assert np.array_equal(some_numbers, numbers[start:end])
         assert np.array_equal(some_cosines, cosines[start:end])
-
-
-def test_states_of_vectors_without_a_direction() -> None:
-    vectors = np.array([[3, 4], [0, 0], [np.nan, 1], [np.inf, 1], [6e4, 6e4]], np.float32)
-    found, states = kernel.unit_vectors(vectors)
-    assert states.tolist() == [
-        kernel.USABLE, kernel.ZERO, kernel.NOT_FINITE, kernel.NOT_FINITE, kernel.USABLE
-    ]  # fmt: skip
-    assert found[:4].tolist() == np.array([[0.6, 0.8], [0, 0], [0, 0], [0, 0]], "f4").tolist()

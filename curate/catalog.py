@@ -85,6 +85,10 @@ STEPS = {
     "metaclip": "curate.sampling.metaclip:Metaclip",
     "dsir": "curate.sampling.dsir:Dsir",
     "sample": "curate.sampling.sample:Sample",
+    "hierarchical": "curate.sampling.hierarchical:Hierarchical",
+    "representatives": "curate.sampling.representatives:Representatives",
+    "outliers": "curate.sampling.outliers:Outliers",
+    "repeat": "curate.sampling.repeat:Repeat",
 }
 
 RENAMED_READERS: dict[str, str] = {}

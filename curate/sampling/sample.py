@@ -8,12 +8,13 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, NonNegativeFloat, model_validator
 
 from curate.sampling.selection import quotas
 from curate.sampling.selection.counts import Count
 from curate.sampling.selection.exponentials import exponential, one_minus_exponential
-from curate.sampling.selection.limits import NOTHING, RANKED, Limit, limits
+from curate.sampling.selection.limits import RANKED, Limit, inside, last_ranks, limits
 from curate.sampling.selection.ranking import SEPARATOR, Chances, Ranked, chances_of, rank_rows
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace, reasons
 from manifests.step.bounds import Share
@@ -223,16 +224,9 @@ def _decided(chances: Chances) -> Outcome:
 
 def _selected(ranked: Ranked, ids: pa.ChunkedArray, fit: Mapping[str, Limit | None]) -> Outcome:
     """Returns the outcome for records that are kept up to the limit of their group."""
-    coded = ranked.group.dictionary_encode()
-    names = coded.dictionary.to_pylist()
-    group = np.asarray(coded.indices)
-    has_quota = np.array([name in fit for name in names], bool)[group]
-    cuts = [fit.get(name, NOTHING) for name in names]
-    last = np.array([np.inf if cut is None else cut.rank for cut in cuts], np.float64)[group]
-    kept = ranked.rank < last
-    for row in np.flatnonzero(ranked.rank == last).tolist():  # the last record of each group
-        cut = cuts[group[row]]
-        kept[row] = cut is None or ids[row].as_py() < cut.id
+    has_quota = np.asarray(pc.is_in(ranked.group, pa.array([*fit], pa.string())))
+    kept = inside(ranked.group, ranked.rank, ids, fit)
+    last = last_ranks(ranked.group, fit)
     measured = ranked.possible
     # The expected number of times that a record would be drawn before the first one outside.
     with np.errstate(invalid="ignore"):
@@ -242,4 +236,4 @@ def _selected(ranked: Ranked, ids: pa.ChunkedArray, fit: Mapping[str, Limit | No
         "probability": pa.array(one_minus_exponential(times), mask=ranked.unknown),
     }
     rules = (*ranked.rules, (~has_quota, "no quota"), (~kept, "not in the sample"))
-    return Outcome(columns, reasons(len(group), *rules), ranked.errors)
+    return Outcome(columns, reasons(len(kept), *rules), ranked.errors)

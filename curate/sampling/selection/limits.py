@@ -2,7 +2,8 @@
 
 Records are taken in the order (rank, id) until the budget of their group is used up. The workers
 count in bins how many records have ranks that start with the same bits. Then only the bin in which
-a budget ends is divided further. So neither a worker nor the driver holds all ranks of the corpus.
+a budget ends is divided further; if very many records have the same rank, by the bits of their
+ids. So neither a worker nor the driver holds all ranks of the corpus.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests import record
 from manifests.step import Corpus, Part, Workspace
 
 _BITS = 16
-"""How many bits of a rank each round adds to a bin (our choice). A rank has 64 bits, so there are
-at most four rounds."""
+"""How many bits of a rank each round adds to a bin (our choice). A rank has 64 bits, and so has the
+beginning of an id, so there are at most eight rounds."""
 _FEW = 1 << 20
 """If the bins in which budgets end have at most this many records together, the driver collects
 these records (our choice: 50 MB)."""
@@ -53,15 +55,19 @@ class Limit(NamedTuple):
 
 NOTHING = Limit(-np.inf, "")
 """The limit of a group that has no record in the sample."""
+EVERYTHING = Limit(np.inf, "g")
+"""The limit of a group of which all records are in the sample: "g" is after all hex digits."""
 
 
 class _Open(NamedTuple):
     """For each group, the bin in which its budget ends. `before`: the amount in all earlier bins.
-    `prefix`: the first bits of the ranks in the bin, as a number."""
+    `prefix`: the first bits of the ranks in the bin, as a number. If `ranks` is not None, the bin
+    is one of ids: of the records with the rank `ranks`, those whose ids begin with `prefix`."""
 
     groups: pa.Array
     before: np.ndarray
     prefix: np.ndarray
+    ranks: np.ndarray | None = None
 
 
 def limits(
@@ -85,13 +91,44 @@ def limits(
     budget = np.array([budgets[g] for g in cut], np.int64)
     start = _Open(groups, np.zeros(len(cut), np.int64), np.zeros(len(cut), np.uint64))
     opened, records = _narrowed(start, bins, budget)
-    while records > _FEW and shift:
+    while records > _FEW and (shift or opened.ranks is None):
+        if not shift:
+            opened = opened._replace(prefix=np.zeros_like(opened.prefix), ranks=opened.prefix)
+            shift = 64
         shift -= _BITS
         bins = _counted(workspace, corpus, _CountBins(corpus, ranking, shift, opened))
         opened, records = _narrowed(opened, bins, budget)
     collect = _Collect(corpus, ranking, shift, opened)
     rest = pa.concat_tables([table for _, table in workspace.map(collect, corpus.parts)])
     return found | _first_outside(rest, opened, budget)
+
+
+def last_ranks(group: pa.Array, found: Mapping[str, Limit | None]) -> np.ndarray:
+    """Returns the rank of the limit of each record's group: infinity if the whole group is in the
+    sample, minus infinity if the group has no budget."""
+    number, cuts = _cuts(group, found)
+    return np.array([cut.rank for cut in cuts], np.float64)[number]
+
+
+def inside(
+    group: pa.Array, rank: np.ndarray, ids: pa.ChunkedArray, found: Mapping[str, Limit | None]
+) -> np.ndarray:
+    """Returns bool (records,): whether each record is in the sample, because it is before the limit
+    of its group in the order (rank, id)."""
+    number, cuts = _cuts(group, found)
+    last = np.array([cut.rank for cut in cuts], np.float64)[number]
+    kept: np.ndarray = rank < last
+    equal = np.flatnonzero(rank == last)
+    cut_ids = pa.array([cut.id for cut in cuts], pa.string()).take(pa.array(number[equal]))
+    kept[equal] = np.asarray(pc.less(ids.take(pa.array(equal)), cut_ids))
+    return kept
+
+
+def _cuts(group: pa.Array, found: Mapping[str, Limit | None]) -> tuple[np.ndarray, list[Limit]]:
+    """Returns the number of each record's group, and the limits of the groups."""
+    coded = group.dictionary_encode()
+    cuts = [found.get(name, NOTHING) for name in coded.dictionary.to_pylist()]
+    return np.asarray(coded.indices), [EVERYTHING if cut is None else cut for cut in cuts]
 
 
 def _totals(bins: pa.Table) -> dict[str, int]:
@@ -152,7 +189,9 @@ class _CountBins:
         ranked = self.ranking(self.corpus.read(part))
         if self.opened is not None:
             ranked = _inside(ranked, self.opened, self.shift + _BITS)
-        bits = _ordered_bits(ranked["rank"]) >> np.uint64(self.shift)
+        by_id = self.opened is not None and self.opened.ranks is not None
+        word = record.id_keys(ranked["id"]) if by_id else _ordered_bits(ranked["rank"])
+        bits = word >> np.uint64(self.shift)
         bins = (bits & np.uint64((1 << _BITS) - 1)).astype(np.int64)
         ones = pa.array(np.ones(len(bins), np.int64))
         columns = [ranked["group"], pa.array(bins), ones, ranked["amount"]]
@@ -176,9 +215,14 @@ def _inside(ranked: pa.Table, opened: _Open, shift: int) -> pa.Table:
     """Returns the records that are in the bin of their group."""
     at = pc.index_in(ranked["group"], opened.groups)
     known = np.asarray(at.is_valid())
-    prefix = opened.prefix[np.asarray(at.fill_null(0))]
-    same = _ordered_bits(ranked["rank"]) >> np.uint64(shift) == prefix
-    return ranked.filter(pa.array(known & same))
+    own = np.asarray(at.fill_null(0))
+    word = _ordered_bits(ranked["rank"])
+    if opened.ranks is not None:
+        known &= word == opened.ranks[own]
+        word = record.id_keys(ranked["id"])
+    if shift < 64:
+        known &= word >> np.uint64(shift) == opened.prefix[own]
+    return ranked.filter(pa.array(known))
 
 
 def _ordered_bits(ranks: pa.ChunkedArray) -> np.ndarray:

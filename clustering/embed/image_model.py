@@ -46,7 +46,7 @@ class ImageModel:
     ) -> None:
         self._model, self._preprocessing, self._pooling = model, preprocessing, pooling
         self._input = _input(model, preprocessing)
-        self._output = _chosen(model, output)
+        self._output = model.chosen_output(output)
 
     def prepare(self, image: Image) -> np.ndarray:
         """Returns the model's input for one image: float32 (3, height, width)."""
@@ -194,17 +194,3 @@ def _check_size(
             model.place,
             "Use the preprocessor_config.json that was published with the model.",
         )
-
-
-def _chosen(model: OnnxModel, output: str | None) -> str:
-    names = list(model.outputs)
-    if output is None and len(names) == 1:
-        return names[0]
-    if output not in names:
-        fault = (
-            f"the model has {len(names)} outputs, and the recipe names none"
-            if output is None
-            else f"the model has no output {output!r}"
-        )
-        raise InputError(fault, model.place, f"Set output to one of {names}.")
-    return output

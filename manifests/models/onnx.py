@@ -14,10 +14,13 @@ INSTALL = "Run: pip install 'curate[models]'"
 GROUPS = {False: 8, True: 64}
 """How many rows a model with a variable batch is given at once, on a CPU and on a GPU (our choice).
 The number is always the same, because a model may compute a row differently in another batch."""
-_FLOATS = {
+_NUMBERS: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
 }
 _KNOWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc")
 """The domains of the operators that ONNX Runtime has (documented: its list of operators)."""
@@ -77,15 +80,32 @@ class OnnxModel:
         """The shape of each output, by name; None for a variable size."""
         return _shapes(self._session.get_outputs())
 
+    def chosen_output(self, output: str | None) -> str:
+        """Returns the name of an output; None means the model's only one. Raises InputError if the
+        model does not have it."""
+        names = list(self.outputs)
+        if output is None and len(names) == 1:
+            return names[0]
+        if output not in names:
+            fault = (
+                f"the model has {len(names)} outputs, and the recipe names none"
+                if output is None
+                else f"the model has no output {output!r}"
+            )
+            raise InputError(fault, self.place, f"Set output to one of {names}.")
+        return output
+
     def run(self, output: str, **inputs: np.ndarray) -> np.ndarray:
         """Runs the model on a batch and returns the output with the name `output`."""
         return self.run_all([output], **inputs)[0]
 
     def run_all(self, outputs: Sequence[str], **inputs: np.ndarray) -> list[np.ndarray]:
-        """Runs the model on a batch and returns the outputs with these names. Floats are converted
-        to the type of float that an input has."""
+        """Runs the model on a batch and returns the outputs with these names. Numbers are converted
+        to the type that an input has."""
         types = self.input_types
-        given = {n: a.astype(_FLOATS.get(types[n], a.dtype), copy=False) for n, a in inputs.items()}
+        given = {
+            n: a.astype(_NUMBERS.get(types[n], a.dtype), copy=False) for n, a in inputs.items()
+        }
         return [np.asarray(found) for found in self._session.run(list(outputs), given)]
 
     def run_rows(self, output: str, name: str, rows: np.ndarray) -> np.ndarray:

@@ -33,6 +33,18 @@ def tokenizer_from_file(data: bytes, place: str) -> Tokenizer:
 
     Raises InputError if the library `tokenizers` is not installed, or cannot read the file.
     """
+    tokenizer = library_tokenizer(data, place)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return _FileTokenizer(tokenizer)
+
+
+def library_tokenizer(data: bytes, place: str) -> Any:
+    """Returns the tokenizer of a tokenizer.json as an object of the library `tokenizers`. Special
+    tokens in a text are encoded as the plain text that they are.
+
+    Raises InputError if the library is not installed, or cannot read the file.
+    """
     try:
         from tokenizers import Tokenizer as Library
     except ImportError:
@@ -43,7 +55,5 @@ def tokenizer_from_file(data: bytes, place: str) -> Tokenizer:
         if is_of_environment(error):
             raise
         raise InputError(f"this is not a tokenizer.json: {error}", place, _COPY) from None
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
-    return _FileTokenizer(tokenizer)
+    return tokenizer

@@ -53,6 +53,8 @@ STEPS = {
     "image_shape": "filters.image.image_shape:ImageShape",
     "image_decodes": "filters.image.image_decodes:ImageDecodes",
     "image_hash": "filters.image.image_hash:ImageHash",
+    "nsfw": "filters.image.nsfw:Nsfw",
+    "faces": "filters.image.faces:Faces",
     "media_digest": "filters.image.media_digest:MediaDigest",
     "decontaminate": "filters.decontamination.decontaminate:Decontaminate",
     "tokens": "filters.records.tokens:Tokens",

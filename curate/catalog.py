@@ -76,6 +76,7 @@ STEPS = {
     "duplicates": "filters.duplicates.duplicates:Duplicates",
     "duplicate_images": "filters.duplicates.duplicate_images:DuplicateImages",
     "embed": "clustering.embed.embed:Embed",
+    "near": "clustering.near:Near",
     "cluster": "clustering.cluster:Cluster",
     "recaption": "recaption.caption.recaption:Recaption",
     "judge": "recaption.judge.judge:Judge",

@@ -17,6 +17,7 @@ from curate.emit.rows import check_columns
 from curate.emit.settings import Shards
 from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
+from curate.recipe.makers import with_maker
 from curate.recipe.presets import load_presets
 from curate.recipe.refusal import refusal
 from curate.recipe.renames import new_column, refuse_old
@@ -287,6 +288,7 @@ def _steps(items: list[_Item], text: Text) -> list[PlannedStep]:
         name = _unique(short, seen)
         planned.append(PlannedStep(name, step, only, required or None, item.path))
         _check_columns(planned, text.place(item.path))
+        planned[-1] = with_maker(planned, text.place(item.path))
         _check_modalities(only or {}, text, (*item.path, "only"))
     return planned
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from filters.decontamination.benchmarks.benchmark import Benchmark, may_have_images
+from filters.decontamination.benchmarks import Benchmark
 from filters.decontamination.matching.embeddings import cosines
 from filters.decontamination.matching.images import HASH_BITS, nearest_items, record_hashes
 from filters.decontamination.matching.index import (
@@ -18,12 +18,13 @@ from filters.decontamination.matching.index import (
     Placed,
     Settings,
     build_index,
-    files_used,
     item_counts,
 )
 from filters.image.perceptual.phash import SIDE
 from manifests import record, storage
 from manifests.errors import MediaError
+from manifests.examples.files import may_have_images
+from manifests.examples.items import files_used
 from manifests.media import Media
 from manifests.step import Columns, Context, Images, Measured, RowErrors, RowStep, Worker, reasons
 

@@ -9,10 +9,10 @@ removes no rows: only the engine removes rows.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from manifests.setting_values import plain_number
 from manifests.step.context import Context
@@ -44,6 +44,24 @@ class Step(BaseModel):
     of `context.seed`."""
 
     _plain_numbers = field_validator("*", mode="before")(plain_number)
+    _maker: Step | None = PrivateAttr(None)
+
+    def made_by(self) -> str | None:
+        """Returns the column whose step this step uses, such as the step that embedded the records,
+        to embed examples with the same model. The column must be a measure of an earlier row step
+        that makes no requests; the engine provides that step as `maker`."""
+        return None
+
+    @property
+    def maker(self) -> Step | None:
+        """The step that makes the column which the method `made_by` names."""
+        return self._maker
+
+    def with_maker(self, maker: Step) -> Self:
+        """Returns a copy of the step whose property `maker` is the given step."""
+        copy = self.model_copy()
+        copy._maker = maker
+        return copy
 
     def resources(self) -> Resources:
         """Returns the resources that a worker needs to run the step. If they differ from those of

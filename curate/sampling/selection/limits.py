@@ -107,7 +107,8 @@ def last_ranks(group: pa.Array, found: Mapping[str, Limit | None]) -> np.ndarray
     """Returns the rank of the limit of each record's group: infinity if the whole group is in the
     sample, minus infinity if the group has no budget."""
     number, cuts = _cuts(group, found)
-    return np.array([cut.rank for cut in cuts], np.float64)[number]
+    ranks: np.ndarray = np.array([cut.rank for cut in cuts], np.float64)[number]
+    return ranks
 
 
 def inside(

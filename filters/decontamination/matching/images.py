@@ -13,7 +13,8 @@ from filters.image.image_hash import HashedImages, hash_images
 from filters.image.perceptual.phash import SIDE
 from manifests import record
 from manifests.errors import InputError
-from manifests.media import Limits, Media, Reference
+from manifests.examples.images import ItemImage, ItemMedia
+from manifests.media import Limits, Media
 from manifests.record import media_lists, one_chunk
 
 HASH_BITS = 64
@@ -21,18 +22,6 @@ _QUERIES, _TILE = 256, 1 << 12
 """The numbers of record hashes and of item hashes that are compared at once (our choice). Their
 distances fit into the cache of a CPU core."""
 _32 = 32
-
-
-class ItemImage(NamedTuple):
-    """An image of the benchmark item with the number `item`. `source` is the bytes of the image, or
-    the path or URL of its file.
-
-    `place` is the file and row of the item, for error messages.
-    """
-
-    item: int
-    source: bytes | str
-    place: str
 
 
 class ItemHashes(NamedTuple):
@@ -55,19 +44,6 @@ class NearestItems(NamedTuple):
     distance: np.ndarray
 
 
-class _ItemMedia(Media):
-    """Reads the images of benchmark items. The uri of an image is its position in the list of these
-    images."""
-
-    def __init__(self, images: list[ItemImage], limits: Limits) -> None:
-        super().__init__(limits=limits, side=SIDE)
-        self._item_images = images
-
-    def read(self, ref: Reference) -> bytes:
-        source = self._item_images[int(ref.uri)].source
-        return source if isinstance(source, bytes) else super().read(Reference(source))
-
-
 def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
     """Returns the hashes of the images of benchmark items, computed in the same way as in the step
     `image_hash`.
@@ -79,7 +55,7 @@ def item_hashes(images: list[ItemImage], limits: Limits) -> ItemHashes:
         {"key": str(n), "content": [], "media": [{"kind": "image", "uri": str(n)}]}
         for n in range(len(images))
     ]
-    with contextlib.closing(_ItemMedia(images, limits)) as media:
+    with contextlib.closing(ItemMedia(images, limits, SIDE)) as media:
         hashed = hash_images(record.from_rows(rows, "", "caption")["media"], media)
     for row, error in hashed.errors.items():
         raise InputError(

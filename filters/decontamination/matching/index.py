@@ -3,18 +3,18 @@ index once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.decontamination.benchmarks.benchmark import Benchmark, files_of
-from filters.decontamination.benchmarks.items import Item, items_of
+from filters.decontamination.benchmarks import Benchmark
 from filters.decontamination.matching.embeddings import ItemEmbeddings, item_embeddings
-from filters.decontamination.matching.images import ItemHashes, ItemImage, item_hashes
+from filters.decontamination.matching.images import ItemHashes, item_hashes
 from manifests.errors import InputError
+from manifests.examples.images import ItemImage
+from manifests.examples.items import Item, items_of
 from manifests.media import Limits
 
 if TYPE_CHECKING:
@@ -64,18 +64,6 @@ def build_index(placed: list[Placed], settings: Settings) -> Index:
         for item in items_of(benchmark, place):
             builder.add(number, item)
     return builder.index()
-
-
-def files_used(benchmark: Benchmark, place: str) -> Iterator[str]:
-    """Yields the paths of a benchmark's files, then the paths of the image files that its tables
-    name. `place` is the full path of the benchmark.
-
-    Raises InputError for the first item that cannot be read.
-    """
-    yield from (file.uri for file, _ in files_of(benchmark, place))
-    for item in items_of(benchmark, place):
-        if benchmark.image:
-            yield from (source for source in item.images if isinstance(source, str))
 
 
 def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:

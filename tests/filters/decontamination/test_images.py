@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.decontamination.benchmarks.benchmark import Benchmark
-from filters.decontamination.benchmarks.items import items_of
+from filters.decontamination.benchmarks import Benchmark
 from filters.decontamination.matching import images as matching
 from filters.image.image_hash import hash_images
 from filters.image.perceptual.phash import SIDE
 from manifests.errors import InputError
+from manifests.examples.items import items_of
 from manifests.media import Media
 from manifests.step import Images
 from tests.filters.decontamination.benchmarks import (

@@ -147,14 +147,14 @@ def test_files_of_folders_and_globs_are_read_sorted_by_name(tmp_path: Path, path
         ("a.jsonl.gz", b"not gzip", {"text": "q"}, "{0}: the file cannot be read: "),
         ("a.txt", b"one\nt\xff\n", {}, "{0}: line 2, byte 1 is not UTF-8. Convert the file to "
         "UTF-8."),
-        ("a.txt", b"\n \n", {}, "{0}: benchmark 'b' has no items."),
+        ("a.txt", b"\n \n", {}, "{0}: benchmark 'b': there are no items."),
         ("a.jsonl", b"", {"text": "q"}, "{0}: the table has no field 'q'. Its fields are: none."),
         ("a.jsonl", b'{"q": "x"}', {},
          "{0}: benchmark 'b': this file is a table, but the recipe names no field to compare. "
-         "Set text, image or embedding of this benchmark, such as text: [question]."),
+         "Set text, image or embedding, such as text: [question]."),
         ("a.txt", b"x", {"text": "q"},
          "{0}: benchmark 'b': the recipe names fields, but this file is not a table. "
-         "Remove the settings text, id, image and embedding of this benchmark, or write a path"),
+         "Remove the settings text, id, image and embedding, or write a path"),
         ("a.docx", b"x", {"text": "q"},
          "{0}: benchmark 'b': this file has an ending that cannot be read. Images and .json, "
          ".jsonl, .ndjson, .parquet, .parq, .pq, .csv, .tsv, .txt can be read. Write a path"),

@@ -1,4 +1,4 @@
-"""The settings of a benchmark in a recipe, and the files of the benchmark."""
+"""The settings that state where items are and which of their fields are used, and their files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ def _as_list(value: Any) -> Any:
 Fields = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
-class Benchmark(BaseModel):
-    """The settings of a benchmark in a recipe. A field is the name of a column, or a dotted path to
-    a field inside a column (`choices.text`)."""
+class ItemFiles(BaseModel):
+    """Files of items. A field is the name of a column, or a dotted path to a field inside a column
+    (`choices.text`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, description="name of the benchmark in the measure `benchmark`")
     path: str = Field(
         description="file, folder or glob of JSON lines, JSON arrays, Parquet, CSV, TSV, "
         "of .txt with an item on each line (all but Parquet also as .gz, .zst, .bz2, .lz4), or of "
@@ -47,21 +46,26 @@ class Benchmark(BaseModel):
     )
 
     @property
+    def what(self) -> str:
+        """The name of the items in messages."""
+        return "examples"
+
+    @property
     def has_fields(self) -> bool:
         return bool(self.text or self.image or self.embedding or self.id)
 
 
-def may_have_images(benchmark: Benchmark) -> bool:
+def may_have_images(given: ItemFiles) -> bool:
     """Returns whether items may have images, according to the settings alone; no files are
     listed."""
-    return bool(benchmark.image) or not (
-        benchmark.has_fields or kind_of(storage.base_name(benchmark.path)) is Kind.LINES
+    return bool(given.image) or not (
+        given.has_fields or kind_of(storage.base_name(given.path)) is Kind.LINES
     )
 
 
-def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
-    """Returns the files of a benchmark and their formats, sorted by name. `place` is the full path
-    of the benchmark.
+def files_of(given: ItemFiles, place: str) -> list[tuple[File, Kind]]:
+    """Returns the files of items and their formats, sorted by name. `place` is the full path of
+    `given.path`.
 
     If the recipe names fields and there are tables, image files are ignored, because the items are
     then the rows of the tables. Raises InputError if there is no file, or if the format of a file
@@ -70,31 +74,32 @@ def files_of(benchmark: Benchmark, place: str) -> list[tuple[File, Kind]]:
     listed = [(file, kind_of(file.name)) for file in storage.list_files(place)]
     if not listed:
         raise InputError(
-            f"benchmark '{benchmark.name}': the path leads to no file.", place,
+            f"{given.what}: the path leads to no file.", place,
             "Correct the path, or put files into the folder.",
         )  # fmt: skip
-    if benchmark.has_fields and any(kind in TABLES for _, kind in listed):
+    if given.has_fields and any(kind in TABLES for _, kind in listed):
         listed = [(file, kind) for file, kind in listed if kind is not Kind.IMAGE]
-    return [(file, _checked(benchmark, file, kind)) for file, kind in listed]
+    return [(file, _checked(given, file, kind)) for file, kind in listed]
 
 
-def _checked(benchmark: Benchmark, file: File, kind: Kind | None) -> Kind:
-    name = f"benchmark '{benchmark.name}'"
+def _checked(given: ItemFiles, file: File, kind: Kind | None) -> Kind:
     if kind is None:
         known = ", ".join(ending for one in Kind if one is not Kind.IMAGE for ending in one.value)
         raise InputError(
-            f"{name}: this file has an ending that cannot be read. Images and {known} can be read.",
+            f"{given.what}: this file has an ending that cannot be read. Images and {known} can be "
+            "read.",
             file.uri, "Write a path that excludes this file, such as folder/*.parquet.",
         )  # fmt: skip
-    if kind in TABLES and not (benchmark.text or benchmark.image or benchmark.embedding):
+    if kind in TABLES and not (given.text or given.image or given.embedding):
         raise InputError(
-            f"{name}: this file is a table, but the recipe names no field to compare.", file.uri,
-            "Set text, image or embedding of this benchmark, such as text: [question].",
+            f"{given.what}: this file is a table, but the recipe names no field to compare.",
+            file.uri,
+            "Set text, image or embedding, such as text: [question].",
         )  # fmt: skip
-    if kind not in TABLES and benchmark.has_fields:
+    if kind not in TABLES and given.has_fields:
         raise InputError(
-            f"{name}: the recipe names fields, but this file is not a table.", file.uri,
-            "Remove the settings text, id, image and embedding of this benchmark, or write a path "
+            f"{given.what}: the recipe names fields, but this file is not a table.", file.uri,
+            "Remove the settings text, id, image and embedding, or write a path "
             "that matches only tables.",
         )  # fmt: skip
     return kind

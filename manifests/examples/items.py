@@ -1,17 +1,19 @@
-"""Reads the items of a benchmark, such as its questions: their ids, texts, images and
-embeddings."""
+"""Reads items, such as the questions of a benchmark: their ids, texts, images and embeddings."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from filters.decontamination.benchmarks.benchmark import Benchmark, files_of
 from manifests import storage
-from manifests.errors import InputError
+from manifests.errors import InputError, MediaError
+from manifests.examples.files import ItemFiles, files_of
+from manifests.examples.images import ItemImage, ItemMedia
+from manifests.media import Limits, Reference
 from manifests.storage import File
 from manifests.tables import Kind, Row, lines, rows, value
 
@@ -19,8 +21,12 @@ _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")
 """The first characters of JPEG, PNG, WebP and GIF files in base64."""
 
 
+_CHECKED_SIDE = 64
+"""The shorter side, in pixels, of an image that is decoded to check it (our choice)."""
+
+
 class Item(NamedTuple):
-    """One item of a benchmark, such as a question. Each of its `images` is either the bytes of an
+    """One item, such as a question of a given. Each of its `images` is either the bytes of an
     image file, or the full path or URL of the file.
 
     `place` is the file and the row number of the item, for error messages.
@@ -33,25 +39,52 @@ class Item(NamedTuple):
     place: str
 
 
-def items_of(benchmark: Benchmark, place: str) -> Iterator[Item]:
-    """Yields the items of all files of a benchmark, in order. `place` is the full path of the
-    benchmark.
+def items_of(given: ItemFiles, place: str) -> Iterator[Item]:
+    """Yields the items of all files, in order. `place` is the full path of `given.path`.
 
     Raises InputError for the first item that is invalid.
     """
     count = 0
-    for file, kind in files_of(benchmark, place):
-        for item in _in_file(benchmark, file, kind):
+    for file, kind in files_of(given, place):
+        for item in _in_file(given, file, kind):
             count += 1
             yield item
     if count == 0:
         raise InputError(
-            f"benchmark '{benchmark.name}' has no items.", place,
-            "Correct the path, or remove the benchmark.",
+            f"{given.what}: there are no items.", place,
+            "Correct the path, or remove the setting.",
         )  # fmt: skip
 
 
-def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
+def files_used(given: ItemFiles, place: str) -> Iterator[str]:
+    """Yields the paths of the files, then the paths of the image files that their tables name.
+    `place` is the full path of `given.path`.
+
+    Raises InputError for the first item that cannot be read.
+    """
+    yield from (file.uri for file, _ in files_of(given, place))
+    for item in items_of(given, place):
+        if given.image:
+            yield from (source for source in item.images if isinstance(source, str))
+
+
+def check_images(items: Iterable[Item]) -> Iterator[Item]:
+    """Yields the items unchanged; raises InputError for an image that cannot be decoded."""
+    for item in items:
+        images = [ItemImage(0, source, item.place) for source in item.images]
+        with contextlib.closing(ItemMedia(images, Limits(), _CHECKED_SIDE)) as media:
+            for number in range(len(images)):
+                try:
+                    media.image(Reference(str(number)))
+                except MediaError as error:
+                    raise InputError(
+                        f"an image of this item cannot be read: {error.fault}", item.place,
+                        "Replace the image, or remove the item.",
+                    ) from None  # fmt: skip
+        yield item
+
+
+def _in_file(given: ItemFiles, file: File, kind: Kind) -> Iterator[Item]:
     """Yields the items of one file: an image file is one item, a text file has one item per line,
     and a table has one item per row."""
     if kind is Kind.IMAGE:
@@ -60,13 +93,13 @@ def _in_file(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
         for number, line in lines(file):
             yield Item(f"{file.name}#{number}", [line], [], None, f"{file.uri}#{number}")
     else:
-        yield from _in_table(benchmark, file, kind)
+        yield from _in_table(given, file, kind)
 
 
-def _in_table(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
+def _in_table(given: ItemFiles, file: File, kind: Kind) -> Iterator[Item]:
     """Yields the items of a table, one per row. A field may be missing in some rows, but not in all
     rows."""
-    named = (*benchmark.text, *benchmark.image, benchmark.embedding, benchmark.id)
+    named = (*given.text, *given.image, given.embedding, given.id)
     fields = tuple(dict.fromkeys(field for field in named if field))
     missing = set(fields)
     for number, row in rows(file, kind, fields):
@@ -77,26 +110,26 @@ def _in_table(benchmark: Benchmark, file: File, kind: Kind) -> Iterator[Item]:
                 missing.discard(field)
             except KeyError:
                 found[field] = None
-        yield _item(benchmark, found, file, number)
+        yield _item(given, found, file, number)
     for field in fields:
         if "." in field and field in missing:
             fault = f"no row of the table has the field '{field}'."
             raise InputError(fault, file.uri, "Correct the name in the recipe.")
 
 
-def _item(benchmark: Benchmark, row: Row, file: File, number: int) -> Item:
+def _item(given: ItemFiles, row: Row, file: File, number: int) -> Item:
     place = f"{file.uri}#{number}"
     item = Item(
-        _id(row, benchmark.id, place) if benchmark.id else f"{file.name}#{number}",
-        [text for field in benchmark.text for text in _texts(row[field], field, place)],
-        [one for field in benchmark.image for one in _images(row[field], field, file, place)],
-        _embedding(row, benchmark.embedding, place) if benchmark.embedding else None,
+        _id(row, given.id, place) if given.id else f"{file.name}#{number}",
+        [text for field in given.text for text in _texts(row[field], field, place)],
+        [one for field in given.image for one in _images(row[field], field, file, place)],
+        _embedding(row, given.embedding, place) if given.embedding else None,
         place,
     )
     if not (item.texts or item.images or item.embedding):
-        fields = " and ".join(f"'{field}'" for field in row if field != benchmark.id)
+        fields = " and ".join(f"'{field}'" for field in row if field != given.id)
         raise InputError(
-            f"benchmark '{benchmark.name}': this item is empty in {fields}.", place,
+            f"{given.what}: this item is empty in {fields}.", place,
             "Fill in a field, remove the item, or name the field that has the text.",
         )  # fmt: skip
     return item

@@ -116,6 +116,7 @@ def _add_inspection(commands: Commands) -> None:
     _add_explain(commands)
     _add_show(commands)
     _add_duplicates(commands)
+    _add_clusters(commands)
     _add_distinct(commands)
     _add_journal(commands)
 
@@ -198,6 +199,38 @@ def _add_duplicates(commands: Commands) -> None:
         "`colour_distance` of this step",
     )
     _json(duplicates)
+
+
+def _add_clusters(commands: Commands) -> None:
+    clusters = commands.add_parser(
+        "clusters",
+        help="list the clusters of a run: size, sparse records, density, terms, nearest records",
+    )
+    _run_folder(clusters)
+    clusters.add_argument(
+        "--step", help="list the clusters of the step of this name (default: the first such step)"
+    )
+    clusters.add_argument(
+        "--sort",
+        choices=("size", "sparsity"),
+        default="size",
+        help="list the largest clusters first, or those with most sparse records (default size)",
+    )
+    clusters.add_argument(
+        "--limit",
+        type=_at_least(0),
+        default=20,
+        metavar="N",
+        help="clusters to list; 0: all (default 20)",
+    )
+    clusters.add_argument(
+        "--html", metavar="FILE", help="also write a page with example images to this file"
+    )
+    clusters.add_argument(
+        "--base",
+        help="--html: folder to which relative paths of images refer (default: as in the run)",
+    )
+    _json(clusters)
 
 
 def _add_distinct(commands: Commands) -> None:

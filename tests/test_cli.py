@@ -46,7 +46,7 @@ def test_help_names_every_command(capsys: Capture) -> None:
     assert ended.value.code == 0
     output = capsys.readouterr().out
     for command in ("run", "plan", "probe", "verify", "explain", "diff", "rerun", "show", "steps",
-                    "readers", "schema", "demo", "init"):  # fmt: skip
+                    "readers", "schema", "demo", "init", "clusters"):  # fmt: skip
         assert re.search(rf"^    {command} ", output, re.M), command
 
 
@@ -308,7 +308,8 @@ def test_steps_readers_and_schema_print_their_manuals(capsys: Capture) -> None:
     [
         ["probe", "r.yaml", "--rows", "0"], ["show", "out", "-n", "0"], ["show", "out", "-n", "x"],
         ["duplicates", "out", "--top", "0"], ["duplicates", "out", "--members", "-1"],
-        ["duplicates", "out", "--each", "-1"], ["distinct", "out", "--ngram", "1"],
+        ["duplicates", "out", "--each", "-1"], ["clusters", "out", "--limit", "-1"],
+        ["distinct", "out", "--ngram", "1"],
         ["run", "r.yaml", "-o", "out", "--workers", "0"],
     ],
 )  # fmt: skip

@@ -23,10 +23,21 @@ from filters.decontamination.matching.index import (
 from filters.image.perceptual.phash import SIDE
 from manifests import record, storage
 from manifests.errors import MediaError
+from manifests.examples.embedded import ItemEmbedder
 from manifests.examples.files import may_have_images
 from manifests.examples.items import files_used
 from manifests.media import Media
-from manifests.step import Columns, Context, Images, Measured, RowErrors, RowStep, Worker, reasons
+from manifests.step import (
+    Columns,
+    Context,
+    Images,
+    Measured,
+    Resources,
+    RowErrors,
+    RowStep,
+    Worker,
+    reasons,
+)
 
 MIN_WORDS = 8
 """The default of `min_words`: the shortest n-gram, in words, with which the training set of GPT-3
@@ -52,7 +63,9 @@ class Decontaminate(RowStep):
     - one of its images looks like an image of an item: their 64-bit perceptual hashes differ in at
       most `distance` bits, mirrored or not. An image with almost no detail is never matched.
     - its embedding (in the column `embedding`) and the embedding of an item have a cosine of at
-      least `threshold`.
+      least `threshold`. The texts or images of the items are embedded by the step that makes the
+      column, with its model; or, if a benchmark has `embedding`, this field has the embeddings, and
+      items without it are not compared by embedding.
 
     `benchmark` and `item` name the item that has the largest share of its n-grams in the record,
     and `overlap` is this share. If several items have equal shares, the item that is listed first
@@ -74,7 +87,7 @@ class Decontaminate(RowStep):
     skipped.
     """
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     benchmarks: tuple[Benchmark, ...] = Field(
         min_length=1, description="the benchmarks whose items are searched for"
@@ -118,12 +131,18 @@ class Decontaminate(RowStep):
                 "a benchmark sets embedding, so the step must set embedding too: the column that "
                 "has the records' embeddings"
             )
-        if self.embedding and not embedded:
-            raise ValueError(
-                "the step sets embedding, but no benchmark does: set the embedding of a "
-                "benchmark, or remove embedding from the step"
-            )
         return self
+
+    @property
+    def _embeds_items(self) -> bool:
+        """Whether the items are embedded, because no benchmark has their embeddings."""
+        return bool(self.embedding) and not any(one.embedding for one in self.benchmarks)
+
+    def made_by(self) -> str | None:
+        return self.embedding if self._embeds_items else None
+
+    def resources(self) -> Resources:
+        return Resources() if self.maker is None else self.maker.resources()
 
     def reads(self) -> tuple[str, ...]:
         media = ("media", *self._known_hashes()) if self._has_images() else ()
@@ -161,7 +180,8 @@ class Decontaminate(RowStep):
         """Returns a note for each benchmark: how many items it has, and how many are too short to
         compare."""
         return tuple(
-            item_counts(one, place, self._least_words) for one, place in self._placed(base)
+            item_counts(one, place, self._least_words, self._embeds_items)
+            for one, place in self._placed(base)
         )
 
     @property
@@ -172,7 +192,14 @@ class Decontaminate(RowStep):
         """Reads the items of all benchmarks, and returns an index in which records are looked
         up."""
         settings = Settings(self.n, self._least_words, worker.limits)
-        return build_index(self._placed(worker.base), settings)
+        return build_index(self._placed(worker.base), settings, self._embedder(worker))
+
+    def _embedder(self, worker: Worker) -> ItemEmbedder | None:
+        if not self._embeds_items:
+            return None
+        assert self.embedding is not None
+        assert isinstance(self.maker, RowStep)
+        return ItemEmbedder(self.maker, self.embedding.partition(".")[2], worker)
 
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         index: Index = context.model

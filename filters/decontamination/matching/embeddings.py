@@ -8,16 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.errors import InputError, StepError
+from manifests.examples.embedded import EmbeddedItems
 from manifests.vectors.nearest import nearest
-from manifests.vectors.units import Units, dimensions_of, present_units, units_of
-
-
-class ItemEmbeddings(NamedTuple):
-    """The embeddings of benchmark items as unit vectors, and the number of each vector's item, (m,)
-    int32, ascending."""
-
-    units: Units
-    items: np.ndarray
+from manifests.vectors.units import dimensions_of, present_units, units_of
 
 
 class Cosines(NamedTuple):
@@ -34,7 +27,7 @@ class Cosines(NamedTuple):
 
 def item_embeddings(
     embeddings: list[list[float]], items: list[int], places: list[str]
-) -> ItemEmbeddings:
+) -> EmbeddedItems:
     """Returns the embeddings of benchmark items as unit vectors. `items` has the number of each
     embedding's item. Raises InputError if the embeddings have different dimensions.
 
@@ -50,10 +43,10 @@ def item_embeddings(
             )
     dimensions = len(embeddings[0]) if embeddings else 0
     vectors = np.array(embeddings, np.float32).reshape(len(embeddings), dimensions)
-    return ItemEmbeddings(units_of(vectors), np.array(items, np.int32))
+    return EmbeddedItems(units_of(vectors), np.array(items, np.int32))
 
 
-def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosines:
+def cosines(column: pa.Array | pa.ChunkedArray, known: EmbeddedItems) -> Cosines:
     """Returns the benchmark item with the highest cosine for each record. `column` has the records'
     embeddings.
 
@@ -61,7 +54,7 @@ def cosines(column: pa.Array | pa.ChunkedArray, known: ItemEmbeddings) -> Cosine
     """
     item, best = np.full(len(column), -1, np.int32), np.zeros(len(column), np.float32)
     dimensions = dimensions_of(column, "embedding")
-    if dimensions is None:
+    if dimensions is None or not known.units.rows:
         return Cosines(item, best)
     if dimensions != known.units.vectors.shape[1]:
         raise StepError(

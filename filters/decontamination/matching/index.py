@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.decontamination.benchmarks import Benchmark
-from filters.decontamination.matching.embeddings import ItemEmbeddings, item_embeddings
+from filters.decontamination.matching.embeddings import item_embeddings
 from filters.decontamination.matching.images import ItemHashes, item_hashes
 from manifests.errors import InputError
+from manifests.examples.embedded import EmbeddedItems, ItemEmbedder
 from manifests.examples.images import ItemImage
 from manifests.examples.items import Item, items_of
 from manifests.media import Limits
@@ -50,26 +51,29 @@ class Index(NamedTuple):
     item: pa.Array
     grams: Grams | None
     images: ItemHashes
-    embeddings: ItemEmbeddings
+    embeddings: EmbeddedItems
 
 
-def build_index(placed: list[Placed], settings: Settings) -> Index:
+def build_index(
+    placed: list[Placed], settings: Settings, embedder: ItemEmbedder | None = None
+) -> Index:
     """Reads all items of the benchmarks. `placed` has the benchmarks and their full paths.
+    `embedder` embeds the items; None if the benchmarks have their embeddings, or none.
 
     Raises InputError for the first item that cannot be read, for a benchmark that has no item long
     enough or detailed enough to be compared, and for one whose field of embeddings is always null.
     """
-    builder = _IndexBuilder(placed, settings)
+    builder = _IndexBuilder(placed, settings, embedder)
     for number, (benchmark, place) in enumerate(placed):
         for item in items_of(benchmark, place):
             builder.add(number, item)
     return builder.index()
 
 
-def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
+def item_counts(benchmark: Benchmark, place: str, min_words: int, embedded: bool) -> str:
     """Returns a note for the user with the number of items and the number of items whose texts are
     too short to compare: "gsm: 4 items; 1 is not compared: ...". `place` is the full path of the
-    benchmark."""
+    benchmark; `embedded` is whether the items are embedded."""
     from manifests.kernels.overlap import word_counts
 
     texts: list[str] = []
@@ -80,7 +84,7 @@ def item_counts(benchmark: Benchmark, place: str, min_words: int) -> str:
         items += 1
         texts += item.texts
         owners += [number] * len(item.texts)
-        if item.images or item.embedding:
+        if item.images or item.embedding or embedded:
             compared.add(number)
     long = word_counts(pa.array(texts, pa.string())) >= min_words
     short = items - len(compared.union(np.array(owners, np.int64)[long].tolist()))
@@ -95,8 +99,10 @@ class _IndexBuilder:
     """Builds an index from items that are added one by one. Images are hashed in batches, and then
     removed from memory."""
 
-    def __init__(self, placed: list[Placed], settings: Settings) -> None:
-        self.placed, self.settings = placed, settings
+    def __init__(
+        self, placed: list[Placed], settings: Settings, embedder: ItemEmbedder | None
+    ) -> None:
+        self.placed, self.settings, self.embedder = placed, settings, embedder
         self.numbers: list[int] = []
         self.ids: list[str] = []
         self.texts: list[str] = []
@@ -117,6 +123,8 @@ class _IndexBuilder:
         self.images += [ItemImage(own, source, item.place) for source in item.images]
         if item.images:
             self.with_images.add(benchmark)
+        if self.embedder is not None:
+            self.embedder.add(own, item)
         if item.embedding is not None:
             self.embeddings.append(item.embedding)
             self.embedded.append(own)
@@ -133,7 +141,11 @@ class _IndexBuilder:
         self._hash()
         grams = self._grams()
         images = ItemHashes(*map(np.concatenate, zip(*self.hashes, strict=True)))
-        embeddings = item_embeddings(self.embeddings, self.embedded, self.places)
+        embeddings = (
+            item_embeddings(self.embeddings, self.embedded, self.places)
+            if self.embedder is None
+            else self.embedder.finish()
+        )
         names = pa.array([one.name for one, _ in self.placed], pa.string())
         benchmark = names.take(pa.array(self.numbers, pa.int32()))
         index = Index(benchmark, pa.array(self.ids, pa.string()), grams, images, embeddings)

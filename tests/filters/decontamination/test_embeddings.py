@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from PIL import Image
 
+from clustering.embed.embed import Embed
 from manifests.errors import InputError, StepError
 from manifests.media import Media
 from manifests.vectors import nearest
 from tests.filters.decontamination.benchmarks import QUESTIONS, STAYS, embedded, jsonl, step
-from tests.filters.rows import answers
+from tests.filters.rows import answers, media_records, text_records
+from tests.make import make_image, write_texts
+from tests.runs import row_counts, run_engine, text_recipe
 
 
 @pytest.mark.filterwarnings("error")
@@ -63,3 +69,49 @@ def test_a_field_of_embeddings_that_is_always_null_is_an_error(tmp_path: Path) -
     step_ = step(benchmark, embedding="embed.vector")
     with pytest.raises(InputError, match=r"'b': no item has an embedding in the field 'v'\. Corr"):
         answers(step_, embedded([1, 0]), Media(str(tmp_path)))
+
+
+PARAPHRASE = (
+    "Each morning Mara bakes 14 loaves; before noon she sells all but three at the market. After "
+    "one week, how many loaves were sold?"
+)
+
+
+def answered(base: Path, maker: Embed, batch: pa.Table, *benchmarks: Any) -> dict[str, Any]:
+    side = maker.images()
+    media = Media(str(base), side=side.min_side if side else None)
+    vectors = pa.array(answers(maker, batch, media)["vector"], maker.measures()["vector"])
+    step_ = step(*benchmarks, embedding="embed.vector", threshold=0.7).with_maker(maker)
+    return answers(step_, batch.append_column("embed.vector", vectors), media)
+
+
+def test_items_without_embeddings_are_embedded_as_the_records_are(tmp_path: Path) -> None:
+    jsonl(tmp_path / "b.jsonl", *({"q": question} for question in QUESTIONS))
+    benchmark = {"name": "b", "path": "b.jsonl", "text": "q"}
+    batch = text_records(PARAPHRASE, "A cat sleeps on a red sofa.", "")
+    found = answered(tmp_path, Embed(on="text"), batch, benchmark)
+    assert found["drop"] == ["benchmark embedding", None, None]
+    assert found["item"] == ["b.jsonl#1", None, None]
+    assert 0.7 <= found["similarity"][0] < 1
+
+
+def test_images_of_items_are_embedded_too(tmp_path: Path) -> None:
+    (tmp_path / "items").mkdir()
+    (tmp_path / "items" / "a.jpg").write_bytes(make_image(200, 150, 1))
+    whole = Image.open(tmp_path / "items" / "a.jpg")
+    whole.crop((20, 10, 200, 150)).save(tmp_path / "crop.png")
+    (tmp_path / "other.jpg").write_bytes(make_image(200, 150, 2))
+    batch = media_records(*([{"kind": "image", "uri": n}] for n in ("crop.png", "other.jpg")))
+    found = answered(tmp_path, Embed(), batch, {"name": "b", "path": "items"})
+    assert found["item"][0] == "a.jpg"
+    assert found["drop"][0] in ("benchmark embedding", "benchmark image")
+
+
+def test_a_recipe_states_the_model_once(tmp_path: Path) -> None:
+    jsonl(tmp_path / "b.jsonl", {"q": QUESTIONS[0]})
+    write_texts(tmp_path / "data", [PARAPHRASE, "A cat sleeps.", "Two dogs run."])
+    benchmark = {"name": "b", "path": "b.jsonl", "text": "q"}
+    settings = {"benchmarks": [benchmark], "embedding": "embed.vector", "threshold": 0.7}
+    steps = ({"embed": {"on": "text"}}, {"decontaminate": settings})
+    made = run_engine(text_recipe(*steps), tmp_path, tmp_path / "out")
+    assert row_counts(made)["decontaminate"][:3] == (3, 2, {"benchmark embedding": 1})

@@ -79,7 +79,6 @@ def test_slices_of_a_batch_get_the_same_answers(images: Path) -> None:
             {"benchmarks": [{"name": "b", "path": "x", "embedding": "v"}]},
             "so the step must set embedding too",
         ),
-        ({"benchmarks": [{"name": "b", "path": "x"}], "embedding": "v"}, "but no benchmark does"),
         ({"benchmarks": [{"name": "b", "path": "x"}], "overlap": 0}, "greater than 0"),
         ({"benchmarks": [{"name": "b", "path": "x", "fields": "q"}]}, "Extra inputs"),
     ],

@@ -77,6 +77,7 @@ STEPS = {
     "duplicate_images": "filters.duplicates.duplicate_images:DuplicateImages",
     "embed": "clustering.embed.embed:Embed",
     "near": "clustering.near:Near",
+    "embed_ngrams": "clustering.embed.embed_ngrams:EmbedNgrams",
     "cluster": "clustering.cluster:Cluster",
     "recaption": "recaption.caption.recaption:Recaption",
     "judge": "recaption.judge.judge:Judge",

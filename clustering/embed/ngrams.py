@@ -72,11 +72,15 @@ def fit_projection(sample: Grams, width: int, seed: int) -> np.ndarray:
     offsets, buckets = sample
 
     def times(dense: np.ndarray) -> np.ndarray:
-        return times_dense(offsets, buckets, rarity[:, None] * dense) / lengths[:, None]
+        product: np.ndarray = times_dense(offsets, buckets, rarity[:, None] * dense)
+        product /= lengths[:, None]
+        return product
 
     def transposed_times(dense: np.ndarray) -> np.ndarray:
-        product = transposed_times_dense(offsets, buckets, dense / lengths[:, None], BUCKETS)
-        return rarity[:, None] * product
+        scaled = np.ascontiguousarray(dense / lengths[:, None])
+        product: np.ndarray = transposed_times_dense(offsets, buckets, scaled, BUCKETS)
+        product *= rarity[:, None]
+        return product
 
     columns = min(width + OVERSAMPLING, len(lengths))
     start = np.random.default_rng(seed).standard_normal((BUCKETS, columns))

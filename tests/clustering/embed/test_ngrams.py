@@ -23,7 +23,7 @@ from tests.make import WORDS, write_captions
 from tests.processes import running
 from tests.runs import caption_recipe, file_bytes
 
-THINGS = {
+ALIKE = {
     "en": ["a red car on a road", "the red car on the road", "two cats on a sofa"],
     "zh": ["一辆红色的汽车在路上", "路上有一辆红色的汽车", "沙发上的两只猫"],
     "th": ["รถสีแดงบนถนน", "บนถนนมีรถสีแดง", "แมวสองตัวบนโซฟา"],
@@ -48,15 +48,15 @@ def matrix(column: pa.Array) -> np.ndarray:
     return np.array(column.to_pylist(), np.float32)
 
 
-@pytest.mark.parametrize("language", THINGS)
+@pytest.mark.parametrize("language", ALIKE)
 def test_texts_that_are_written_alike_are_near_in_every_script(language: str) -> None:
-    one, same, other = matrix(vectors([*THINGS[language], *OTHERS]))[:3]
+    one, same, other = matrix(vectors([*ALIKE[language], *OTHERS]))[:3]
     assert one @ same > 0.5
     assert one @ other < 0.35
 
 
 def test_vectors_do_not_depend_on_the_parts_or_their_order() -> None:
-    texts = [*OTHERS, *THINGS["en"], None, "", " \n "]
+    texts = [*OTHERS, *ALIKE["en"], None, "", " \n "]
     whole = vectors(texts, sample=100)
     assert whole.equals(vectors(texts, 1, 17, 17, 60, sample=100))
     assert np.allclose(np.linalg.norm(matrix(whole.drop_null()), axis=1), 1, atol=2e-3)
@@ -100,7 +100,7 @@ def test_a_sample_that_misses_all_texts_is_refused() -> None:
 
 def test_the_projection_is_a_truncated_singular_value_decomposition() -> None:
     """Against numpy, on the whole matrix."""
-    texts = pa.array([*OTHERS, *THINGS["en"]] * 3)
+    texts = pa.array([*OTHERS, *ALIKE["en"]] * 3)
     found = grams(texts, 100)
     projection = fit_projection(found, 20, 1)
     used, column = np.unique(found.buckets, return_inverse=True)

@@ -21,8 +21,8 @@ from tests.shipped_recipes import CAPTION, RECIPES, run_over_budget, run_shipped
 
 def test_there_are_recipes() -> None:
     assert sorted(RECIPES) == [
-        "captions", "datacomp", "duplicates", "finetune", "grounding", "judge", "locate",
-        "recaption",
+        "captions", "datacomp", "duplicates", "finetune", "grounding", "judge", "knowledge",
+        "locate", "qwen3vl-captions", "recaption",
     ]  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def test_every_recipe_plans(
         "SECOND_MODEL", "SECOND_URL",
     ):  # fmt: skip
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("ENTITIES", str(RECIPES[name].with_name("entities.csv")))
     assert curate(tmp_path, "plan", str(RECIPES[name]), "--json") == cli.OK
     passes = json.loads(capsys.readouterr().out)
     kinds = [planned["kind"] for planned in passes]

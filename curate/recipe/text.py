@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from typing import Any, NamedTuple
 
 from curate.recipe.values import Path, Values, Variable, names
@@ -194,6 +195,23 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
     at[last] = Values(place, {}, text.variables).of(value, path)
 
 
+def _item_names(items: list[Any]) -> list[str]:
+    """Return the name of each item of a list: its `name` or its first key. The second step `words`
+    is named `words-2`, as in the manifest; but if the list has presets, which stand for several
+    steps, both are named `words`."""
+    keys = [
+        str(i.get("name") or next(iter(i), "{}")) if isinstance(i, dict) else str(i) for i in items
+    ]
+    if "preset" in keys:
+        return keys
+    seen = Counter[str]()
+    names = []
+    for key in keys:
+        seen[key] += 1
+        names.append(key if seen[key] == 1 else f"{key}-{seen[key]}")
+    return names
+
+
 def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
     """Return the value with the key or name `name` in `at`, and the path of this value. `at` is a
     mapping or list with the path `path`. If a mapping does not have this key, or has null there, an
@@ -209,14 +227,14 @@ def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
                 return item, (*path, number)
             if isinstance(item, dict) and name in item:
                 return _enter(item, name, place, (*path, number))
-            if item == name:
-                at[number] = {name: {}}
-                return at[number][name], (*path, number, name)
             if name == str(number):
                 return item, (*path, number)
-        known = [
-            str(i.get("name") or next(iter(i), "{}")) if isinstance(i, dict) else str(i) for i in at
-        ]
+        known = _item_names(at)
+        if name in known:
+            number = known.index(name)
+            if not isinstance(at[number], dict):
+                at[number] = {at[number]: {}}
+            return _enter(at[number], next(iter(at[number])), place, (*path, number))
         raise RecipeError(f"the list has no item named '{name}'.", place, nearest(name, known))
     raise RecipeError(
         f"'{name}' does not exist, because it is inside a single value, not a mapping.", place

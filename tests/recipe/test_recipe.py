@@ -95,6 +95,16 @@ def test_settings_from_the_command_line_override_the_file(write) -> None:  # typ
     assert loaded.recipe.media.max_pixels == 9
 
 
+def test_the_second_step_of_its_kind_is_set_by_its_name_in_the_manifest(write) -> None:  # type: ignore[no-untyped-def]
+    loaded = recipe.load(write(GOOD), ["steps.words-2.max=30"])
+    assert loaded.steps[2].step.max == 30  # type: ignore[attr-defined]
+    with pytest.raises(RecipeError, match="no item named 'words-3'"):
+        recipe.load(write(GOOD), ["steps.words-3.max=30"])
+    with_preset = GOOD.replace("steps:", "steps:\n  - preset: datacomp_basic")
+    with pytest.raises(RecipeError, match="no item named 'words-2'"):  # the preset has `words` too
+        recipe.load(write(with_preset), ["steps.words-2.max=30"])
+
+
 def test_a_name_with_a_dot_is_set_in_quotes(write) -> None:  # type: ignore[no-untyped-def]
     text = GOOD.replace("name: web", "name: web.v1")
     assert text != GOOD

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from clustering.cluster import Cluster
+from clustering.kmeans import bins, sample
 from clustering.kmeans.table import read_table
 from manifests.errors import StepError
 from tests.clustering.embeddings import VECTOR, embedded, in_parts, mixture
@@ -30,10 +31,17 @@ def test_records_of_a_mode_share_a_cluster() -> None:
     assert len(set(clusters[:3].tolist())) == 3
 
 
-def test_measures_do_not_depend_on_the_parts() -> None:
+@pytest.mark.parametrize("shard_rows", [1 << 16, 300])
+@pytest.mark.parametrize("more", [{}, {"cells": 5}], ids=["flat", "cells"])
+def test_measures_do_not_depend_on_the_parts(
+    monkeypatch: pytest.MonkeyPatch, shard_rows: int, more: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(sample, "SHARD_ROWS", shard_rows)
+    monkeypatch.setattr(bins, "BIN_BYTES", 100 * shard_rows)
     table = embedded(mixture(3000, 24, 30), missing=(5, 900))
-    whole = clustered(in_parts(table), k=30, sample=40)
-    assert whole.equals(clustered(in_parts(table, 1, 7, 1500, 1500, 2999), k=30, sample=40))
+    settings = {"k": 30, "sample": 40, "rounds": 5, **more}
+    whole = clustered(in_parts(table), **settings)
+    assert whole.equals(clustered(in_parts(table, 1, 7, 1500, 1500, 2999), **settings))
 
 
 def test_distance_and_nearest_are_those_of_the_centroids() -> None:

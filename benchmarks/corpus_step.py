@@ -56,17 +56,29 @@ def run_step(
     views: Sequence[PartView], name: str, settings: dict[str, Any], executor: Executor | None = None
 ) -> StepRun:
     """Run the step over the parts, and read the survivor of every row."""
+    with tempfile.TemporaryDirectory(dir=Path(views[0].uri).parent) as folder:
+        start = _cpu_seconds()
+        written = write_sidecars(views, name, settings, folder, executor)
+        spent = _cpu_seconds() - start
+        return StepRun(_labels(views, written, name), spent)
+
+
+def write_sidecars(
+    views: Sequence[PartView],
+    name: str,
+    settings: dict[str, Any],
+    folder: str,
+    executor: Executor | None = None,
+) -> str:
+    """Run the step over the parts. Returns the folder below `folder` with what it wrote."""
     step = PlannedStep(name, catalog.resolve_step(name).model_validate(settings))
     planned = CorpusPass(1, name, "benchmark", step, [], 0)
-    with tempfile.TemporaryDirectory(dir=Path(views[0].uri).parent) as folder:
-        media, quiet = MediaOptions("", folder, Limits()), Progress(quiet=True)
-        run = RunContext(folder, folder, media, executor or Inline(), quiet)
-        storage.make_folder(planned.folder(run))
-        start = _cpu_seconds()
-        for _ in planned.work(run, planned.tasks(run, State(tuple(views)))):
-            pass
-        spent = _cpu_seconds() - start
-        return StepRun(_labels(views, planned.folder(run), name), spent)
+    media, quiet = MediaOptions("", folder, Limits()), Progress(quiet=True)
+    run = RunContext(folder, folder, media, executor or Inline(), quiet)
+    storage.make_folder(planned.folder(run))
+    for _ in planned.work(run, planned.tasks(run, State(tuple(views)))):
+        pass
+    return planned.folder(run)
 
 
 def _labels(views: Sequence[PartView], folder: str, name: str) -> np.ndarray:

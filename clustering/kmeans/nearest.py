@@ -52,6 +52,8 @@ class Centroids:
 
     def _find(self, vectors: np.ndarray, numbers: np.ndarray, found: np.ndarray) -> None:
         """Writes the nearest centroids of a block of vectors and their cosines to the arrays."""
+        from manifests.kernels.centroids import best_candidates
+
         count, total = numbers.shape[1], len(self)
         undecided = np.arange(len(vectors))
         for size in (*(size for size in _CANDIDATES if count < size < total), total):
@@ -60,7 +62,9 @@ class Centroids:
                 rows = undecided[start : start + step]
                 own = vectors if len(rows) == len(vectors) else vectors[rows]
                 approximate, candidates = self._candidates(own, size)
-                numbers[rows], found[rows] = self._best(own, candidates, count)
+                numbers[rows], found[rows] = best_candidates(
+                    own, self.vectors, candidates, approximate, self._error, count
+                )
                 if size < total:
                     floor = approximate[:, count - 1] - 2 * self._error
                     left.append(rows[approximate[:, -1] >= floor])
@@ -78,21 +82,11 @@ class Centroids:
         int64 of the centroids; -1 where there are fewer."""
         if size == len(self):
             everything = np.broadcast_to(np.arange(size), (len(vectors), size))
-            return np.zeros((0, 1), np.float32), np.ascontiguousarray(everything)
+            unknown = np.zeros((len(vectors), size), np.float32)
+            return unknown, np.ascontiguousarray(everything)
         with one_thread():
             approximate, candidates = self._index.search(vectors, size)  # type: ignore[attr-defined]
         return approximate, candidates
-
-    def _best(
-        self, vectors: np.ndarray, candidates: np.ndarray, count: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        from manifests.kernels.centroids import cosines
-
-        exact = cosines(vectors, self.vectors, np.maximum(candidates, 0))
-        exact[candidates < 0] = -np.inf
-        order = np.lexsort((candidates, -exact), axis=1)[:, :count]
-        best = np.take_along_axis(candidates, order, axis=1).astype(np.int32)
-        return best, np.take_along_axis(exact, order, axis=1)
 
 
 class CellCentroids(Centroids):

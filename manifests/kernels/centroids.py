@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float32, float64, int32, int64, types, void
 
-from manifests.kernels.compiling import compiled
+from manifests.kernels.compiling import compiled, inlined
 
 _VECTORS = types.Array(float32, 2, "C", readonly=True)
 _NUMBERS = types.Array(int32, 1, "C", readonly=True)
@@ -16,38 +16,75 @@ _CANDIDATES = types.Array(int64, 2, "C", readonly=True)
 _LANES = 16
 
 
-def cosines(vectors: np.ndarray, centroids: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Returns (n, m) float32: the dot product of each vector and each of its candidates, which are
-    (n, m) int64 numbers of centroids.
+def best_candidates(
+    vectors: np.ndarray,
+    centroids: np.ndarray,
+    candidates: np.ndarray,
+    approximate: np.ndarray,
+    error: float,
+    count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the numbers (n, count) int32 and dot products (n, count) float32 of the candidates
+    with the highest dot products, the highest first; of equal ones the lowest number.
 
-    cosines([[1, 0]], [[0, 1], [1, 0]], [[1, 0]]) -> [[1, 0]]
+    `candidates` (n, m) int64 are numbers of centroids, -1 for none, and `approximate` (n, m)
+    float32 their dot products in descending order, which are wrong by at most `error`: candidates
+    that are too low by these are not computed.
+
+    best_candidates([[1, 0]], [[0, 1], [1, 0]], [[1, 0]], [[1, 0]], 0.1, 1) -> [[1]], [[1]]
     """
-    found = np.empty(candidates.shape, np.float32)
-    _cosines(vectors, centroids, candidates, found)
-    return found
+    numbers = np.full((len(vectors), count), -1, np.int32)
+    found = np.full((len(vectors), count), -np.inf, np.float32)
+    _best_candidates(vectors, centroids, candidates, approximate, error, numbers, found)
+    return numbers, found
 
 
-@compiled(void(_VECTORS, _VECTORS, _CANDIDATES, float32[:, ::1]))
-def _cosines(
-    vectors: np.ndarray, centroids: np.ndarray, candidates: np.ndarray, found: np.ndarray
-) -> None:
-    width = vectors.shape[1]
+@inlined
+def _dot(one: np.ndarray, other: np.ndarray, sums: np.ndarray) -> np.float32:
+    width = len(one)
     full = width - width % _LANES
+    sums[:] = 0
+    for start in range(0, full, _LANES):
+        for lane in range(_LANES):
+            sums[lane] += np.float64(one[start + lane]) * np.float64(other[start + lane])
+    for place in range(full, width):
+        sums[0] += np.float64(one[place]) * np.float64(other[place])
+    total = 0.0
+    for lane in range(_LANES):
+        total += sums[lane]
+    return np.float32(total)
+
+
+@compiled(void(_VECTORS, _VECTORS, _CANDIDATES, _VECTORS, float64, int32[:, ::1], float32[:, ::1]))
+def _best_candidates(
+    vectors: np.ndarray,
+    centroids: np.ndarray,
+    candidates: np.ndarray,
+    approximate: np.ndarray,
+    error: float,
+    numbers: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    count = numbers.shape[1]
     sums = np.empty(_LANES, np.float64)
     for row in range(len(vectors)):
-        one = vectors[row]
-        for number in range(candidates.shape[1]):
-            other = centroids[candidates[row, number]]
-            sums[:] = 0
-            for start in range(0, full, _LANES):
-                for lane in range(_LANES):
-                    sums[lane] += np.float64(one[start + lane]) * np.float64(other[start + lane])
-            for place in range(full, width):
-                sums[0] += np.float64(one[place]) * np.float64(other[place])
-            total = 0.0
-            for lane in range(_LANES):
-                total += sums[lane]
-            found[row, number] = total
+        floor = approximate[row, count - 1] - 2 * error
+        for place in range(candidates.shape[1]):
+            number = candidates[row, place]
+            if number < 0 or approximate[row, place] < floor:
+                break
+            cosine = _dot(vectors[row], centroids[number], sums)
+            at = count
+            while at > 0 and (
+                found[row, at - 1] < cosine
+                or (found[row, at - 1] == cosine and numbers[row, at - 1] > number)
+            ):
+                at -= 1
+            for later in range(count - 1, at, -1):
+                numbers[row, later] = numbers[row, later - 1]
+                found[row, later] = found[row, later - 1]
+            if at < count:
+                numbers[row, at], found[row, at] = number, cosine
 
 
 def add_vectors(

@@ -150,11 +150,11 @@ def run_step(folder: Path) -> None:
     uris = sorted(folder.glob("part-*.arrow"))
     views = [PartView(u.stem, str(u), u.stem, parts.open_part(str(u)).num_rows, "") for u in uris]
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        write_sidecars(views, "cluster", {"k": 1000}, out)
+        write_sidecars(views, "cluster", {"k": 1000, "neighbours": 0}, out)
 
 
 def measure_memory(large_rows: int) -> None:
-    print("the step `cluster: {k: 1000}` in one process: peak memory, CPU seconds")
+    print("the step `cluster: {k: 1000, neighbours: 0}` in one process: peak memory, CPU seconds")
     for rows, width in ((1_000_000, 384), (large_rows, 128)):
         with tempfile.TemporaryDirectory() as place:
             write_corpus(Path(place), rows, width)

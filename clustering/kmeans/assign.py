@@ -75,7 +75,7 @@ class AssignPart:
         rows, found, keys, labels = self.source.read_part(part)
         found = found.reshape(-1, centroids.vectors.shape[1])
         clusters, cosines = centroids.nearest(found, min(2, len(centroids)))
-        distance = np.maximum(np.float32(1) - cosines[:, 0], np.float32(0))
+        distance = np.maximum(np.float32(1) - cosines, np.float32(0))
         bins = bin_numbers(self.bins, clusters[:, 0], keys)
         order = np.argsort(bins, kind="stable")
         columns = [

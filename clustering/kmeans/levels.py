@@ -79,7 +79,7 @@ def nearest_members(points: np.ndarray, centroids: np.ndarray, count: int) -> np
     """Returns the positions of the `count` points of each cluster that are nearest to its centroid,
     in ascending order; of a smaller cluster all points."""
     clusters, cosines = Centroids(centroids).nearest(points, 1)
-    order = np.lexsort((np.arange(len(points)), -cosines[:, 0], clusters[:, 0]))
+    order = np.lexsort((np.arange(len(points)), -cosines, clusters[:, 0]))
     own = clusters[order, 0]
     starts = np.searchsorted(own, own)
     return np.sort(order[np.arange(len(points)) - starts < count])

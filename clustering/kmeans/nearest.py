@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-BLOCK_ROWS = 4096
-"""The number of vectors that are compared with the centroids at a time; faiss compares as many in
-one block (`distance_compute_blas_query_bs`)."""
+BLOCK_ROWS = 1 << 13
+"""The number of vectors that are compared with the centroids at a time (our choice)."""
 _CANDIDATES = (4, 32, 256)
 """How many candidates faiss finds for each vector; more only for a vector that has so many equally
 near centroids that the candidates do not decide (our choice)."""
@@ -36,22 +35,23 @@ class Centroids:
 
     def nearest(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the numbers (n, count) int32 of the `count` nearest centroids of each unit vector
-        (n, width) float32, and their cosines (n, count) float32, the nearest first; of equally near
-        centroids the one with the lowest number. `count` is at most the number of centroids.
+        (n, width) float32, the nearest first, and the cosine (n,) float32 of the nearest; of
+        equally near centroids the one with the lowest number. `count` is at most the number of
+        centroids.
 
         faiss computes in float32, and its last bits depend on the processor and on the number of
         vectors. So the cosines of a few candidates are computed again in float64 in a fixed order.
         If the last candidate is too near to exclude other centroids, more candidates are compared.
         """
         numbers = np.empty((len(vectors), count), np.int32)
-        found = np.empty((len(vectors), count), np.float32)
+        found = np.empty(len(vectors), np.float32)
         for start in range(0, len(vectors), BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             self._find(np.ascontiguousarray(vectors[block]), numbers[block], found[block])
         return numbers, found
 
     def _find(self, vectors: np.ndarray, numbers: np.ndarray, found: np.ndarray) -> None:
-        """Writes the nearest centroids of a block of vectors and their cosines to the arrays."""
+        """Writes the nearest centroids of a block of vectors, and the highest cosines."""
         from manifests.kernels.centroids import best_candidates
 
         count, total = numbers.shape[1], len(self)
@@ -117,10 +117,11 @@ class CellCentroids(Centroids):
         return index
 
     def _candidates(self, vectors: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        cells, cosines = self._centres.nearest(vectors, self._probe)
+        cells, _ = self._centres.nearest(vectors, self._probe)
+        no_distances = np.zeros(cells.shape, np.float32)  # an IndexIVFFlat does not use them
         with one_thread():
             approximate, candidates = self._index.search_preassigned(  # type: ignore[attr-defined]
-                vectors, size, cells.astype(np.int64), cosines
+                vectors, size, cells.astype(np.int64), no_distances
             )
         return approximate, candidates
 

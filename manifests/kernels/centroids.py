@@ -13,7 +13,6 @@ from manifests.kernels.compiling import compiled, inlined
 _VECTORS = types.Array(float32, 2, "C", readonly=True)
 _NUMBERS = types.Array(int32, 1, "C", readonly=True)
 _CANDIDATES = types.Array(int64, 2, "C", readonly=True)
-_LANES = 16
 
 
 def best_candidates(
@@ -24,38 +23,42 @@ def best_candidates(
     error: float,
     count: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the numbers (n, count) int32 and dot products (n, count) float32 of the candidates
-    with the highest dot products, the highest first; of equal ones the lowest number.
+    """Returns the numbers (n, count) int32 of the candidates with the highest dot products, the
+    highest first, and the highest dot product (n,) float32; of equal ones the lowest number.
 
     `candidates` (n, m) int64 are numbers of centroids, -1 for none, and `approximate` (n, m)
-    float32 their dot products in descending order, which are wrong by at most `error`: candidates
-    that are too low by these are not computed.
+    float32 their dot products in descending order, which are wrong by at most `error`. A dot
+    product is computed if it is the highest, or if the approximate ones do not decide its place.
 
-    best_candidates([[1, 0]], [[0, 1], [1, 0]], [[1, 0]], [[1, 0]], 0.1, 1) -> [[1]], [[1]]
+    best_candidates([[1, 0]], [[0, 1], [1, 0]], [[1, 0]], [[1, 0]], 0.1, 1) -> [[1]], [1]
     """
-    numbers = np.full((len(vectors), count), -1, np.int32)
-    found = np.full((len(vectors), count), -np.inf, np.float32)
-    _best_candidates(vectors, centroids, candidates, approximate, error, numbers, found)
-    return numbers, found
+    numbers = np.empty((len(vectors), count), np.int32)
+    highest = np.empty(len(vectors), np.float32)
+    _best_candidates(vectors, centroids, candidates, approximate, error, numbers, highest)
+    return numbers, highest
 
 
 @inlined
-def _dot(one: np.ndarray, other: np.ndarray, sums: np.ndarray) -> np.float32:
+def _dot(one: np.ndarray, other: np.ndarray) -> np.float32:
+    """The dot product, by eight sums that are added in a fixed order."""
     width = len(one)
-    full = width - width % _LANES
-    sums[:] = 0
-    for start in range(0, full, _LANES):
-        for lane in range(_LANES):
-            sums[lane] += np.float64(one[start + lane]) * np.float64(other[start + lane])
-    for place in range(full, width):
-        sums[0] += np.float64(one[place]) * np.float64(other[place])
-    total = 0.0
-    for lane in range(_LANES):
-        total += sums[lane]
-    return np.float32(total)
+    full = width - width % 8
+    a = b = c = d = e = f = g = h = 0.0
+    for at in range(0, full, 8):
+        a += np.float64(one[at]) * np.float64(other[at])
+        b += np.float64(one[at + 1]) * np.float64(other[at + 1])
+        c += np.float64(one[at + 2]) * np.float64(other[at + 2])
+        d += np.float64(one[at + 3]) * np.float64(other[at + 3])
+        e += np.float64(one[at + 4]) * np.float64(other[at + 4])
+        f += np.float64(one[at + 5]) * np.float64(other[at + 5])
+        g += np.float64(one[at + 6]) * np.float64(other[at + 6])
+        h += np.float64(one[at + 7]) * np.float64(other[at + 7])
+    for at in range(full, width):
+        a += np.float64(one[at]) * np.float64(other[at])
+    return np.float32(((a + b) + (c + d)) + ((e + f) + (g + h)))
 
 
-@compiled(void(_VECTORS, _VECTORS, _CANDIDATES, _VECTORS, float64, int32[:, ::1], float32[:, ::1]))
+@compiled(void(_VECTORS, _VECTORS, _CANDIDATES, _VECTORS, float64, int32[:, ::1], float32[::1]))
 def _best_candidates(
     vectors: np.ndarray,
     centroids: np.ndarray,
@@ -63,28 +66,38 @@ def _best_candidates(
     approximate: np.ndarray,
     error: float,
     numbers: np.ndarray,
-    found: np.ndarray,
+    highest: np.ndarray,
 ) -> None:
-    count = numbers.shape[1]
-    sums = np.empty(_LANES, np.float64)
+    count, size = numbers.shape[1], candidates.shape[1]
+    found = np.empty(count, np.float32)
     for row in range(len(vectors)):
+        decided = True
+        for place in range(min(count, size - 1)):
+            decided &= approximate[row, place] - approximate[row, place + 1] > 2 * error
+        if decided:
+            for place in range(count):
+                numbers[row, place] = candidates[row, place]
+            highest[row] = _dot(vectors[row], centroids[candidates[row, 0]])
+            continue
         floor = approximate[row, count - 1] - 2 * error
-        for place in range(candidates.shape[1]):
+        found[:] = -np.inf
+        numbers[row] = -1
+        for place in range(size):
             number = candidates[row, place]
             if number < 0 or approximate[row, place] < floor:
                 break
-            cosine = _dot(vectors[row], centroids[number], sums)
+            cosine = _dot(vectors[row], centroids[number])
             at = count
             while at > 0 and (
-                found[row, at - 1] < cosine
-                or (found[row, at - 1] == cosine and numbers[row, at - 1] > number)
+                found[at - 1] < cosine
+                or (found[at - 1] == cosine and numbers[row, at - 1] > number)
             ):
                 at -= 1
             for later in range(count - 1, at, -1):
-                numbers[row, later] = numbers[row, later - 1]
-                found[row, later] = found[row, later - 1]
+                numbers[row, later], found[later] = numbers[row, later - 1], found[later - 1]
             if at < count:
-                numbers[row, at], found[row, at] = number, cosine
+                numbers[row, at], found[at] = number, cosine
+        highest[row] = found[0]
 
 
 def add_vectors(

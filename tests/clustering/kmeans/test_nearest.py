@@ -26,7 +26,7 @@ def test_the_nearest_centroids_are_those_of_all_cosines(clusters: int) -> None:
     count = min(2, clusters)
     found, cosines = Centroids(centroids).nearest(vectors, count)
     assert np.array_equal(found, expected(vectors, centroids, count))
-    assert np.allclose(cosines[:, 0], (vectors * centroids[found[:, 0]]).sum(axis=1), atol=1e-6)
+    assert np.allclose(cosines, (vectors * centroids[found[:, 0]]).sum(axis=1), atol=1e-6)
 
 
 def test_of_equally_near_centroids_the_lowest_numbers_are_found() -> None:

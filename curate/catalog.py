@@ -78,6 +78,8 @@ STEPS = {
     "embed": "clustering.embed.embed:Embed",
     "near": "clustering.near:Near",
     "embed_ngrams": "clustering.embed.embed_ngrams:EmbedNgrams",
+    "embed_endpoint": "clustering.embed.embed_endpoint:EmbedEndpoint",
+    "alignment": "clustering.alignment:Alignment",
     "cluster": "clustering.cluster:Cluster",
     "recaption": "recaption.caption.recaption:Recaption",
     "judge": "recaption.judge.judge:Judge",

@@ -57,7 +57,7 @@ class EmbedNgrams(CorpusStep):
     sample: PositiveInt = Field(
         16_384, le=1 << 18, description="number of texts that the decomposition is fitted on, about"
     )
-    max_characters: PositiveInt = Field(
+    max_chars: PositiveInt = Field(
         2000, le=100_000, description="number of characters after which a text is cut"
     )
 
@@ -73,7 +73,7 @@ class EmbedNgrams(CorpusStep):
         if not texts:
             return ""
         limit = 2**64 if self.sample >= texts else 2**64 * self.sample // texts
-        write = WriteGrams(corpus, seed, limit, self.max_characters)
+        write = WriteGrams(corpus, seed, limit, self.max_chars)
         folder, commits = workspace.phase("sample", write, corpus.parts)
         if not sum(commit.rows for commit in commits):
             raise StepError(
@@ -93,7 +93,7 @@ class EmbedNgrams(CorpusStep):
             flat = record.one_chunk(parts.read_columns(fit)["vector"]).flatten()
             projection = np.asarray(flat).reshape(BUCKETS, self.width)
             for block in _blocks(record.texts(rows["content"])):
-                found = grams(block.texts, self.max_characters)
+                found = grams(block.texts, self.max_chars)
                 end = block.start + len(block.texts)
                 one = project(found, projection)
                 vectors[block.start : end], present[block.start : end] = one
@@ -137,7 +137,7 @@ class WriteGrams:
     corpus: Corpus
     seed: int
     limit: int
-    max_characters: int
+    max_chars: int
 
     def __call__(self, part: Part, folder: str) -> TaskResult:
         table = self.corpus.read(part)
@@ -148,7 +148,7 @@ class WriteGrams:
         rows, uri = np.flatnonzero(chosen), storage.join(folder, part.name + ".arrow")
         with parts.writing(uri, _GRAMS, durable=False) as file:
             for block in _blocks(texts.take(pa.array(rows))):
-                found = grams(block.texts, self.max_characters)
+                found = grams(block.texts, self.max_chars)
                 own = pa.array(keys[rows[block.start : block.start + len(block.texts)]])
                 lists = pa.ListArray.from_arrays(
                     pa.array(found.offsets.astype(np.int32)), pa.array(found.buckets)

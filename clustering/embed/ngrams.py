@@ -40,12 +40,12 @@ class Grams(NamedTuple):
     buckets: np.ndarray
 
 
-def grams(texts: pa.Array, max_characters: int) -> Grams:
-    """Returns the n-grams of the first `max_characters` characters of each text, in lower case;
+def grams(texts: pa.Array, max_chars: int) -> Grams:
+    """Returns the n-grams of the first `max_chars` characters of each text, in lower case;
     none for a text without a character other than white space."""
     from manifests.kernels.shingles import CHARACTERS, shingles
 
-    cut = pc.utf8_slice_codeunits(texts, 0, max_characters)
+    cut = pc.utf8_slice_codeunits(texts, 0, max_chars)
     found = [shingles(cut, CHARACTERS, size, True) for size in SIZES]
     of_text = np.concatenate(
         [np.repeat(np.arange(len(texts)), np.diff(offsets)) for offsets, _ in found]

@@ -185,7 +185,7 @@ def _body(asked: _Asked, request: Request, ready: Prepared, media: Media) -> Sho
     """Return the body of the request, with a description in place of the bytes of each image, and
     the names of environment variables in place of their values."""
     images = {
-        ref: sent_image(data, ref, media, asked.step.max_pixels)
+        ref: sent_image(data, ref, media, asked.step.image_pixels())
         for ref, data in ready.files.items()
     }
     own = asked.settings["parameters"]

@@ -11,6 +11,7 @@ from manifests.step.corpus import (
     Worker,
     Workspace,
 )
+from manifests.step.generative_step import GenerativeStep
 from manifests.step.needs import Bound, Images, Location, ModelIdentity, Resources
 from manifests.step.outcome import (
     Columns,
@@ -37,8 +38,9 @@ from manifests.step.spending import Budget, Prices
 
 __all__ = [
     "Answered", "Blobs", "Bound", "Budget", "Columns", "Context", "Corpus", "CorpusStep",
-    "Executor", "Images", "Location", "Measured", "Message", "ModelClient", "ModelIdentity",
-    "Opened", "Outcome", "Part", "Prices", "Reply", "Request", "RequestStep", "ReshapeStep",
-    "Reshaped", "Resources", "RowErrors", "RowRequests", "RowStep", "Step", "Task",
-    "TaskResult", "Unanswered", "Worker", "Workspace", "each_row", "reasons", "requests_of",
+    "Executor", "GenerativeStep", "Images", "Location", "Measured", "Message", "ModelClient",
+    "ModelIdentity", "Opened", "Outcome", "Part", "Prices", "Reply", "Request", "RequestStep",
+    "ReshapeStep", "Reshaped", "Resources", "RowErrors", "RowRequests", "RowStep", "Step",
+    "Task", "TaskResult", "Unanswered", "Worker", "Workspace", "each_row", "reasons",
+    "requests_of",
 ]  # fmt: skip

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-_PATH = "/chat/completions"
+_PATHS = ("/chat/completions", "/embeddings")
 _SETTINGS = ("model", "max_tokens", "temperature", "seed")
-_OF_THE_CLIENT = ("messages", "stream", "n")
+_OF_THE_CLIENT = ("messages", "input", "stream", "n")
 """Parameters that users cannot set, because the client sets them or needs their default values: it
 expects one complete reply to a request."""
 
@@ -29,8 +29,9 @@ def checked_endpoint(address: str) -> str:
     url = urlsplit(address)
     if url.port == 0 or not url.hostname or max(map(len, url.hostname.split("."))) > 63:
         raise ValueError("the address has no valid host and port, such as http://127.0.0.1:8000/v1")
-    if url.fragment or url.path.rstrip("/").endswith(_PATH):
-        raise ValueError(f"the address must not have a fragment (#) or end with {_PATH}")
+    if url.fragment or url.path.rstrip("/").endswith(_PATHS):
+        paths = " or ".join(_PATHS)
+        raise ValueError(f"the address must not have a fragment (#) or end with {paths}")
     return address
 
 

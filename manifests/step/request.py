@@ -1,10 +1,10 @@
-"""Requests to generative models, their replies, and the object that asks the models."""
+"""Requests to models, their replies, and the object that asks the models."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from manifests.errors import RowError
 from manifests.media import Media, Reference
@@ -33,6 +33,8 @@ class Request(NamedTuple):
     schema: Mapping[str, Any] | None = None
     parameters: Mapping[str, Any] = MappingProxyType({})
     notes: Mapping[str, Any] = MappingProxyType({})
+    kind: Literal["chat", "embedding"] = "chat"
+    """What is asked for: a text, or the embedding of the one text that the messages have."""
 
 
 RowRequests = Request | tuple[Request, ...] | None
@@ -54,7 +56,8 @@ class Reply(NamedTuple):
     `model` is the name that the endpoint states. `number` is 1 for the first reply to a request,
     and 2 for the second one, which is asked for if the first was bad. `fault` is what the step's
     method `fault` found wrong in this reply; None if the reply is good. The numbers of tokens are
-    None if the endpoint does not state them.
+    None if the endpoint does not state them. `vector` is the embedding, if the request asked for
+    one; its numbers may be NaN.
     """
 
     text: str
@@ -65,6 +68,7 @@ class Reply(NamedTuple):
     output_tokens: int | None = None
     number: int = 1
     fault: str | None = None
+    vector: tuple[float, ...] | None = None
 
 
 class Unanswered(NamedTuple):

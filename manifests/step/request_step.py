@@ -1,4 +1,4 @@
-"""The base class of steps that ask a generative model about each record."""
+"""The base class of steps that ask a model at an endpoint about each record."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 from pydantic import (
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     field_validator,
@@ -35,11 +33,14 @@ from manifests.step.request import (
 from manifests.step.shapes import RowStep
 from manifests.step.spending import Budget, Prices
 
+IMAGE_PIXELS = 1 << 20
+"""The most pixels of an image as it is sent, unless a step has a setting for it (our choice)."""
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 class RequestStep(RowStep):
-    """A step that asks a generative model about each record.
+    """A step that asks a model at an endpoint about each record. The base class of a step that asks
+    for texts is `GenerativeStep`.
 
     A step defines `requests`, and computes its measures from the replies in `answer`. This class
     does the rest: it sends many requests at once, repeats attempts that failed, and keeps every
@@ -73,20 +74,6 @@ class RequestStep(RowStep):
     )
     max_outage_seconds: Annotated[PositiveFloat, Location()] = Field(
         300, description="the run stops if all requests fail for longer than this"
-    )
-    max_pixels: PositiveInt = Field(
-        1 << 20, description="width x height of an image as it is sent; larger images are resized"
-    )
-    temperature: NonNegativeFloat | None = Field(
-        0.6, description="sampling temperature; null: that of the endpoint"
-    )
-    max_tokens: PositiveInt | None = Field(
-        1024, description="most tokens of a reply; null: as many as the endpoint allows"
-    )
-    seed: NonNegativeInt | None = Field(
-        0,
-        description="seed of the model's sampling; after a bad reply, the next seed is sent; null: "
-        "no seed is sent",
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict,
@@ -154,6 +141,15 @@ class RequestStep(RowStep):
 
     def models(self, base: str) -> tuple[ModelIdentity, ...]:
         return (ModelIdentity(self.model, self.revision),)
+
+    def sampling(self, bad_before: int) -> dict[str, Any]:
+        """Returns the parameters of a request that control the model's sampling. `bad_before` is
+        the number of bad replies to the request so far."""
+        return {}
+
+    def image_pixels(self) -> int:
+        """Returns the most pixels of an image as it is sent."""
+        return IMAGE_PIXELS
 
     @abstractmethod
     def requests(self, batch: pa.Table, context: Context) -> Sequence[RowRequests]:

@@ -3,9 +3,11 @@ states."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
+import struct
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -61,14 +63,15 @@ def reply_of(body: str) -> Reply:
 
     If there are several choices, the one with the index 0 is used. If a text is sent in parts, as
     Mistral does, the parts of the type `text` are joined. A number of tokens that is not valid
-    becomes None.
+    becomes None. An answer with `data` has an embedding.
     """
     try:
         answer = _parsed(body)
+        if "data" in answer and "choices" not in answer:
+            return _embedding(answer)
         choice = _first(answer["choices"])
         message = choice["message"]
-        usage = answer.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
+        usage = _usage(answer)
         return Reply(
             _text(message.get("content")),
             str(choice.get("finish_reason") or ""),
@@ -77,7 +80,8 @@ def reply_of(body: str) -> Reply:
             _tokens(usage.get("prompt_tokens")),
             _tokens(usage.get("completion_tokens")),
         )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+            struct.error) as error:  # fmt: skip
         kind = type(error).__name__
         fault = f"a body of {len(body)} characters is not a reply ({kind}): {body!r:.200}"
         raise NoReplyError(fault) from None
@@ -92,7 +96,7 @@ def meant_status(status: int, body: str) -> int:
     `meant_status(200, '{"error": {"message": "...", "code": 429}}') -> 429`
     """
     answer = _object(body)
-    if status == 200 and answer.get("choices"):
+    if status == 200 and (answer.get("choices") or answer.get("data")):
         return 200
     code = str(_error(answer).get("code") or "").lower()
     if status == 403 and _FLAGGED.search(f"{code} {error_text(body)}"):
@@ -149,6 +153,33 @@ def _error(answer: dict[str, Any]) -> dict[str, Any]:
     whole answer, as older vLLM and DashScope send it."""
     error = answer.get("error")
     return error if isinstance(error, dict) else answer
+
+
+def _embedding(answer: dict[str, Any]) -> Reply:
+    """Returns the reply to a request for the embedding of one text."""
+    [one] = answer["data"]
+    if one.get("index") not in (None, 0):
+        raise ValueError("the index of the only embedding is not 0")
+    read = _tokens(_usage(answer).get("prompt_tokens"))
+    return Reply(
+        "", "", str(answer.get("model") or ""), None, read, 0, vector=_vector(one["embedding"])
+    )
+
+
+def _vector(value: Any) -> tuple[float, ...]:
+    """Returns the numbers of an embedding: of a list, or of the base64 of float32 in little-endian
+    order."""
+    if isinstance(value, str):
+        data = base64.b64decode(value, validate=True)
+        return struct.unpack(f"<{len(data) // 4}f", data)
+    if not (isinstance(value, list) and {*map(type, value)} <= {int, float}):
+        raise TypeError("embedding")
+    return tuple(map(float, value))
+
+
+def _usage(answer: dict[str, Any]) -> dict[str, Any]:
+    usage = answer.get("usage")
+    return usage if isinstance(usage, dict) else {}
 
 
 def _first(choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class Client:
 
     def _image(self, data: bytes, ref: Reference, media: Media) -> SentImage:
         with self._decoding:
-            return sent_image(data, ref, media, self._step.max_pixels)
+            return sent_image(data, ref, media, self._step.image_pixels())
 
     def _send(self, key: bytes, request: Request, body: bytes) -> str:
         """Send a request, again after failures that may be temporary, and write the answer to the
@@ -242,7 +242,7 @@ class Client:
         with self._slot() as sent:
             started = time.monotonic()
             try:
-                text, reply = self._exchange(body, request.schema is not None)
+                text, reply = self._exchange(body, request)
             except _FailedError as error:
                 if error.is_busy:
                     self._limiter.busy(sent)
@@ -262,11 +262,12 @@ class Client:
             self._stopping.replied()
             return text
 
-    def _exchange(self, body: bytes, has_schema: bool) -> tuple[str, Reply]:
+    def _exchange(self, body: bytes, request: Request) -> tuple[str, Reply]:
         """Send a request once. Returns the body of the answer, and the reply in it. Raises
         _FailedError if the attempt failed for a reason that may be temporary."""
         try:
-            text = self._accepted(self._connections.post(body), has_schema)
+            answer = self._connections.post(wire.PATHS[request.kind], body)
+            text = self._accepted(answer, request.schema is not None)
             reply = answers.reply_of(text)
         except answers.NoReplyError as error:
             raise self._unreadable(self._shown(str(error))) from None

@@ -54,15 +54,15 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class Connections:
-    """Sends requests to `<endpoint>/chat/completions`, with `key` as the bearer token unless it is
-    None. The `repr` of an object does not contain the key."""
+    """Sends requests to paths below the address `endpoint`, with `key` as the bearer token unless
+    it is None. The `repr` of an object does not contain the key."""
 
     def __init__(self, endpoint: str, key: str | None, timeout_seconds: float) -> None:
         url = urlsplit(endpoint)
         self._is_https, self._host = url.scheme == "https", url.hostname
         self._port = url.port or (443 if self._is_https else 80)  # http.client takes one of an IPv6
-        query = f"?{url.query}" if url.query else ""  # such as the api-version of Azure
-        self._path = f"{url.path.rstrip('/')}/chat/completions{query}"
+        self._query = f"?{url.query}" if url.query else ""  # such as the api-version of Azure
+        self._base = url.path.rstrip("/")
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -70,13 +70,14 @@ class Connections:
         self._tls = ssl.create_default_context() if self._is_https else None
         self._proxy = proxy_of(url.scheme, url.hostname or "", url.port)
         if self._proxy and not self._is_https:  # the proxy gets the whole address
-            self._path = f"http://{url.netloc.rpartition('@')[2]}{self._path}"
+            self._base = f"http://{url.netloc.rpartition('@')[2]}{self._base}"
             self._headers |= self._proxy.headers
         self._local = threading.local()
         self._open: list[http.client.HTTPConnection] = []
 
-    def post(self, body: bytes) -> HttpAnswer:
-        """Send a request, and return the complete answer, whatever its status is.
+    def post(self, path: str, body: bytes) -> HttpAnswer:
+        """Send a request to a path such as "/chat/completions", and return the complete answer,
+        whatever its status is.
 
         Raises OSError (TimeoutError, ConnectionError) or http.client.HTTPException if there is no
         complete answer. A connection that the server has closed since the last answer is replaced
@@ -88,7 +89,7 @@ class Connections:
             kept.close()
             self._open.remove(kept)
             kept = None
-        return self._exchange(kept or self._connect(), body, deadline)
+        return self._exchange(kept or self._connect(), path, body, deadline)
 
     def close(self) -> None:
         """Close all connections. Requests that wait for an answer end with an error."""
@@ -112,7 +113,7 @@ class Connections:
         return made
 
     def _exchange(
-        self, connection: http.client.HTTPConnection, body: bytes, deadline: float
+        self, connection: http.client.HTTPConnection, path: str, body: bytes, deadline: float
     ) -> HttpAnswer:
         self._local.connection = None  # kept again only after a complete answer
         try:
@@ -120,7 +121,7 @@ class Connections:
             if connection.sock is None and (refusal := _connected(connection)):
                 return refusal
             connection.sock.settimeout(_left(deadline))
-            connection.request("POST", self._path, body, self._headers)
+            connection.request("POST", self._base + path + self._query, body, self._headers)
             sock = connection.sock
             response = connection.getresponse()
             data = _read(response, sock, deadline)

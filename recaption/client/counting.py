@@ -78,9 +78,12 @@ class TokenCounter:
 
     def body(self, body: bytes) -> int:
         """Returns the same number as `request`, from the body of the HTTP request."""
+        sent = orjson.loads(body)
+        if "input" in sent:
+            return self.text(sent["input"])
         return sum(
             self.text(part["text"]) if part["type"] == "text" else self._sent(part["image_url"])
-            for part in _parts(orjson.loads(body)["messages"])
+            for part in _parts(sent["messages"])
         )
 
     def _sent(self, image: Mapping[str, str]) -> int:

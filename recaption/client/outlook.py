@@ -73,7 +73,7 @@ class Outlook:
 
     def look(self, request: Request, media: Media) -> Look:
         """Returns what is known about a request. Raises MediaError if an image cannot be read."""
-        most = self._step.max_pixels
+        most = self._step.image_pixels()
         with contextlib.closing(media.another()) as own:
             first = prepared(self._step, request, 0, own)
             sizes = {r: sent_size(*upright_size(data), most) for r, data in first.files.items()}

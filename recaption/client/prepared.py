@@ -23,19 +23,9 @@ class Prepared(NamedTuple):
 def prepared(step: RequestStep, request: Request, bad_before: int, media: Media) -> Prepared:
     """Prepares a request of a step. `bad_before` is the number of bad replies to this request so
     far. Raises MediaError if an image cannot be read."""
-    parameters = _parameters(step, request, bad_before)
+    parameters = {**step.sampling(bad_before), **step.parameters, **request.parameters}
     files = {ref: media.read(ref) for ref in wire.images_of(request)}
     digests = {ref: hashlib.sha256(data).hexdigest() for ref, data in files.items()}
     model = (step.model, step.revision)
-    key = wire.request_key(request, model, parameters, bad_before, step.max_pixels, digests)
+    key = wire.request_key(request, model, parameters, bad_before, step.image_pixels(), digests)
     return Prepared(key, parameters, files)
-
-
-def _parameters(step: RequestStep, request: Request, bad_before: int) -> dict[str, Any]:
-    own = {
-        "max_tokens": step.max_tokens,
-        "temperature": step.temperature,
-        "seed": None if step.seed is None else step.seed + bad_before,
-    }
-    sent = {name: value for name, value in own.items() if value is not None}
-    return {**sent, **step.parameters, **request.parameters}

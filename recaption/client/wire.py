@@ -1,5 +1,5 @@
-"""Writes requests as the JSON of OpenAI's chat completions, and computes the keys of their
-replies."""
+"""Writes requests as the JSON of OpenAI's chat completions and embeddings, and computes the keys of
+their replies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from manifests.media import Reference
 from manifests.step import Request
 from recaption.client.images import ENCODING, SentImage
 
+PATHS = {"chat": "/chat/completions", "embedding": "/embeddings"}
+"""Where each kind of request is sent, below the address of the endpoint."""
 _KEY_VERSION = 1
 _NUMBERS_AS_KEYS = orjson.OPT_NON_STR_KEYS
 """Allows numbers as keys, as in YAML: `logit_bias: {50256: -100}`."""
@@ -38,6 +40,8 @@ def request_key(
     schema = None if request.schema is None else orjson.dumps(request.schema, default=dict).decode()
     what = [_KEY_VERSION, model, request.prompt, parameters, bad_before, schema,
             _messages(request, shown)]  # fmt: skip
+    if request.kind != "chat":
+        what.append(request.kind)
     data = orjson.dumps(what, option=orjson.OPT_SORT_KEYS | _NUMBERS_AS_KEYS, default=dict)
     return hashlib.blake2b(data, digest_size=16).digest()
 
@@ -66,6 +70,8 @@ def body_with(
     image: Callable[[Reference], dict[str, Any]],
 ) -> dict[str, Any]:
     """Returns the body of an HTTP request, in which `image` returns the part for each image."""
+    if request.kind == "embedding":
+        return {"model": model, "input": _one_text(request), **parameters}
     body = {"model": model, "messages": _messages(request, image), **parameters}
     if request.schema is not None:
         schema = {"name": "reply", "strict": True, "schema": dict(request.schema)}
@@ -80,6 +86,14 @@ def _messages(
         {"role": message.role, "content": _content(message.parts, image)}
         for message in request.messages
     ]
+
+
+def _one_text(request: Request) -> str:
+    """Returns the text that a request for an embedding has."""
+    [message] = request.messages
+    [text] = message.parts
+    assert isinstance(text, str), "only texts are embedded"
+    return text
 
 
 def _content(

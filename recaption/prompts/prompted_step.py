@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from manifests.step import Location, RequestStep, Worker
+from manifests.step import GenerativeStep, Location, Worker
 from manifests.step.spelling import nearest
 from recaption.prompts.prompt import PACKAGED, Prompt, load_prompt, prompt_file
 
 
-class PromptedStep(RequestStep):
+class PromptedStep(GenerativeStep):
     """A step that asks a model with a prompt. The prompt comes with this package, or is a user's
     own YAML file. The content of the prompt's file is part of the step's identity.
 

@@ -68,6 +68,20 @@ def reply(
     return Answer(body=json.dumps(made).encode())
 
 
+def embedding(vector: Any, count: int = 1, index: int = 0) -> Answer:
+    """An answer with an embedding, `count` times."""
+    one = {"object": "embedding", "index": index, "embedding": vector}
+    usage = {"prompt_tokens": 7, "total_tokens": 7}
+    made = {"object": "list", "model": MODEL, "data": [one] * count, "usage": usage}
+    return Answer(body=json.dumps(made).encode())
+
+
+def embedded(asked: Asked, width: int = 8) -> Answer:
+    """An embedding that depends on the text alone."""
+    digest = hashlib.sha256(asked.text.encode()).digest()
+    return embedding([byte / 128 - 1 for byte in digest[:width]])
+
+
 def refusal(status: int, message: str, code: str = "", **headers: str) -> Answer:
     body = json.dumps({"error": {"message": message, "code": code}}).encode()
     return Answer(status, body, tuple((n.replace("_", "-"), v) for n, v in headers.items()))
@@ -186,6 +200,8 @@ class Server6(Server):
 
 
 def _asked(body: dict[str, Any], headers: dict[str, str], path: str) -> Asked:
+    if "input" in body:
+        return Asked(body["input"], [], body, headers, path)
     texts, images = [], []
     for message in body["messages"]:
         content = message["content"]
@@ -205,7 +221,7 @@ def main() -> None:
     def answer(asked: Asked) -> Answer:
         with lock, open(sys.argv[1], "a") as log:
             log.write(hashlib.sha256(json.dumps(asked.body).encode()).hexdigest() + "\n")
-        return good(asked)
+        return embedded(asked) if "input" in asked.body else good(asked)
 
     with Endpoint(answer, seconds=0.05).serving() as endpoint:
         print(endpoint.url, flush=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from manifests import record
-from manifests.step import Context, Measured, Message, Reply, Request, RequestStep
+from manifests.step import Context, GenerativeStep, Measured, Message, Reply, Request
 from recaption.checks import fault_of
 from tests.make import write_json_lines
 from tests.recaption.recaption_runs import quarantine
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class Rewrite(RequestStep):
+class Rewrite(GenerativeStep):
     """Keep a reply to each text, and all that the server states with it."""
 
     def reads(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pytest
 from manifests.errors import StepError
 from manifests.media import Media, Reference
 from manifests.record import Builder
-from manifests.step import Context, Measured, Message, Reply, Request, RequestStep, RowRequests
+from manifests.step import Context, GenerativeStep, Measured, Message, Reply, Request, RowRequests
 from manifests.step.request_step import answered_rows
 from recaption.client import Client
 from tests.recaption.endpoint import MODEL, Answer, Asked, Endpoint, good, refusal, reply
@@ -24,7 +24,7 @@ def request(text: str) -> Request:
     return Request((Message("user", (text,)),))
 
 
-class Twice(RequestStep):
+class Twice(GenerativeStep):
     """Asks one question about row 0, none about row 1, and an empty tuple, one question or two as a
     tuple about the others."""
 

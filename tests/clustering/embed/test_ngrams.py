@@ -74,9 +74,9 @@ def test_a_text_without_an_ngram_of_the_sample_has_no_vector() -> None:
     assert found.null_count == 1
 
 
-def test_capitals_and_what_is_after_max_characters_do_not_matter() -> None:
+def test_capitals_and_what_is_after_max_chars_do_not_matter() -> None:
     texts = [*OTHERS, "red car", "RED CAR", "red cars and more of them"]
-    one, same, cut = vectors(texts, max_characters=7).slice(len(OTHERS)).to_pylist()
+    one, same, cut = vectors(texts, max_chars=7).slice(len(OTHERS)).to_pylist()
     assert one == same == cut
 
 

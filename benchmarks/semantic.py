@@ -103,7 +103,7 @@ def borders(random: np.random.Generator) -> None:
     means = faiss.Kmeans(DIMENSIONS, 500, niter=10, seed=1, spherical=True)
     means.train(vectors)
     index = faiss.IndexFlatIP(DIMENSIONS)
-    index.add(unit(means.centroids))
+    index.add(unit(np.asarray(means.centroids)))
     some = vectors[:10_000]
     print("\nshare of pairs with a cluster in common: one nearest each, two nearest each")
     for cosine in (0.99, 0.97, 0.95, 0.92, 0.90):

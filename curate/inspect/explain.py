@@ -30,13 +30,15 @@ from manifests.storage.digest import stated_file
 
 class Explanation(NamedTuple):
     """All events of a record. `record` is its row as a reader or a reshape step made it; None if
-    the record could not be read, or if the record was made and removed in the same pass."""
+    the record could not be read, or if the record was made and removed in the same pass.
+    `request_steps` are the names of the steps of the events that ask a model."""
 
     id: str
     origin: str
     source: str
     events: list[Event]
     record: dict[str, Any] | None
+    request_steps: list[str]
 
 
 def explain(out: str, wanted: str) -> Explanation:
@@ -49,7 +51,15 @@ def explain(out: str, wanted: str) -> Explanation:
     found, *failures = find_record(run, out, wanted)
     events = [event for one in (*failures, found) for event in _events(run, out, one)]
     record = found.row.values if found.row.ending == PART else None
-    return Explanation(found.id, found.origin, found.source, events, record)
+    asking = _request_steps(run, out)
+    seen = [event.step for event in events if event.step in asking]
+    return Explanation(found.id, found.origin, found.source, events, record, seen)
+
+
+def _request_steps(run: RunManifest, out: str) -> set[str]:
+    passes = [pass_manifest(run, out, at) for at in range(len(run.passes))]
+    steps = [step for known in passes for step in known.steps]
+    return {step["name"] for step in steps if step.get("shape") == "request"}
 
 
 def row_before(run: RunManifest, out: str, found: FoundRecord, step: str) -> pa.Table | None:

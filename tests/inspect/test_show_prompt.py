@@ -182,3 +182,18 @@ def test_a_run_that_stopped_in_the_middle_shows_replies(
     assert (base / "new" / "unfinished.json").exists()
     assert curate(base, *stopped, "steps.1.recaption.budget.requests=100") == OK
     assert not (base / "new" / "unfinished.json").exists()
+
+
+def test_explain_states_the_command_that_shows_the_request(base: Path, capsys: Capture) -> None:
+    assert curate(base, "explain", "out", "1.jpg") == OK
+    printed = capsys.readouterr().out
+    command = printed.splitlines()[-1].removeprefix("what recaption asked: curate ")
+    assert curate(base, *command.split()) == OK
+    assert f"recaption asks {MODEL}" in capsys.readouterr().out
+
+
+def test_explain_names_no_request_of_a_record_that_was_dropped_before(
+    base: Path, capsys: Capture
+) -> None:
+    assert curate(base, "explain", "out", "3.jpg") == OK
+    assert "--prompt" not in capsys.readouterr().out

@@ -113,8 +113,9 @@ class Row:
     ) -> Row:
         """Add an annotated object on image number `media` of the record.
 
-        Box (x1 y1 x2 y2), point (x y) and polygon (rings of x y x y ...) are in [0,1000] of the
-        image with its orientation applied. `attributes` is JSON.
+        The coordinates of `box` (x1 y1 x2 y2), `point` (x y) and `polygon` (rings of x y x y ...)
+        are in [0,1000]: 1000 is the width or height of the image with its orientation applied.
+        `attributes` is JSON.
         """
         self._objects.append(
             {

@@ -21,7 +21,7 @@ class Bill(BaseModel):
     statuses: dict[str, int] = Field(
         default_factory=dict, description="records by value of the step's measure `status`"
     )
-    tokens_per_second: float = Field(0.0, description="mean of the last minute of asking")
+    tokens_per_second: float = Field(0.0, description="mean over the last minute of requests")
 
     @property
     def tokens(self) -> int:

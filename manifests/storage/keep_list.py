@@ -46,9 +46,9 @@ def write_keep_list(path: str, uids: np.ndarray) -> int:
 
 
 def read_keep_list(path: str) -> np.ndarray:
-    """Returns the sorted uids of a file. A local file is memory-mapped, and again only if it
-    changes, or after four other files. Raises InputError if the file does not exist, or is not a
-    sorted keep list."""
+    """Returns the sorted uids of a file. A local file is memory-mapped. The last four arrays are
+    kept, and returned again while their files do not change. Raises InputError if the file does not
+    exist, or is not a sorted keep list."""
     stamp = storage.size_and_stamp(path)
     if stamp is None:
         raise InputError("there is no such keep list", path, "Correct the path in the recipe.")

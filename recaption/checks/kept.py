@@ -1,5 +1,5 @@
-"""Measures how many of the numbers and names of a text a new text keeps. A missing number or name
-is not a fault: a good description may leave out what the image does not show."""
+"""Measures which shares of the numbers and names in an old text occur in a new text too. A missing
+number or name is not a fault: a good description may leave out what the image does not show."""
 
 from __future__ import annotations
 

@@ -24,9 +24,10 @@ MAX_BYTES = 1 << 30
 
 
 class Compacted(NamedTuple):
-    """The number of files before and after, and of those that were not joined because they are in
-    use. `repeated` is the number of lines that were left out because an earlier line has the same
-    key or content, and `damaged` the number of those left out because they are damaged."""
+    """The number of files before and after the rewrite. `in_use` is the number of files that were
+    not joined, because a running process writes them. `repeated` is the number of lines that were
+    left out because an earlier line has the same key or content. `damaged` is the number of lines
+    that were left out because they are damaged."""
 
     before: int
     after: int
@@ -63,8 +64,8 @@ def _joined(uris: list[str]) -> Iterator[list[str]]:
 
 
 def _join(folder: str, uris: list[str]) -> tuple[int, int]:
-    """Join files into a new one, and delete them. Returns how many lines were left out because they
-    were repeated, and because they were damaged."""
+    """Joins files into a new one, and deletes them. Returns two numbers of lines that were left
+    out: the number of repeated lines, and the number of damaged lines."""
     if len(uris) < 2:
         return 0, 0
     first = storage.base_name(uris[0]).removesuffix(SUFFIX)
@@ -86,8 +87,8 @@ def _join(folder: str, uris: list[str]) -> tuple[int, int]:
 
 
 class _Found:
-    """Remembers which lines were found: replies by their key, lines with counts by their
-    content."""
+    """Remembers which lines were found. A line with a reply is known by its key, a line with counts
+    by its content."""
 
     def __init__(self) -> None:
         self.seen = set[bytes]()

@@ -77,7 +77,8 @@ class TokenCounter:
         )
 
     def body(self, body: bytes) -> int:
-        """Returns the same number as `request`, from the body of the HTTP request."""
+        """Returns the same number as the method `request`, but computes it from the body of the
+        HTTP request."""
         return sum(
             self.text(part["text"]) if part["type"] == "text" else self._sent(part["image_url"])
             for part in _parts(orjson.loads(body)["messages"])

@@ -65,8 +65,8 @@ def parsed(data: bytes) -> dict[str, Any] | None:
 
 
 def _is_entry(found: dict[str, Any]) -> bool:
-    """Returns whether the fields that are used have the right types, in an entry with a reply or
-    with counts."""
+    """Returns whether a JSON object is an entry of a journal: an entry with a reply, or an entry
+    with counts. Only the types of the fields that are used are checked."""
     if "key" not in found:
         return type(found.get("hits")) is int
     numbers = (found.get(name) for name in ("input_tokens", "output_tokens", "money"))

@@ -44,8 +44,9 @@ class Journal:
     """Reads and writes the journal in `folder`. All methods may be called in several threads.
 
     If several files have an entry for a key, the first file decides, so that all later runs use the
-    same reply. Entries that other processes add after the journal is opened are not seen. When it
-    is opened, `known` is called with each reply in it, or only with those that `run` paid for.
+    same reply. Entries that other processes add after the journal is opened are not seen. When the
+    journal is opened, `known` is called with the entry of each reply; if `run` is given, only with
+    the entries of the replies that this run paid for.
     """
 
     def __init__(
@@ -165,8 +166,8 @@ class Journal:
             self._own = {}
 
     def _check_file(self) -> None:
-        """Raises StorageError if the file was deleted, or changed by another process. Otherwise the
-        next replies would be lost with it."""
+        """Raises StorageError if the file that this process writes was deleted, or was changed by
+        another process. Without this check, the next replies would be lost too."""
         now = os.fstat(self._fd)
         if now.st_nlink and now.st_size == self._end:
             return
@@ -192,9 +193,9 @@ class Journal:
 def _calling(
     known: Callable[[dict[str, Any]], None] | None, run: str | None
 ) -> Callable[[Line], None]:
-    """Returns a function that calls `known` with the entry of a line. If `run` is given, it does so
-    only for replies that this run paid for, and once for each: while a journal is compacted, a
-    reply may be in two files."""
+    """Returns a function that calls `known` with the entry of a line. If `run` is given, the
+    function calls `known` only for replies that this run paid for, and only once for each reply:
+    while a journal is compacted, a reply may be in two files."""
     seen = set[bytes | None]()
 
     def call(line: Line) -> None:

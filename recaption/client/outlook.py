@@ -41,9 +41,9 @@ class Paid(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What is known about a request. `key` is the key of its first reply, and `tokens` its number
-    of tokens by `TokenCounter`. `paid` is None if the model must be asked, for the first time or
-    again."""
+    """What is known about a request. `key` is the key of the first reply to it, and `tokens` is the
+    number of its tokens by `TokenCounter`. `paid` is None if the model must be asked, for the first
+    time or again."""
 
     key: bytes
     tokens: int
@@ -110,7 +110,8 @@ class Estimate(NamedTuple):
     """What a number of requests will cost, estimated from `replies` earlier ones. `per_request` and
     `spread` are the mean and the standard deviation of the output tokens of a request. The real
     cost is within `money_error` of `money` in 95 of 100 cases, if the requests are like the earlier
-    ones; it is nan if that is not known. `source` is SAMPLE, SAME_RECORDS or SAME_PROMPT."""
+    ones. `money_error` is nan if it cannot be estimated. `source` is SAMPLE, SAME_RECORDS or
+    SAME_PROMPT."""
 
     source: str
     replies: int
@@ -127,9 +128,10 @@ class Estimate(NamedTuple):
 def from_paid(
     paid: list[Paid], requests: int, tokens: int, prices: Prices, source: str
 ) -> Estimate:
-    """Estimates the cost of `requests` requests, which have `tokens` tokens together by
-    `TokenCounter`, from requests that were paid for. It adds what the endpoint counted in these on
-    top, such as a chat template."""
+    """Estimates the cost of `requests` requests from requests that were paid for. `tokens` is the
+    total number of tokens of the `requests` requests by `TokenCounter`. The endpoint counted more
+    tokens than `TokenCounter` in the paid requests, for example those of a chat template; the
+    estimate adds these tokens."""
     n = len(paid)
     replies = sum(one.replies for one in paid) / n
     on_top = sum(one.input_tokens / one.replies - one.counted for one in paid) / n
@@ -157,7 +159,8 @@ def from_history(
     known: Iterable[History], requests: int, tokens: int, prices: Prices
 ) -> Estimate | None:
     """Estimates the cost of requests from all replies in the journal to the same prompts; None if
-    there are none. The second requests after bad replies are not included."""
+    the journal has no such reply. The estimate does not include the second requests after bad
+    replies."""
     found = list(known)
     n = sum(one.replies for one in found)
     if not n:

@@ -1,4 +1,4 @@
-"""Keeps the entries of a journal on object storage on the local disk until they are uploaded.
+"""Keeps entries on the local disk until they are uploaded to a journal on object storage.
 
 If a process is killed before the upload, the next process on the same machine that opens the
 journal uploads the entries.

@@ -43,26 +43,28 @@ class Stopping:
         return self._error
 
     def replied(self) -> None:
-        """Note a reply of the endpoint."""
+        """Records that the endpoint has sent a reply."""
         self._failing_since, self.has_reply = None, True
 
     def found(self) -> None:
-        """Note a reply in the journal, which shows that the endpoint once accepted a request."""
+        """Records that the journal has a reply, which shows that the endpoint once accepted a
+        request."""
         self._has_found = True
 
     def refused(self) -> None:
-        """Note that the endpoint refused a request, so that it is not out of service."""
+        """Records that the endpoint refused a request. An endpoint that refuses requests is not out
+        of service."""
         self._failing_since = None
 
     def has_refused_all(self) -> bool:
-        """Count a request without a reply. Returns whether at least `REFUSED` of them were counted,
-        while no other request had a reply from the endpoint or the journal."""
+        """Counts a request that got no reply. Returns whether at least `REFUSED` such requests were
+        counted, and no request has got a reply from the endpoint or from the journal."""
         with self._lock:
             self._refused += 1
             return self._refused >= REFUSED and not (self.has_reply or self._has_found)
 
     def failed(self, fault: Exception) -> None:
-        """Note an attempt that failed. Raises EndpointError if all attempts have failed for more
+        """Records that an attempt failed. Raises EndpointError if all attempts have failed for more
         than `max_outage_seconds`."""
         now = time.monotonic()
         since = self._failing_since = self._failing_since or now

@@ -27,7 +27,7 @@ class DrawnFile(NamedTuple):
 
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
     """Draw the images of records of the run `out` with their objects. `where` is a folder, or a
-    file for a single image. Raises RecipeError if it is a file and there are several images.
+    file for a single image. Raises RecipeError if `where` is a file and there are several images.
 
     Uris in the records are relative to `base`; None: to the same folder as in the run.
     """

@@ -45,7 +45,7 @@ def explain(out: str, wanted: str) -> Explanation:
     """Explain what happened to a record, which is given by its id or origin, the start of its id,
     or the end of its origin.
 
-    Raises InputError if no record matches, or more than one.
+    Raises InputError if no record matches, or if several records match.
     """
     run = manifest.load_run(out)
     found, *failures = find_record(run, out, wanted)
@@ -200,8 +200,8 @@ def _stored(folder: str, known: PassManifest, found: FoundRecord, ending: str) -
 
 def _survivor_events(out: str, entry: PassEntry, last: Event) -> Iterator[Event]:
     """Yield an event for each record on the path from a dropped duplicate to the record that was
-    kept instead: none for the duplicate itself, the last one for the record that was kept. `last`
-    is the event of the duplicate being dropped."""
+    kept in its place. The duplicate itself gets no event here; the last event is that of the kept
+    record. `last` is the event that states that the duplicate was dropped."""
     if of := last.facts.get(f"{last.step}.of"):
         for what, facts in families.path_to_survivor(out, entry, last.step, of):
             yield Event(last.step, what, facts)

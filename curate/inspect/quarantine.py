@@ -17,8 +17,8 @@ def quarantined(out: str) -> pa.Table:
     """Return all quarantined inputs of a run, with the columns `QUARANTINED`.
 
     Raises ManifestError if the file of quarantined inputs is missing, or has changed since the run
-    wrote it. A run that was stopped has no manifest yet, which would state the digest of this file,
-    so only the values in the file are checked.
+    wrote it. The manifest of the run states the digest of this file. A run that was stopped has no
+    manifest yet, so only the values in the file are checked.
     """
     uri = storage.join(out, RUN_QUARANTINE)
     if not storage.exists(uri):

@@ -76,9 +76,9 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
     )
     if not found:
         raise InputError(
-            f"no record has the id or origin '{wanted}', nor an id that begins with this "
-            "text, nor an origin or an image file that ends with this text, nor has the message of "
-            "a quarantined input such a path.", out,
+            f"no record has the id or origin '{wanted}', an id that begins with this text, or an "
+            "origin or image file that ends with this text; and no message of a quarantined input "
+            "names such a path.", out,
             outcome_of_input(run, out, wanted)
             or "`curate show` prints records with their ids, and `curate explain --quarantine` the "
             "inputs that could not be read.",

@@ -23,8 +23,8 @@ def quarantined(out: str) -> pa.Table:
     uri = storage.join(out, RUN_QUARANTINE)
     if not storage.exists(uri):
         raise ManifestError(
-            "there is no list of quarantined inputs: a run writes it at its end, or when there are "
-            "too many",
+            "there is no list of quarantined inputs: a run writes this list at its end, or when it "
+            "stops because too many inputs are in quarantine",
             uri,
             "Name the output folder of a run, or run the recipe again to finish it.",
         )

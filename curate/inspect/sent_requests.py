@@ -70,7 +70,7 @@ def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> 
     row = row_before(run, out, found, planned.name)
     if row is None:
         fix = f"See what happened to it: curate explain {out} {found.id}"
-        raise InputError(f"the record '{wanted}' did not come to the step {planned.name}", out, fix)
+        raise InputError(f"the record '{wanted}' did not reach the step {planned.name}", out, fix)
     identity = loaded.identity(planned)
     asked = _Asked(found, planned, identity["parameters"], row)
     limits = Limits.model_validate(run.recipe.get("media", {}))

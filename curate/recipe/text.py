@@ -144,7 +144,7 @@ def _replaced(above: Any, path: Path) -> bool:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Merge two recipes: mappings are merged, and any other value of `above` replaces that of
+    """Merge two recipes: mappings are merged, and any other value of `above` replaces the value of
     `below`."""
     out = dict(below)
     for key, value in above.items():
@@ -186,7 +186,7 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
         raise RecipeError(f"'{last}' is an item of a list, not a setting.", place, fix)
     if not isinstance(at, dict):
         raise RecipeError(
-            f"'{last}' cannot be set, because it is inside a single value, not a mapping.", place
+            f"'{last}' cannot be set: it is inside a single value, which has no settings.", place
         )
     path = (*path, last)
     for known in [p for p in text.variables if p[: len(path)] == path]:
@@ -219,5 +219,5 @@ def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
         ]
         raise RecipeError(f"the list has no item named '{name}'.", place, nearest(name, known))
     raise RecipeError(
-        f"'{name}' does not exist, because it is inside a single value, not a mapping.", place
+        f"'{name}' does not exist: it is inside a single value, which has no settings.", place
     )

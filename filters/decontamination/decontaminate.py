@@ -44,10 +44,11 @@ class Decontaminate(RowStep):
     A record is dropped if one of these conditions is true; the first true condition is the drop
     reason:
 
-    - it shares an n-gram of `n` words with the text of an item; or, if `overlap` is set, at least
-      this share of the item's n-grams. Words are runs of letters, marks and numbers in lower case;
-      in scripts written without spaces each character is a word. A text of an item with fewer than
-      `min_words` words is not compared; another text of fewer than `n` words is a single n-gram.
+    - it has an n-gram of `n` words in common with the text of an item; or, if `overlap` is set, it
+      has at least this share of the item's n-grams. Words are runs of letters, marks and numbers in
+      lower case; in scripts written without spaces each character is a word. A text of an item with
+      fewer than `min_words` words is not compared; another text of fewer than `n` words is a single
+      n-gram.
     - one of its images looks like an image of an item: their 64-bit perceptual hashes differ in at
       most `distance` bits, mirrored or not. An image with almost no detail is never matched.
     - its embedding (in the column `embedding`) and the embedding of an item have a cosine of at

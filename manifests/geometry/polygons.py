@@ -117,8 +117,8 @@ _MIN_WIDTH = 1e-3
 
 
 def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
-    """Returns the polygons of only the objects for which `objects`, (objects,) bool, is true. The
-    other objects stay, with the same numbers, but without a polygon."""
+    """Removes the polygons of the objects for which `objects`, (objects,) bool, is false. These
+    objects stay without a polygon, so that all objects keep their numbers."""
     rings = objects[polygons.ring_of]
     if rings.all():
         return polygons

@@ -57,7 +57,8 @@ def build_index(placed: list[Placed], settings: Settings) -> Index:
     """Reads all items of the benchmarks. `placed` has the benchmarks and their full paths.
 
     Raises InputError for the first item that cannot be read, for a benchmark that has no item long
-    enough or detailed enough to be compared, and for one whose field of embeddings is always null.
+    enough or detailed enough to be compared, and for a benchmark whose field of embeddings is
+    always null.
     """
     builder = _IndexBuilder(placed, settings)
     for number, (benchmark, place) in enumerate(placed):

@@ -93,5 +93,6 @@ def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool)
 
 
 def _percent(share: float) -> str:
-    """Formats a share, never rounded up to 100: 0.99996 -> "99.99 %"."""
+    """Formats a share in percent, rounded down, so that only 1 gives 100 %: 0.99996 -> "99.99
+    %"."""
     return f"{int(share * 10_000) / 100:g} %"

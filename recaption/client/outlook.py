@@ -6,13 +6,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from manifests import storage
 from manifests.media import Media
-from manifests.step import Prices, Reply, Request, RequestStep
+from manifests.step import Prices, Request, RequestStep
 from recaption.client.answers import reply_of
 from recaption.client.client import MAX_REPLIES
 from recaption.client.counting import TokenCounter
@@ -25,8 +25,6 @@ SAMPLE, SAME_RECORDS, SAME_PROMPT = "sample", "same records", "same prompt"
 same records, or to any requests with the same prompt."""
 NORMAL_95 = 1.96
 """The quantile of the normal distribution for an interval of 95 %, in standard errors."""
-
-Fault = Callable[[Request, Reply], str | None]
 
 
 class Paid(NamedTuple):
@@ -128,15 +126,16 @@ class Estimate(NamedTuple):
 def from_paid(
     paid: list[Paid], requests: int, tokens: int, prices: Prices, source: str
 ) -> Estimate:
-    """Estimates the cost of `requests` requests from requests that were paid for. `tokens` is the
-    total number of tokens of the `requests` requests by `TokenCounter`. The endpoint counted more
-    tokens than `TokenCounter` in the paid requests, for example those of a chat template; the
-    estimate adds these tokens."""
+    """Estimates the cost of `requests` requests from requests that were paid for; `paid` must not
+    be empty. `tokens` is the total number of tokens of the `requests` requests by `TokenCounter`.
+    The endpoint counted more tokens than `TokenCounter` in the paid requests, for example those of
+    a chat template; the estimate adds these tokens."""
     n = len(paid)
     replies = sum(one.replies for one in paid) / n
     on_top = sum(one.input_tokens / one.replies - one.counted for one in paid) / n
     per_request, spread = _mean_and_spread(one.output_tokens for one in paid)
-    read, written = replies * (tokens + requests * on_top), requests * per_request
+    read = replies * max(0.0, tokens + requests * on_top)
+    written = requests * per_request
     _, of_money = _mean_and_spread(
         prices.money(one.replies, one.replies * tokens / requests, one.output_tokens)
         for one in paid
@@ -166,7 +165,8 @@ def from_history(
     if not n:
         return None
     per_request = sum(one.output_tokens for one in found) / n
-    spread = math.sqrt(max(sum(one.squares for one in found) / n - per_request**2, 0.0))
+    squares = max(0.0, sum(one.squares for one in found) - n * per_request**2)
+    spread = math.sqrt(squares / (n - 1)) if n > 1 else math.nan
     written = requests * per_request
     return Estimate(
         SAME_PROMPT,

@@ -61,8 +61,8 @@ class Places:
         return cls.read(files(folder), known)
 
     def joined(self, places: Mapping[bytes, Place]) -> Places:
-        """Returns an index with the entries of this index and the entries in `places`, whose keys
-        must be new."""
+        """Returns an index with the entries of this index and the entries in `places`. If a key is
+        in both, the entry of this index is found."""
         uris = list(dict.fromkeys([*self._uris, *(place.uri for place in places.values())]))
         number = {uri: n for n, uri in enumerate(uris)}
         rows = [(number[place.uri], place.start, place.size) for place in places.values()]

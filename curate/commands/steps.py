@@ -65,8 +65,8 @@ def _page(name: str, kind: type[Step]) -> str:
 
 
 def _measures(name: str, kind: type[Step]) -> list[str]:
-    """List the measures that a step adds as columns, with their types: `words.count: int64`. If
-    they depend on a setting without a default value, only this setting is named."""
+    """List the measures that a step adds as columns, with their types: `words.count: int64`. If the
+    measures depend on a setting without a default value, only this setting is named."""
     short = name.rsplit(":", 1)[-1]
     try:
         measures = kind.model_construct().measures()  # every setting has its default value

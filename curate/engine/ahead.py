@@ -25,7 +25,7 @@ class Batch(NamedTuple):
 
 
 def with_following(tasks: list[MeasureTask], rows: int) -> Iterator[MeasureTask]:
-    """Yield the tasks in order. To each task, `following` is added: as many of the tasks after it
+    """Yield the tasks in order. Each task gets the field `following`: the tasks after it, as many
     as are needed for `rows` rows in total, without tasks of empty parts."""
     for number, task in enumerate(tasks):
         following, found = list[MeasureTask](), 0

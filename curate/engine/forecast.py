@@ -272,8 +272,8 @@ class _Requests:
                         self._choose(sums, look.key, request, sample)
 
     def _choose(self, sums: _Sums, key: bytes, request: Request, sample: int) -> None:
-        """Add a request to the sample if the hash of its key is among the `sample` smallest so
-        far."""
+        """Add a request to the sample if the hash of its key is one of the `sample` smallest hashes
+        so far."""
         rank = _rank(self._planned.seed(self._pass.seed), key)
         if len(sums.chosen) < sample:
             heapq.heappush(sums.chosen, (-rank, key, request))

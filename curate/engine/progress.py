@@ -51,8 +51,8 @@ class Bar:
         self._update()
 
     def note_bill(self, uri: str) -> None:
-        """Show what a request step has asked and paid, which the step writes to the file `uri`
-        again and again."""
+        """Show how many requests a request step has sent, and what it has paid. The step writes
+        these numbers to the file `uri` again and again."""
         bill = load_bill(uri, "")
         looked = bill.found + bill.requests
         share = f"{bill.found / looked:.0%} from the journal" if looked else ""

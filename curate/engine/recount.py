@@ -44,7 +44,8 @@ def recount(folder: str, base: str | None = None) -> Recounted:
     """List the files of every source of a run, count their units (lines, rows, ...), and compare
     the files and the counts with the manifest of the run.
 
-    Relative paths start from `base`; None: from the folder that they started from in the run.
+    Relative paths start from the folder `base`. If `base` is None, they start from the same folder
+    as in the run.
     """
     made = manifest.load_run(folder)
     try:

@@ -118,7 +118,7 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
 
 def _with_record_columns(answered: Reshaped, place: str) -> Reshaped:
     """Return what a step returned, with the columns of its new records in the order of the record
-    schema. Raises StepError if it has other columns."""
+    schema. Raises StepError if these records have other columns than the schema."""
     if not isinstance(answered, Reshaped):
         fault = f"the step returned a value of type {type(answered).__name__} instead of Reshaped"
         raise StepError(fault, place)

@@ -119,9 +119,9 @@ class Run:
         return self._finish(dict(state.shards), files, start)
 
     def _check_sources(self) -> frozenset[str]:
-        """Check the files of all sources that are not read yet, so that a mistake in one of them is
-        found before the first is read, and return the names of these sources. The first source is
-        left out, because it is checked when it is read."""
+        """Check the files of all sources that are not read yet, and return the names of these
+        sources. So a mistake in a source is found before the first source is read. The first source
+        is left out, because it is checked when it is read."""
         sources = [planned for planned in self._passes[1:] if isinstance(planned, ReadPass)]
         unread = [
             planned

@@ -92,8 +92,8 @@ class TimeLimit:
     def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
         """Divide rows `start` to `start + rows - 1` of the batch into blocks for the step `step`.
         Return (start, rows) of each block, the last block first. Usually, there is one block with
-        all rows. Blocks are smaller if the step has taken too long on an earlier block, and single
-        rows if it hung or crashed on exactly these rows in an earlier attempt."""
+        all rows. Blocks are smaller if the step has taken too long on an earlier block. Each block
+        is a single row if the step hung or crashed on exactly these rows in an earlier attempt."""
         size = 1 if Block(step, self.row + start, rows) in self._ended else rows
         size = max(1, min(size, self._sizes.get(step, rows)))
         found = [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]

@@ -288,9 +288,9 @@ class Reader(BaseModel):
 
     def files_beside(self, files: Sequence[File], base: str) -> list[File]:
         """Returns the files that are not files of the source, but decide what the records of
-        `files` are: the names of their classes, the sizes of their images. `files` are read again
-        if one of them is new, gone or changed. By default, there are none. `base` is the folder to
-        which uris are relative."""
+        `files` are: the names of their classes, the sizes of their images. If one of the returned
+        files is new, gone or changed, `files` are read again. By default, there are none. `base` is
+        the folder to which uris are relative."""
         return []
 
     @abstractmethod

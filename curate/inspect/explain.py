@@ -208,8 +208,9 @@ def _survivor_events(out: str, entry: PassEntry, last: Event) -> Iterator[Event]
 
 
 def _shard_events(run: RunManifest, out: str, found: FoundRecord) -> Iterator[Event]:
-    """Yield, for each format, the shard that contains the record, or why no shard does. If the rows
-    are not shuffled, it is not known which shard it is, so only the folder is named."""
+    """Yield, for each format, the shard that contains the record, or the reason why no shard
+    contains it. If the rows are not shuffled, the shard of a record is not known, so only the
+    folder of the shards is named."""
     for name, written in run.shards.items():
         if failed := _not_written(run, out, name, found.id):
             yield failed

@@ -90,9 +90,9 @@ class GroundingText(RowStep):
 
     `style` sets the format of answers. For a cat in the middle of an image:
 
-    - `qwen3`: Qwen3-VL's JSON, in thousandths of the image:
+    - `qwen3`: Qwen3-VL's JSON, in thousandths of the image's width and height:
       `[{"bbox_2d": [250, 250, 750, 750], "label": "cat"}]`
-    - `qwen2.5`: the same in pixels after `smart_resize`
+    - `qwen2.5`: the same JSON, but in pixels after `smart_resize`
     - `xml`: Qwen2.5-VL's `<points>`, in pixels after `smart_resize`
     - `tags`: Qwen-VL's `<ref>cat</ref><box>(250,250),(750,750)</box>`
 

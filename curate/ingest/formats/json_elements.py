@@ -127,7 +127,7 @@ def members(place: str, read: Collection[str] | None = None) -> Members:
     """Finds the byte range of each value of the JSON object in a file. If a key occurs twice, the
     result has the range of its first value, and a fault.
 
-    `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 14 to 17. If the file ends inside a value, the
+    `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 15 to 17. If the file ends inside a value, the
     value's range ends at the end of the file, and the result has a fault.
 
     `read` has the keys of the arrays that the caller parses. If `read` is not None, this function

@@ -66,8 +66,8 @@ def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
     """Return the event of the reshape step that made a record, then the events of the later steps
     of the same pass.
 
-    If several steps could have made the record, the last of them did, because it replaces the
-    records that earlier steps made.
+    If several steps could have made the record, the last of these steps made it, because it
+    replaces the records of the earlier steps.
     """
     after, before = row.table, row.table.select([])
     if row.ending == PART:

@@ -34,9 +34,9 @@ class Text(NamedTuple):
         return on_one_line(f"{self.name}:{line}" + (f": {where}" if where else ""))
 
     def hidden(self, text: str) -> str:
-        """Return the text with the values of the environment variables that the recipe uses
-        replaced by the names of the variables, as `${NAME}`. A short value is not replaced, because
-        it may be an ordinary word of the text."""
+        """Return the text in which each value of an environment variable of the recipe is replaced
+        by the name of the variable, as `${NAME}`. A short value is not replaced, because it may be
+        an ordinary word of the text."""
         for name in {n for variable in self.variables.values() for n in names(variable.text)}:
             value = os.environ.get(name, "")
             text = text.replace(value, f"${{{name}}}") if len(value) >= _SECRET_LENGTH else text

@@ -250,8 +250,8 @@ def _no_match(rows: int) -> _Match:
 
 def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
     """Returns the columns that the step adds. `benchmark` and `item` name a benchmark item: for a
-    dropped record, the item that is the drop reason; for a record that stays, the item with the
-    largest share of its n-grams in the record. `found_by` says by which comparison the item was
+    dropped record, the item because of which it is dropped; for a record that stays, the item with
+    the largest share of its n-grams in the record. `found_by` says by which comparison the item was
     found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop

@@ -30,13 +30,12 @@ class DuplicateImages(CorpusStep):
     """Keep one image of every family (group) of equal images, and remove the others from their
     records.
 
-    With `by: perceptual`, two images are equal if they look the same, as they are or with one of
-    them mirrored: their 64-bit perceptual hashes differ in at most `distance` bits, and their
-    colours differ by at most `colour_distance` levels (of 0 to 255). For the colours, both images
-    are reduced to 8 x 8 pixels and brought to the same brightness and contrast; the mean difference
-    of the 4 pixels that differ most is taken. Only luma is compared if one of the images is gray.
-    With `by: image`, two images are equal if they have the same bytes. Videos are treated as
-    images.
+    With `by: perceptual`, two images are equal if they look the same, directly or after one of them
+    is mirrored: their 64-bit perceptual hashes differ in at most `distance` bits, and their colours
+    differ by at most `colour_distance` levels (of 0 to 255). For the colours, both images are
+    reduced to 8 x 8 pixels and brought to the same brightness and contrast; the mean difference of
+    the 4 pixels that differ most is taken. Only luma is compared if one of the images is gray. With
+    `by: image`, two images are equal if they have the same bytes. Videos are treated as images.
 
     `keep` decides which image stays. It lists measures in order of preference; the lowest value of
     a measure is best or, with `-` in front, the highest. `media.pixels` and `media.bytes` are

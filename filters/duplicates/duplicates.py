@@ -84,8 +84,8 @@ class Duplicates(CorpusStep):
       taken. Only luma is compared if one of the images is gray. A record with a video, or with an
       image of almost no detail, is never a duplicate;
     - `semantic`: records whose embeddings (the column `embedding`) have a cosine of at least
-      `threshold`. With `clusters`, only records with a cluster in common are compared, and records
-      with the same embedding (`clusters` names a column with the number of one cluster, or with a
+      `threshold`. With `clusters`, two records are compared only if they have a cluster in common
+      or the same embedding (`clusters` names a column with the number of one cluster, or with a
       list of the nearest clusters);
     - `sequence`: records with images in common, such as frames of a video. The number of images
       that are in both records, divided by the number of images of the record with fewer images,

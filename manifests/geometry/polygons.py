@@ -190,7 +190,8 @@ def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Divides `values` into groups: values[i] is in the group owner[i], and `owner` is ascending.
-    Returns the index of the largest value of each group; of equal values, the first index.
+    Returns the index of the largest value of each group. If several values of a group are the
+    largest, returns the index of the first.
 
     `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
     """

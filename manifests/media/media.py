@@ -136,7 +136,7 @@ class Media:
 
     def size(self, ref: Reference) -> int:
         """Returns the number of bytes that a reference refers to. If the reference does not state
-        it, the file is asked for its size; raises MediaError if the file does not exist."""
+        this number, the size of the file is read. Raises MediaError if the file does not exist."""
         if ref.length is not None:
             return ref.length
         with _media_errors(ref.uri):

@@ -49,8 +49,8 @@ class Builder:
     ) -> Row:
         """Add a record without segments. The methods of the returned `Row` then add the segments.
 
-        `key` is unique within the source; the id of the record is made from it. `origin` is
-        `uri#key`, where the record was read; `meta` is JSON.
+        `key` is unique within the source; the id of the record is made from it. `origin` is the
+        place where the record was read, `uri#key`; `meta` is JSON.
         """
         row = Row(key=key, origin=origin, meta=meta, language=language)
         self._rows.append(row)

@@ -126,8 +126,8 @@ def exists(uri: str) -> bool:
 
 
 def names(folder: str) -> list[str]:
-    """Returns the names of all files and folders in a folder, sorted; hidden ones too. The list is
-    empty if there is no such folder."""
+    """Returns the sorted names of all files and folders in a folder, including hidden files and
+    folders. The list is empty if there is no such folder."""
     if not is_remote(folder):
         with storage_errors(folder):
             return sorted(os.listdir(folder)) if os.path.isdir(folder) else []

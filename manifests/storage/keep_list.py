@@ -1,5 +1,5 @@
-"""Reads and writes keep lists: .npy files with the sorted 128-bit uids of the samples to keep,
-dtype `u8,u8`, the form in which DataComp publishes its subsets.
+"""Reads and writes keep lists. A keep list is a .npy file with the sorted 128-bit uids of the
+samples to keep, dtype `u8,u8`. DataComp publishes its subsets in this form.
 
 A uid is 32 hex digits: the first field has the first 16 digits, the second field has the last 16.
 Every program that loads such files with numpy, such as DataComp's resharder, can read our files.

@@ -76,7 +76,7 @@ class Connections:
         self._open: list[http.client.HTTPConnection] = []
 
     def post(self, body: bytes) -> HttpAnswer:
-        """Send a request, and return the complete answer, whatever its status is.
+        """Send a request, and return the complete answer with any status.
 
         Raises OSError (TimeoutError, ConnectionError) or http.client.HTTPException if there is no
         complete answer. A connection that the server has closed since the last answer is replaced

@@ -33,9 +33,9 @@ _QWEN2 = re.compile(r"qwen2(?:\.5)?-?vl", re.IGNORECASE)
 
 class TokenCounter:
     """Counts the tokens of texts and images as the step `tokens` does: texts by the vocabulary of
-    Qwen, or by their bytes if it is not installed; images by `smart_resize`. The vision profile
-    follows from the name `model`: `qwen2_5_vl` for Qwen2-VL and Qwen2.5-VL, `qwen3_vl` for all
-    others. `name` describes this method of counting."""
+    Qwen, or by their bytes if it is not installed; images by `smart_resize`. The name `model`
+    decides the vision profile: `qwen2_5_vl` for Qwen2-VL and Qwen2.5-VL, `qwen3_vl` for all others.
+    `name` describes this method of counting."""
 
     def __init__(self, model: str) -> None:
         self._vision: VisionProfile = "qwen2_5_vl" if _QWEN2.search(model) else "qwen3_vl"
@@ -69,8 +69,8 @@ class TokenCounter:
         return int(tokens) + AROUND_IMAGE
 
     def request(self, request: Request, sizes: Mapping[Reference, tuple[int, int]]) -> int:
-        """Returns the number of tokens of the texts and images of a request, without those that a
-        chat template adds. `sizes` has the width and height of each image as it is sent."""
+        """Returns the number of tokens of the texts and images of a request, without the tokens
+        that a chat template adds. `sizes` has the width and height of each image as it is sent."""
         parts = [part for message in request.messages for part in message.parts]
         return sum(
             self.text(part) if isinstance(part, str) else self.image(*sizes[part]) for part in parts

@@ -23,8 +23,8 @@ class Proxy(NamedTuple):
 
 
 def proxy_of(scheme: str, host: str, port: int | None) -> Proxy | None:
-    """Returns the proxy for requests to a host; None if there is none. Raises EndpointError if the
-    environment variable is not the address of an HTTP proxy."""
+    """Returns the proxy for requests to a host; None if no proxy is used. Raises EndpointError if
+    the environment variable is not the address of an HTTP proxy."""
     found = urllib.request.getproxies_environment()
     name = scheme if scheme in found else "all"
     place = host if port is None else f"{host}:{port}"

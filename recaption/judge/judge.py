@@ -64,8 +64,8 @@ class Judge(DocumentStep):
     A reply must be JSON with exactly the criteria, each with evidence and a whole number from 1 to
     5; "4" and 4.0 are bad. After a bad reply, the model is asked once more, with the next `seed`.
     If the second reply is bad too, the scores are null, and `status` is the fault of this reply.
-    Otherwise `status` is `scored`. A record without text and images is not asked about, and its
-    `status` is `nothing to judge`. A record with roles or a video is quarantined.
+    Otherwise `status` is `scored`. For a record without text and images, the model is not asked,
+    and `status` is `nothing to judge`. A record with roles or a video is quarantined.
 
     `min` drops records with lower scores, and `unscored` states whether records without scores are
     kept. If only `min`, `min_visual_dependency` or `unscored` changes, the model is not asked

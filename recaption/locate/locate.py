@@ -143,7 +143,8 @@ class Locate(PromptedStep):
         return questions(batch, self.categories, self.descriptions, self.what)
 
     def _images(self, batch: pa.Table) -> list[Reference | None]:
-        """Returns the image of each record; None for a record that is not asked about."""
+        """Returns the image of each record; None for a record about which the model is not
+        asked."""
         offsets, flat = media_lists(batch["media"])
         images = references(flat)
         return [

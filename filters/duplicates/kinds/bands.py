@@ -37,7 +37,7 @@ def choose_bands(
 ) -> Bands:
     """Returns the bands that find enough of the pairs with a similarity of `threshold`: the number
     of pairs that are found, divided by the number of all such pairs, is at least MIN_RECALL. If no
-    bands find so many, returns the bands that find the largest share of these pairs.
+    bands reach MIN_RECALL, returns the bands that find the largest share of these pairs.
 
     `permutations` is the number of values in a signature. If `bands` or `rows` is given, this
     number is used. Otherwise USUAL (20 bands of 6 rows) is taken if it finds enough pairs.

@@ -172,8 +172,8 @@ class ImageProof:
 
 def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Returns the distinct units (records or images) of the pairs, ascending; and two arrays of
-    positions in this array: for each pair, the position of its first unit, and that of its second
-    unit."""
+    positions in this array: for each pair, the position of its first unit, and the position of its
+    second unit."""
     units = np.unique(np.concatenate([pairs.a, pairs.b]))
     return units, (np.searchsorted(units, pairs.a), np.searchsorted(units, pairs.b))
 

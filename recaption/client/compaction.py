@@ -119,6 +119,7 @@ def _join(folder: str, uris: list[str]) -> tuple[int, int]:
         with storage.storage_errors(folder):
             sync_folder(folder)
     if sum(line.entry is not None for line in lines(uri)) != len(found.seen):
+        storage.delete(uri)
         raise StorageError("the joined file lacks entries; the old files are kept", uri)
     for old in uris:
         storage.delete(old)

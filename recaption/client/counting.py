@@ -28,7 +28,7 @@ from manifests.step import Request
 BYTES_PER_TOKEN = 3
 """So many bytes of UTF-8 count as one token if the vocabulary of Qwen is not installed (our
 choice). Tokens of English and Chinese text have more bytes, so the count is not too low."""
-_QWEN2 = re.compile(r"qwen2(?:\.5)?-?vl", re.IGNORECASE)
+_QWEN2 = re.compile(r"qwen2(?:[._]?5)?[-_]?vl", re.IGNORECASE)
 
 
 class TokenCounter:

@@ -54,7 +54,6 @@ class History:
     output tokens."""
 
     replies: int = 0
-    input_tokens: int = 0
     output_tokens: int = 0
     squares: float = 0.0
     seconds: float = 0.0
@@ -98,7 +97,6 @@ class Outlook:
         if entry.get("model") == self._step.model:
             of_prompt, written = self.history[entry.get("prompt", "")], entry.get("output_tokens")
             of_prompt.replies += 1
-            of_prompt.input_tokens += entry.get("input_tokens") or 0
             of_prompt.output_tokens += written or 0
             of_prompt.squares += (written or 0) ** 2
             of_prompt.seconds += entry.get("seconds") or 0.0

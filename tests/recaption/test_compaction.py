@@ -20,7 +20,7 @@ from manifests import storage
 from manifests.errors import StorageError
 from recaption.client import compaction
 from recaption.client.compaction import compact
-from recaption.client.entries import damage, files
+from recaption.client.entries import damage, files, framed
 from recaption.client.journal import Journal
 from recaption.client.places import Places
 from recaption.client.survey import survey
@@ -200,7 +200,7 @@ def test_a_joined_file_stays_before_the_files_after_it(
         journal.close()
     before = bodies(folder)
     size = next(tmp_path.iterdir()).stat().st_size
-    monkeypatch.setattr(compaction, "MAX_BYTES", 2 * size)
+    monkeypatch.setattr(compaction, "MAX_BYTES", 2 * size + size // 2)
     assert compact(folder) == (6, 3, 0, 6, 0)
     assert bodies(folder) == before
     names = sorted(path.name.split("-")[1] for path in tmp_path.iterdir())
@@ -260,3 +260,17 @@ def test_after_a_compaction_the_journal_is_read_again_once(
         entries = dict(zip(before, threads.map(journal.get, before), strict=True))
     assert {key: entry and entry["body"] for key, entry in entries.items()} == before
     assert len(read) == 1
+
+
+def test_the_old_files_are_kept_if_the_new_one_is_read_back_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaging(data: bytes) -> bytes:
+        return framed(data.replace(b"body 3", b"body 4"))[:26] + data + b"\n"
+
+    filled(str(tmp_path))
+    before = file_bytes(tmp_path)
+    monkeypatch.setattr(compaction, "framed", damaging)
+    with pytest.raises(StorageError, match="lacks entries; the old files are kept"):
+        compact(str(tmp_path))
+    assert file_bytes(tmp_path) == before

@@ -10,7 +10,7 @@ import pytest
 
 from manifests.errors import StorageError, UnreadableError
 from recaption.client import entries
-from recaption.client.entries import create_locked, encoded, framed, intact, lines, write_all
+from recaption.client.entries import Line, create_locked, encoded, framed, intact, lines, write_all
 
 
 def open_files() -> int:
@@ -77,6 +77,19 @@ def test_places_of_lines_are_their_bytes(tmp_path: Path) -> None:
         b"damaged\n", *both, b"cut"
     ]  # fmt: skip
     assert [one.key for one in found] == [None, *[bytes(16)] * 3, None]
+
+
+def test_a_line_without_a_reply_has_no_key() -> None:
+    key = "4be1" * 8
+    made = [
+        encoded({"v": 1, "key": key, "body": "{}"}),
+        encoded({"body": "{}", "key": key}),
+        encoded({"v": 1, "key": key, "about": 1}),
+        encoded({"v": 1, "at": 1.5, "hits": 3}),
+    ]
+    found = [Line(0, len(one), intact(one)) for one in made]
+    assert [one.key for one in found] == [bytes.fromhex(key)] * 2 + [None] * 2
+    assert [one.entry is None for one in found] == [False, False, True, False]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

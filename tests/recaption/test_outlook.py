@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import statistics
+from pathlib import Path
 
 import pytest
 
 from manifests.step import Prices
+from recaption.caption.recaption import Recaption
+from recaption.client.journal import Journal
 from recaption.client.outlook import (
     NORMAL_95,
     SAME_PROMPT,
     SAMPLE,
     History,
+    Outlook,
     Paid,
     from_history,
     from_paid,
@@ -23,7 +27,7 @@ PRICES = Prices(input=1.0, output=4.0, request=0.001)
 
 def history(*tokens: int) -> History:
     squares = float(sum(one**2 for one in tokens))
-    return History(len(tokens), 10 * len(tokens), sum(tokens), squares, 2.0 * len(tokens))
+    return History(len(tokens), sum(tokens), squares, 2.0 * len(tokens))
 
 
 def test_an_estimate_from_the_same_prompts_has_the_error_of_their_mean() -> None:
@@ -68,3 +72,18 @@ def test_an_estimate_adds_what_the_endpoint_counts_on_top() -> None:
 def test_input_tokens_are_not_negative_if_the_endpoint_counts_fewer() -> None:
     paid = [Paid(1, 100, 20, 2.0, 900)] * 2
     assert from_paid(paid, 100, 5000, PRICES, SAMPLE).input_tokens == 0.0
+
+
+def test_the_history_has_the_replies_of_the_model_by_prompt(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path / "journal"))
+    for n, (model, prompt, tokens) in enumerate(
+        [("m", "caption 1", 20), ("m", "caption 1", 50), ("m", "judge 1", None), ("other", "a", 9)]
+    ):
+        about = {"model": model, "prompt": prompt, "output_tokens": tokens, "seconds": 1.5}
+        journal.add(bytes([n]) * 16, 200, "{}", about)
+    journal.close()
+    step = Recaption(model="m", endpoint="http://127.0.0.1:1/v1")
+    assert Outlook(step, str(tmp_path)).history == {
+        "caption 1": History(2, 70, 20.0**2 + 50.0**2, 3.0),
+        "judge 1": History(1, 0, 0.0, 1.5),
+    }

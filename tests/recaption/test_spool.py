@@ -12,6 +12,7 @@ import pytest
 
 from manifests import storage
 from manifests.errors import StorageError
+from recaption.client.entries import damage, files, lines
 from recaption.client.journal import Journal
 from tests.runs import environment
 
@@ -57,6 +58,17 @@ def test_the_next_process_of_the_machine_uploads_the_rest(tmp_path: Path, bucket
     ]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert len(storage.names(folder)) == 2
+    [spool] = [uri for uri in files(folder) if uri.partition("?")[0].endswith("-spool.replies")]
+    assert [line.key for line in lines(spool)] == KEYS[10:]
+
+
+def test_an_incomplete_line_of_a_spool_is_not_uploaded(tmp_path: Path, bucket: str) -> None:
+    folder = f"s3://tars/{tmp_path.name}{bucket}"
+    killed(folder)
+    [path] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    os.truncate(path, path.stat().st_size - 5)
+    assert [key in Journal(folder) for key in KEYS] == [True] * 19 + [False]
+    assert damage(folder) == []
 
 
 def test_the_spool_of_a_live_process_is_left_alone(tmp_path: Path, bucket: str) -> None:

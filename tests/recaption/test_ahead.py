@@ -98,3 +98,23 @@ def test_batches_that_were_read_ahead_are_dropped_if_another_worker_measures_the
     for task in (replace(first, following=(second, third)), third, second):
         seen = [(one.part, one.row) for one in ahead.batches(task, 0, lambda one: None)]
         assert seen == [(task.part, 0), (task.part, 10)]
+
+
+def test_an_empty_part_or_saved_rows_do_not_change_which_rows_are_measured() -> None:
+    import pyarrow as pa
+
+    def read(task: MeasureTask, saved_rows: int) -> Iterator[Batch]:
+        rows = pa.table({"n": range(10)})
+        begun.append(task.part)
+        yield from (Batch(task.part, row, rows, None) for row in range(saved_rows, 20, 10))
+
+    begun = list[str]()
+    full, empty, last = (MeasureTask(PartView(f"{n}", "", "", 20 * (n != 1), "")) for n in range(3))
+    ahead, seen = ReadAhead(read, 20), list[tuple[str, int]]()
+    for task in (replace(full, following=(last,)), replace(empty, following=(last,)), last):
+        seen += [(one.part, one.row) for one in ahead.batches(task, 0, lambda one: None)]
+    assert seen == [("0", 0), ("0", 10), ("2", 0), ("2", 10)]
+    assert begun == ["0", "2"]
+    for task, saved_rows in ((replace(full, following=(last,)), 0), (last, 10)):
+        seen = [(one.part, one.row) for one in ahead.batches(task, saved_rows, lambda one: None)]
+    assert seen == [("2", 10)]

@@ -9,8 +9,8 @@ __version__ = "0.1.0"
 
 
 def _refuse_shadows() -> None:
-    """Raise ImportError if Python would import a module of the user instead of one of our packages,
-    such as `filters`. Workers check this too."""
+    """Raise ImportError if Python would import a module of the user in place of the package of
+    curate with the same name, such as `filters`. Workers make this check too."""
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for name in ("filters", "recaption", "clustering", "manifests"):
         spec = importlib.util.find_spec(name)

@@ -16,7 +16,8 @@ def main() -> None:
 
 def _open_closed_streams() -> None:
     """Open the null device in place of each standard stream that is closed (`>&-`). Otherwise a
-    file of a run would get its number, and with it what libraries print to the stream."""
+    file that the run opens would get the file number of the stream, and libraries that print to the
+    stream would write into this file."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -97,9 +97,10 @@ def _refuse_other_names() -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """Describe an error that is not one of the project's own errors. A lack of memory, an error of
-    the operating system about a file, and an error of the installation are described alone. For any
-    other error, the place in the code and how to report the error are added."""
+    """Describe an error that is not one of the project's own errors. For a lack of memory, an error
+    of the operating system about a file, and an error of the installation, the text describes only
+    the error. For any other error, the text also names the place in the code, and explains how to
+    report the error."""
     from manifests.errors import is_of_environment
 
     if isinstance(error, OSError) and error.filename is not None:

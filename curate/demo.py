@@ -139,8 +139,8 @@ def _reposted(number: int) -> tuple[bytes, str]:
 
 
 def _tar(number: int) -> bytes:
-    """Make a tar file, number `number`, in the layout of img2dataset. Some samples are broken, as
-    samples from the web are."""
+    """Make the tar file with the number `number`, in the layout of img2dataset. Some of its samples
+    are broken, like some samples from the web."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for row in range(_PER_TAR):

@@ -1,4 +1,4 @@
-"""Makes SIGTERM, which `kill`, batch systems and containers send, end a command as Ctrl-C does."""
+"""Makes SIGTERM end a command as Ctrl-C does. `kill`, batch systems and containers send SIGTERM."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def terminable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def same_sigterm() -> Iterator[None]:
-    """After a `with` block of this function, SIGTERM has the handler that it had before, whatever
-    a library installs in the block."""
+    """After a `with` block of this function, SIGTERM has the handler that it had before, even if a
+    library installs another handler in the block."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -41,8 +41,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
-    """Parse the arguments. An unknown option is refused with the usage of its own command, and not
-    with that of `curate`, as `parse_args` would do."""
+    """Parse the arguments. The error for an unknown option shows the usage of the command; with
+    `parse_args` it would show the usage of `curate`."""
     top = parser()
     options, unknown = top.parse_known_args(arguments)
     if unknown:

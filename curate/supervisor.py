@@ -1,9 +1,9 @@
 """Runs a command in a child process, and starts it again if a record made it hang or crash.
 
 The timer of `curate.engine.time_limit` ends a process whose C code does not return. Such a process,
-and one that crashes, leaves a note of the rows that it worked on; without it, the child is not
-started again. Finished parts are kept, and the next attempts pass over the record. Signals to this
-process are passed to the child, and this process ends when the child ends.
+or a process that crashes, leaves a file that names the rows on which it worked. Without this file,
+the child is not started again. Finished parts are kept, and the next attempts pass over the record.
+Signals to this process are passed to the child, and this process ends when the child ends.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def _in_child(work: Callable[[], int], place: mmap.mmap) -> int:
 
 
 def _is_noted(place: mmap.mmap) -> bool:
-    """Return whether the child ended while it worked on rows that its note names."""
+    """Return whether the child has left a file that names the rows on which it worked when it
+    ended."""
     from curate.engine.work_notes import names_rows
 
     name = os.fsdecode(place[:].partition(b"\0")[0])

@@ -16,9 +16,9 @@ class Screen:
     """A text stream that makes control characters visible.
 
     If the reader of a pipe has gone (`curate show out | head`), the rest of the output is not
-    printed, but the command continues to its end and returns its usual exit code. The same holds
-    for any other error of a stream of messages (`is_output` is false). If `is_output` is true, such
-    an error, for example a full disk, is raised as a StorageError, once.
+    printed, but the command continues to its end and returns its usual exit code. If `is_output` is
+    false (a stream of messages), this is done after any other error too, such as a full disk. If
+    `is_output` is true, the first such error is raised as a StorageError.
     """
 
     def __init__(self, stream: TextIO, is_output: bool = True) -> None:

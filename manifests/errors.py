@@ -99,8 +99,8 @@ class StorageError(CurateError):
 
 
 class UnreadableError(StorageError):
-    """One file cannot be read: it is gone, or access to it is denied. Other files can be read. As
-    an input of a run, the file is quarantined."""
+    """One file cannot be read: it is gone, or access to it is denied. Other files can be read. If
+    the file is an input of a run, it is quarantined."""
 
 
 class ManifestError(CurateError):
@@ -119,9 +119,9 @@ class BudgetError(CurateError):
 
 class SpentError(BudgetError):
     """The budget of a request step is used up. `step` is the name of the step in the run, and
-    `budget` that of the setting: `requests`, `tokens` or `money`. `answered` are the indices of the
-    requests of a batch that were answered before; if a step raises the error, the indices of the
-    rows that need no further request."""
+    `budget` is the name of the limit: `requests`, `tokens` or `money`. `answered` are the indices
+    of the requests of a batch that already have an answer. If a step raises the error, `answered`
+    are the indices of the rows that need no further request."""
 
     def __init__(
         self,
@@ -142,7 +142,8 @@ class SpentError(BudgetError):
         fix: str | None = None,
         answered: tuple[int, ...] | None = None,
     ) -> SpentError:
-        """Returns a copy of the error with other values of the arguments that are not None."""
+        """Returns a copy of the error. In the copy, the arguments that are not None replace the
+        values of the error."""
         return SpentError(
             self.fault if fault is None else fault,
             self.place,
@@ -170,11 +171,11 @@ _LOADING = ("<frozen importlib", "/ctypes/__init__.py", "/llvmlite/")
 def is_of_environment(error: BaseException) -> bool:
     """Returns whether an error comes from the installation or from a limit of the machine, and not
     from the data that was processed: a module or library cannot be loaded, or memory, threads, open
-    files or the disk are exhausted. The error that is stated as its cause (`raise ... from`) counts
-    too.
+    files or the disk are exhausted. The result is also true if the cause of the error (`raise ...
+    from`) is such an error.
 
-    Any error that was raised while a module was imported, or while a shared library was loaded, is
-    such an error, because libraries raise errors of many classes there.
+    Any error that was raised while a module was imported, or while a shared library was loaded,
+    comes from the installation: libraries then raise errors of many classes.
     """
     if isinstance(error, MemoryError | ImportError):
         return True

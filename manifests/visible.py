@@ -40,7 +40,7 @@ def on_one_line(text: str) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Returns the text with users, passwords and keys in addresses replaced:
+    """Returns the text, with `***` in place of users, passwords and keys in addresses:
     `s3://key:secret@bucket/a -> s3://***@bucket/a`, `?secret_key=x -> ?secret_key=***`."""
     if "://" not in text:
         return text

@@ -21,9 +21,9 @@ _SUMS = {"replies": "number", "input_tokens": "input_tokens", "output_tokens": "
 
 def reply_measures(replies: Sequence[tuple[Reply, ...]], status: Sequence[str | None]) -> Columns:
     """Returns the columns of the measures in `REPLY_MEASURES`. replies[i] has the last reply to
-    each request about record i. The measure `model` is that of the first of these replies, null if
-    this reply is bad. The measure `replies` also counts the bad replies that were followed by
-    another one. The tokens are those of replies[i] alone."""
+    each request about record i. The measure `model` is the model of the first reply in replies[i],
+    null if this reply is bad. The measure `replies` also counts the earlier bad replies, which are
+    not in replies[i]. The measures of tokens count only the replies in replies[i]."""
     models = [own[0].model if own and own[0].fault is None else None for own in replies]
     about = {"status": pa.array(status, pa.string()), "model": pa.array(models, pa.string())}
     for name, field in _SUMS.items():

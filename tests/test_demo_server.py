@@ -161,6 +161,9 @@ def test_the_server_of_a_demo_can_be_started_again(made: Path) -> None:
         assert started.stdout.readline() == f"{MODEL} answers at {endpoint} until Ctrl-C\n"
         assert ask(endpoint, {})[0] == 400
         busy = subprocess.run(command, capture_output=True, text=True, env=environment())
-        assert (busy.returncode, "Is it running already?" in busy.stderr) == (FAILED, True)
+        assert (busy.returncode, "Check whether the server is running already." in busy.stderr) == (
+            FAILED,
+            True,
+        )
         started.send_signal(signal.SIGINT)
         assert started.wait(10) == OK

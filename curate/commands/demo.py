@@ -43,7 +43,7 @@ def _serve(folder: str) -> int:
         server = demo_server.DemoServer(urlsplit(endpoint).port or 0)
     except OSError as error:
         fault = f"the server cannot listen at {endpoint}: {error.strerror}"
-        raise InputError(fault, place, "Is it running already?") from None
+        raise InputError(fault, place, "Check whether the server is running already.") from None
     print(f"{demo_server.MODEL} answers at {endpoint} until Ctrl-C", flush=True)
     with server, contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

@@ -31,6 +31,10 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps(without_bytes(explained), ensure_ascii=False, indent=1))
     else:
         print(_summary(found))
+        for step in found.request_steps:
+            print(
+                f"\nwhat {step} asked: curate show {options.run} --prompt {found.id} --step {step}"
+            )
     return 0
 
 

@@ -58,8 +58,8 @@ def text(name: str, step: RequestStep, found: Forecast | None, recipe: str, out:
 
 
 def _budget(step: RequestStep, found: Forecast) -> Iterator[str]:
-    """Yield a line that says whether the budget of the step will be enough; none if this is not
-    known."""
+    """Yield a line that says whether the budget of the step will be enough. Yield no line if the
+    step has no budget, or if the costs are not known."""
     if step.budget is None:
         return
     end, currency = found.end(step.budget), step.prices.currency if step.prices else ""

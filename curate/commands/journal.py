@@ -22,13 +22,14 @@ from recaption.client.survey import Cost, JournalFile, survey
 
 
 def main(options: argparse.Namespace) -> int:
+    uris = files(options.folder)
+    if not uris:
+        fault = "this folder has no files of a journal"
+        raise InputError(fault, options.folder, "Check the setting `journal` of the step.")
     if options.compact:
         return _compact(options.folder, options.json)
     prices = None if options.prices is None else _prices(options.prices)
-    found = [survey(uri, prices) for uri in files(options.folder)]
-    if not found:
-        fault = "this folder has no files of a journal"
-        raise InputError(fault, options.folder, "Check the setting `journal` of the step.")
+    found = [survey(uri, prices) for uri in uris]
     damaged = [(one.name, start, size) for one in found for start, size in one.damaged]
     print(json.dumps(_summary(found, damaged), indent=1) if options.json else _text(found, damaged))
     return DIFFERS if damaged else OK

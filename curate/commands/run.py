@@ -106,9 +106,9 @@ def executor(options: argparse.Namespace) -> Any:
 
 
 def _path(planned: PlannedStep) -> str:
-    """Return the path of a step for the option --set: `steps.words` if the step is named like its
-    key in the recipe, as the first step with this key is; otherwise with the step's position:
-    `steps.3.words`."""
+    """Return the path of a step for the option --set. The first step with a key has the name of
+    this key, so its path has this name: `steps.words`. The path of any other step has the position
+    of the step in the recipe: `steps.3.words`."""
     walk = [str(one) for one in planned.place]
     walk = [walk[0], walk[2]] if planned.name == walk[2] else walk
     return ".".join(f'"{one}"' if "." in one else one for one in walk)
@@ -133,9 +133,9 @@ def ledger_table(accounts: list[Account]) -> str:
 
 
 def bill_table(made: RunManifest) -> str:
-    """Format a table with one line for each request step: what all runs in the folder have asked
-    and paid for the step, and its cost per record in the shards. Without request steps, return an
-    empty text."""
+    """Format a table with one line for each request step: the requests, tokens and money that all
+    runs in the folder have spent on the step, and the money per record in the shards. Without
+    request steps, return an empty text."""
     if not made.bills:
         return ""
     kept = sum(entry.rows for entry in made.passes if entry.kind == "order")

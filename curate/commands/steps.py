@@ -6,7 +6,7 @@ import argparse
 import json
 
 from curate import catalog
-from curate.commands.manual import first_line, page
+from curate.commands.manual import fill, first_line, page
 from curate.commands.tables import table
 from curate.recipe.presets import Preset, load_presets
 from manifests.errors import RecipeError
@@ -56,13 +56,17 @@ def shape(kind: type[Step]) -> str:
 
 def _page(name: str, kind: type[Step]) -> str:
     adds = [*_measures(name, kind), *(f"{column} (rewritten)" for column in kind.rewrites)]
-    facts = [f"shape    {shape(kind)}", f"version  {kind.version}", f"adds     {', '.join(adds)}"]
+    facts = [
+        f"shape    {shape(kind)}",
+        f"version  {kind.version}",
+        fill(", ".join(adds), "adds     "),
+    ]
     return page(name, kind, [*facts, "", "Any step takes `only: {column: value}` too."])
 
 
 def _measures(name: str, kind: type[Step]) -> list[str]:
-    """List the measures that a step adds as columns, with their types: `words.count: int64`. If
-    they depend on a setting without a default value, only this setting is named."""
+    """List the measures that a step adds as columns, with their types: `words.count: int64`. If the
+    measures depend on a setting without a default value, only this setting is named."""
     short = name.rsplit(":", 1)[-1]
     try:
         measures = kind.model_construct().measures()  # every setting has its default value

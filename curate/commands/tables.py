@@ -43,8 +43,8 @@ def shortened(text: str) -> str:
 
 
 def shortened_origin(origin: str) -> str:
-    """Format an origin for a line of a list: on one line and, if it is long, only its end, by which
-    `curate explain` finds it."""
+    """Format an origin for a line of a list: on one line. Of a long origin, only the end is shown;
+    `curate explain` finds the record by this end."""
     line = on_one_line(origin)
     return line if len(line) <= SHOWN_CHARACTERS else "…" + line[1 - SHOWN_CHARACTERS :]
 

@@ -51,9 +51,9 @@ def _verified(run: str) -> Verified:
 
 
 def not_covered(names: list[str]) -> str:
-    """Format a line for each folder that has files which no manifest of the run names, for at most
-    _FOLDERS folders, and a line with the number of the other folders. `names` are the paths of
-    these files."""
+    """Format one line for each folder that has files which no manifest of the run names. If there
+    are more than _FOLDERS such folders, a last line has the number of the other folders. `names`
+    are the paths of these files."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(name.rpartition("/")[0], []).append(name)

@@ -78,8 +78,8 @@ def _batches(job: Job, schema: pa.Schema, lost: list[Quarantined]) -> Iterator[p
 
 
 class Images(NamedTuple):
-    """The images of a shard, and the names under which their bytes are stored:
-    `<id>-<n>.<ending>`."""
+    """The images of a shard, and the names under which their bytes are stored: `<id>-<n>.<ending>`,
+    where n counts the images of a row."""
 
     shown: ShownMedia
     names: Names

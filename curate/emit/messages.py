@@ -2,8 +2,8 @@
 
 Consecutive segments of one role are one message. A record without roles becomes a user message with
 the media at its start, and an assistant message with all other segments. In a record with roles, a
-segment without a role belongs to the message before it; at the start of the record, to the first
-message. A null text is left out.
+segment without a role belongs to the message before it, or to the first message if there is none
+before it. A null text is left out.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def bucket(table: pa.Table, seed: int, count: int) -> list[pa.Table]:
     """Returns the rows of the table sorted by hash, then by id, and cut into `count` tables, which
     may be empty.
 
-    Table i has the rows whose hash is in [i, i + 1) * 2**64 / count.
+    Table i has the rows whose hash is at least i * 2**64 / count and below (i + 1) * 2**64 / count.
     """
     keys = random_keys(table["id"], seed)
     return _pieces(_sorted(table, keys), [-(-(i << 64) // count) for i in range(1, count)])
@@ -57,7 +57,8 @@ def cut(table: pa.Table, first: int, rows: int, count: int) -> list[pa.Table]:
     """Returns the rows of the table in the order of the corpus, cut into `count` tables.
 
     `first` is the number of the table's first row among all `rows` rows of the corpus. Table i of
-    the result has the rows with numbers in [i, i + 1) * rows / count.
+    the result has the rows with numbers from i * rows / count up to, but not including, (i + 1) *
+    rows / count.
     """
     keys = np.arange(first, first + table.num_rows, dtype=np.uint64)
     return _pieces(_sorted(table, keys), [-(-i * rows // count) for i in range(1, count)])

@@ -100,8 +100,8 @@ def _lengths(shown: ShownMedia, media: Media) -> np.ndarray:
 def _over_limits(
     shown: ShownMedia, lengths: np.ndarray, row_of: np.ndarray, media: Media
 ) -> dict[int, LimitError]:
-    """Returns a dict from row number to error, for rows that have a file over the limit, or too
-    many bytes in total."""
+    """Returns an error, by row number, for each row that has a file of more than `max_bytes` bytes,
+    or files of more than MAX_ROW_BYTES bytes in total."""
     max_bytes, uris = media.limits.max_bytes, pc.struct_field(shown.media, "uri")
     totals = sums(lengths, shown.offsets)
     fix = "or leave the record in quarantine."

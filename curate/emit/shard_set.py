@@ -34,8 +34,8 @@ class ShardSet(BaseModel):
 
 
 def save(folder: str, shards: ShardSet) -> FileEntry:
-    """Write the manifest. Raises ManifestError if a file that it lists is missing or has another
-    size than it states."""
+    """Write the manifest of the shards. Raises ManifestError if a file that the manifest lists is
+    missing, or does not have the size that the manifest states."""
     for entry in [*(f for s in shards.shards for f in s.files), *shards.beside]:
         stated_file(folder, entry)
     content = shards.model_dump(mode="json", exclude={"shards": {"__all__": {"quarantined"}}})

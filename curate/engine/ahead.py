@@ -25,15 +25,16 @@ class Batch(NamedTuple):
 
 
 def with_following(tasks: list[MeasureTask], rows: int) -> Iterator[MeasureTask]:
-    """Yield the tasks in order. To each task, `following` is added: as many of the tasks after it
-    as are needed for `rows` rows in total."""
+    """Yield the tasks in order. Each task gets the field `following`: the tasks after it, as many
+    as are needed for `rows` rows in total, without tasks of empty parts."""
     for number, task in enumerate(tasks):
         following, found = list[MeasureTask](), 0
         for other in tasks[number + 1 :]:
             if found >= rows:
                 break
-            following.append(other)
-            found += other.view.rows
+            if other.view.rows:
+                following.append(other)
+                found += other.view.rows
         yield replace(task, following=tuple(following))
 
 

@@ -155,7 +155,8 @@ class Checkpoints:
 
 
 def _in_batches(tables: Iterator[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Yield the rows of all tables in tables of BATCH_ROWS rows; the last table may be smaller."""
+    """Join all tables, and yield their rows again in tables of BATCH_ROWS rows; the last table may
+    be smaller."""
     waiting, rows = [schema.empty_table()], 0
     for table in tables:
         waiting.append(table)

@@ -28,9 +28,10 @@ default is 20)."""
 
 
 def check_cluster(address: str | None) -> None:
-    """Raises ClusterError if no Ray cluster answers at an address within a few seconds. No address,
-    `local` and `auto` are not asked; over TLS, any answer is enough. Call this before Ray is
-    imported, so that Ray does not wait long for a cluster that refuses the connection."""
+    """Raises ClusterError if no Ray cluster answers at an address within a few seconds. Nothing is
+    checked if `address` is empty, `local` or `auto`; over TLS, any answer is enough. Call this
+    before Ray is imported, so that Ray does not wait long for a cluster that refuses the
+    connection."""
     if not address or address == "local":
         return
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", str(CONNECTION_TRIES))
@@ -39,8 +40,8 @@ def check_cluster(address: str | None) -> None:
 
 
 def refusal(address: str, error: Exception) -> ClusterError:
-    """Ray raised an error when it connected to a cluster. Returns a ClusterError for this error,
-    with the address and a remedy."""
+    """Returns a ClusterError with the address and a remedy. `error` is the error that Ray raised
+    when it connected to the cluster at this address."""
     [fault, *_] = [*str(error).strip().splitlines(), type(error).__name__]
     return ClusterError(fault, _place(address), FIX + _TOKEN)
 

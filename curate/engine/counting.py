@@ -37,8 +37,8 @@ class CountedRead:
 
     def __iter__(self) -> Iterator[ReadBatch]:
         """Yield the batches that the reader makes. If an error ends the reading, or if the reader
-        reports fewer or more units (lines, rows, ...) than the split has, one more batch at the end
-        has a failure, which stands for the missing units."""
+        reports fewer or more units (lines, rows, ...) than the split has, yield one more batch with
+        a failure for this fault."""
         error = None
         if fault := storage.FAULTS.get(self._split.files[0].size):
             yield self._no_file(fault)
@@ -77,9 +77,9 @@ class CountedRead:
             yield batch
 
     def _check_unchanged(self) -> None:
-        """Raises FileError if the file is no longer as it was listed, UnreadableError if it was
-        deleted, so that no record is made of parts of two contents. Groups of small files are not
-        checked: each is read at once."""
+        """Raises FileError if the file has changed since it was listed, and UnreadableError if it
+        was deleted. Otherwise a record could be made of parts of the old and the new content.
+        Groups of small files are not checked, because each small file is read at once."""
         file, *others = self._split.files
         if others:
             return
@@ -91,7 +91,9 @@ class CountedRead:
             raise UnreadableError("the file was deleted while it was read", place, fix)
         if (now[0], now[1] // unit) != (file.size, file.stamp // unit):
             raise FileError(
-                "the file was changed while it was read.", place, "Run again when it is complete."
+                "the file was changed while it was read.",
+                place,
+                "Run again when the file is complete.",
             )
 
     def _is_input(self, place: str) -> bool:
@@ -139,10 +141,10 @@ class CountedRead:
         self._evidence.add(batch.evidence)
 
     def _failure(self, error: CurateError | None) -> Failure | None:
-        """Returns a Failure that counts the units (lines, rows, ...) of the split that the reader
-        did not report; one, if the units of the split could not be counted. Its message is `error`,
-        the error that ended the reading, if there was one. Returns None if there was no error and
-        all units were reported, and no more."""
+        """Returns a Failure if `error`, the error that ended the reading, is not None, or if the
+        reader reported fewer or more units (lines, rows, ...) than the split has; otherwise returns
+        None. The Failure stands for the units that were not reported, or for one unit if the units
+        of the split could not be counted."""
         missing = self._missing()
         if error is None and not missing:
             return None

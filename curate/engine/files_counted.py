@@ -31,7 +31,7 @@ def with_files(
     """Return the counts of a source: of its files, then of the units (lines, rows, ...) in them.
 
     `left_aside` has, for each suffix, the number of files that are skipped without an error:
-    `{".md": 1}`. A file is a failed file if some of its units failed and none of them became a
+    `{".md": 1}`. A file counts as failed if some of its units failed and none of its units became a
     record.
     """
     aside = sum(left_aside.values())

@@ -1,8 +1,8 @@
 """Forecasts what the request steps of a recipe will ask and cost. The passes before a step must be
 done, because the forecast reads their records.
 
-Requests and input tokens are counted: every request is made, and the journal is searched for its
-reply. Output tokens, money and time are estimated from replies that were paid for.
+Requests and input tokens are counted: every request is built, but not sent, and the journal is
+searched for its reply. Output tokens, money and time are estimated from replies that were paid for.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class Forecast(NamedTuple):
     """What a request step will ask and cost.
 
     `records` is the number of records that the step has not processed yet; it has processed `done`
-    others. About the unprocessed records, `requests` different requests can be made, and `failing`
-    requests cannot, because an image is missing or broken. The journal has the replies to
-    `in_journal` of the requests. `input_tokens` are the input tokens of all others, without the
-    tokens that a chat template adds.
+    others. About the unprocessed records, `requests` different requests can be made. `failing`
+    further requests cannot be made, for example because an image is missing. The journal has the
+    replies to `in_journal` of the requests. `input_tokens` is the number of input tokens of the
+    requests without a reply, not counting the tokens that a chat template adds.
 
     `counted_by` describes how the tokens are counted, and `is_exact` is true if a vocabulary is
     used. `estimate` is None if there is nothing to ask, or no reply from which to estimate. `spent`
@@ -102,9 +102,9 @@ class Forecast(NamedTuple):
 
 
 class BudgetEnd(NamedTuple):
-    """The place where a budget will be used up: after about `records` of the records that remain.
-    `name` is the kind of the budget, and `most` its limit. `spent` is already spent, and all
-    remaining records together need `more`."""
+    """States that a budget will be used up after about `records` of the remaining records. `name`
+    is the kind of the budget, and `most` its limit. `spent` is the amount that is already spent,
+    and `more` the amount that all remaining records together need."""
 
     name: str
     most: float
@@ -272,8 +272,8 @@ class _Requests:
                         self._choose(sums, look.key, request, sample)
 
     def _choose(self, sums: _Sums, key: bytes, request: Request, sample: int) -> None:
-        """Add a request to the sample if the hash of its key is among the `sample` smallest so
-        far."""
+        """Add a request to the sample if the hash of its key is one of the `sample` smallest hashes
+        so far."""
         rank = _rank(self._planned.seed(self._pass.seed), key)
         if len(sums.chosen) < sample:
             heapq.heappush(sums.chosen, (-rank, key, request))
@@ -281,8 +281,8 @@ class _Requests:
             heapq.heapreplace(sums.chosen, (-rank, key, request))
 
     def _sampled(self, sums: _Sums, media: Media) -> list[Paid]:
-        """Send the requests of the sample, and return the costs of those that got a reply. In
-        `sums`, they are then counted as requests to which the journal has the reply."""
+        """Send the requests of the sample, and return the costs of the requests that got a reply.
+        In `sums`, these requests are moved to the requests whose replies the journal has."""
         from recaption.client import Client
         from recaption.client.outlook import Outlook
 

@@ -92,6 +92,6 @@ def _broken_step(planned: PlannedStep, batch: pa.Table, row: int, error: Excepti
     return StepError(
         describe(planned, error),
         f"step {planned.name}",
-        f"The step failed on more than {MAX_FAILED_ROWS} rows, the last from "
+        f"The step failed on more than {MAX_FAILED_ROWS} rows; the last of these rows is from "
         f"{batch['origin'][row].as_py()}.",
     )

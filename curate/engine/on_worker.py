@@ -15,9 +15,9 @@ R = TypeVar("R")
 
 
 class Again:
-    """Returned in place of a result if the item is to be processed again: an earlier worker ended
-    during its work on the item, and it is now known at which rows. So the end of that worker is not
-    one of the ends after which a run gives up."""
+    """Returned in place of a result if the item is to be processed again. An earlier worker ended
+    while it worked on the item, and a file on disk names the rows at which it ended. Such an end is
+    not one of the ends after which a run gives up."""
 
 
 def run_item(work: Callable[[T], R], item: T) -> R | Again:

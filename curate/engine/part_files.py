@@ -117,9 +117,9 @@ class PartFiles:
         """Write the commit, the JSON file that lists all files of the part. With the commit, the
         part is complete. Call this after the other files are closed.
 
-        `inputs_digest` identifies what the part was made from, `origin` names it, and `counted` has
-        the numbers of its units (lines, rows, ...). `steps` lists all steps: each step gets an
-        entry in the counts, even if no row reached the step. `detail` has further facts to save.
+        `inputs_digest` identifies the inputs of the part, `origin` names the inputs, and `counted`
+        has the numbers of their units (lines, rows, ...). `steps` lists all steps: each step gets
+        an entry in the counts, even if no row reached the step. `detail` has further facts to save.
         `more` has the names of the other parts that the same task made; their commits must be
         written already.
         """

@@ -39,8 +39,8 @@ class PartView(NamedTuple):
 
     @classmethod
     def of_commit(cls, commit: Commit, uri: str) -> PartView:
-        """A pass has just written a part to the file `uri`; return the view of this part. `commit`
-        is the part's list of files and counts."""
+        """Return the view of a part that a pass has just written to the file `uri`. `commit` is the
+        part's list of files and counts."""
         return cls(
             name=commit.part,
             uri=uri,
@@ -88,8 +88,8 @@ class PartView(NamedTuple):
         columns: tuple[str, ...],
         read: Callable[[str, tuple[str, ...] | None], pa.Table] = parts.read_columns,
     ) -> pa.Table:
-        """Read some columns of the rows that no step has removed. Of the part, no other column is
-        read; sidecars are read as a whole.
+        """Read some columns of the rows that no step has removed. Other columns of the part's own
+        file are not read; sidecars (files of later steps) are read as a whole.
 
         `read` is the function that reads a file. Pass `parts.read_checked` if an earlier process
         wrote the files.

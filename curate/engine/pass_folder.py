@@ -83,7 +83,7 @@ class PassFolder(NamedTuple):
         return storage.exists(place) and storage.read_bytes(place) == manifest.content_of(made)
 
     def finish(self, made: PassManifest) -> None:
-        """Write the manifest of the pass, and delete the parts that it does not have."""
+        """Write the manifest of the pass, and delete the parts that the manifest does not list."""
         self._delete(self._committed() - {commit.part for commit in made.parts})
         storage.write_bytes(storage.join(self.folder, manifest.NAME), manifest.content_of(made))
 

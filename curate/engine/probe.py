@@ -39,9 +39,10 @@ _QUANTILES = {"min": 0.0, "p1": 0.01, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p99":
 class Distribution(NamedTuple):
     """The distribution of one measure over the sample. `name` is the column of the measure.
 
-    Of numbers, and of the lengths of lists, `quantiles` has the quantiles, and `counts` the number
-    of values in each bin. Of any other values, `quantiles` is empty, and `counts` has the number of
-    each of the most common values. `nulls` is the number of rows without a value.
+    If the values are numbers or lists, `quantiles` has the quantiles of the numbers or of the
+    lengths of the lists, and `counts` how many of them are in each bin. For any other values,
+    `quantiles` is empty, and `counts` states how often each of the most common values occurs.
+    `nulls` is the number of rows without a value.
     """
 
     name: str
@@ -195,8 +196,9 @@ def _by_value(values: pa.Array) -> dict[str, int]:
 
 
 def _bins(numbers: np.ndarray) -> dict[str, int]:
-    """Returns how many numbers are in each of some bins of equal width, from the lowest number to
-    the 99th percentile: {"0 .. 5": 12}. Larger numbers are added to the last bin."""
+    """Divides the range from the lowest number to the 99th percentile into bins of equal width, and
+    returns how many numbers are in each bin: {"0 .. 5": 12}. Larger numbers are counted in the last
+    bin."""
     low, high = float(numbers.min()), float(np.quantile(numbers, 0.99))
     if np.all(numbers == np.floor(numbers)):
         step = max(1, -(-(int(high) - int(low) + 1) // _BINS))

@@ -39,9 +39,9 @@ class Bar:
 
     def step(self, ledger: list[Account], is_task: bool = True) -> None:
         """Add the rows of a completed part to the totals, and add 1 to the number of completed
-        tasks. `ledger` has the numbers of rows of each step of the pass. If `is_task` is false, the
-        number of completed tasks stays the same, because the task made several parts and was
-        counted with another of them."""
+        tasks. `ledger` has the numbers of rows of each step of the pass. A task may make several
+        parts, but is counted only with one of them: for the other parts, `is_task` is false, and
+        the number of completed tasks stays the same."""
         self.done += is_task
         if ledger:
             self.rows_in += ledger[0].rows_in
@@ -51,8 +51,8 @@ class Bar:
         self._update()
 
     def note_bill(self, uri: str) -> None:
-        """Show what a request step has asked and paid, which the step writes to the file `uri`
-        again and again."""
+        """Show how many requests a request step has sent, and what it has paid. The step writes
+        these numbers to the file `uri` again and again."""
         bill = load_bill(uri, "")
         looked = bill.found + bill.requests
         share = f"{bill.found / looked:.0%} from the journal" if looked else ""
@@ -68,8 +68,9 @@ class Bar:
 
     @property
     def summary(self) -> str:
-        """A summary, such as `1,200 rows, 400/s, 1,100 kept, 100 dropped`. If no part has rows, the
-        number of completed tasks, such as `3 of 8 parts`, then what a request step has asked."""
+        """A summary, such as `1,200 rows, 400/s, 1,100 kept, 100 dropped`. If no completed part has
+        rows, the summary is the number of completed tasks and, for a request step, what it has
+        asked and paid: `3 of 8 parts, ...`."""
         if not self.rows_in:
             asked = f", {self.asked}" if self.asked else ""
             return f"{self.done:,} of {self.tasks:,} parts{asked}"

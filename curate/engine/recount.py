@@ -32,8 +32,9 @@ _THREADS = 8
 
 
 class Recounted(NamedTuple):
-    """The number of input files that were listed again, with their units (lines, rows, ...) if they
-    can be counted, and the differences from the manifest."""
+    """The result of a recount. `files` is the number of input files that were listed again.
+    `faults` are the differences between the manifest and these files, also in the numbers of their
+    units (lines, rows, ...)."""
 
     files: int
     faults: list[Fault]
@@ -43,7 +44,8 @@ def recount(folder: str, base: str | None = None) -> Recounted:
     """List the files of every source of a run, count their units (lines, rows, ...), and compare
     the files and the counts with the manifest of the run.
 
-    Relative paths start from `base`; None: from the folder that they started from in the run.
+    Relative paths start from the folder `base`. If `base` is None, they start from the same folder
+    as in the run.
     """
     made = manifest.load_run(folder)
     try:
@@ -127,11 +129,11 @@ def _stated(commits: Iterable[Commit]) -> dict[str, Units]:
 def _beside(
     reader: Reader, base: str, commits: list[Commit], saved: Saved, groups: list[list[File]]
 ) -> Iterator[Fault]:
-    """A reader may read further files together with a file of the source, such as a list of class
-    names (`Reader.files_beside`). If a file of the source has not changed since the run, but its
-    further files were changed, added or removed, yields a fault that names the present further
-    files; one fault for all files of the source that have the same ones. `commits` and `saved` are
-    those of the run, and `groups` has the files that exist now."""
+    """Yields a fault if a file of the source has not changed since the run, but its further files
+    have changed. Further files are files that a reader reads together with a file of the source,
+    such as a list of class names (`Reader.files_beside`). If several files of the source have the
+    same further files, they share one fault. `commits` and `saved` are what the run recorded, and
+    `groups` has the files of the source that exist now."""
     digests = {commit.part: commit.inputs_digest for commit in commits}
     changed: dict[tuple[str, ...], str] = {}
     for group in groups:

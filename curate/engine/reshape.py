@@ -95,8 +95,9 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
     parent, the input row that it was made from.
 
     Raises StepError if the records do not have the columns of the record schema, if a record has no
-    parent among the input rows, if an input row was neither replaced nor removed, or was both, or
-    if the measures, drop reasons or errors are not as many or as declared.
+    parent among the input rows, if an input row was neither replaced nor removed, if an input row
+    was both replaced and removed, or if the number or the type of the measures, drop reasons or
+    errors is wrong.
     """
     place, rows = f"step {planned.name}", given.num_rows
     answered = _with_record_columns(answered, place)
@@ -117,7 +118,7 @@ def _made(planned: PlannedStep, given: pa.Table, answered: Reshaped) -> _Made:
 
 def _with_record_columns(answered: Reshaped, place: str) -> Reshaped:
     """Return what a step returned, with the columns of its new records in the order of the record
-    schema. Raises StepError if it has other columns."""
+    schema. Raises StepError if these records have other columns than the schema."""
     if not isinstance(answered, Reshaped):
         fault = f"the step returned a value of type {type(answered).__name__} instead of Reshaped"
         raise StepError(fault, place)
@@ -131,8 +132,8 @@ def _with_record_columns(answered: Reshaped, place: str) -> Reshaped:
 
 
 def _check_parents(parents: np.ndarray, made: int, rows: int, place: str) -> None:
-    """Raises StepError if not each of the `made` new records has a parent, which is the index of
-    one of the `rows` input rows."""
+    """Raises StepError unless each of the `made` new records has one parent. A parent is the index
+    of one of the `rows` input rows."""
     if len(parents) != made:
         raise StepError(
             f"the step returned {len(parents)} parents for {made} new records; each record needs "

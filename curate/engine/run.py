@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -20,9 +19,9 @@ from curate.engine.plan import notes, plan
 from curate.engine.progress import Progress
 from curate.engine.run_manifest import (
     FinishedPass,
+    Start,
     request_steps,
     run_manifest,
-    seconds_since,
 )
 from curate.engine.source_check import checked_files
 from curate.recipe import Loaded
@@ -111,18 +110,18 @@ class Run:
         return state
 
     def _run(self) -> RunManifest:
-        started, cpu = time.time(), time.process_time()
+        start = Start.now()
         self._passes = plan(self.loaded)
         state = self._run_passes(self._passes)
         is_unchanged = storage.exists(storage.join(self.out, manifest.NAME))
         storage.clear_unfinished(self.out, below=not is_unchanged)
         files = [self._write_quarantine([])]
-        return self._finish(dict(state.shards), files, started, cpu)
+        return self._finish(dict(state.shards), files, start)
 
     def _check_sources(self) -> frozenset[str]:
-        """Check the files of all sources that are not read yet, so that a mistake in one of them is
-        found before the first is read, and return the names of these sources. The first source is
-        left out, because it is checked when it is read."""
+        """Check the files of all sources that are not read yet, and return the names of these
+        sources. So a mistake in a source is found before the first source is read. The first source
+        is left out, because it is checked when it is read."""
         sources = [planned for planned in self._passes[1:] if isinstance(planned, ReadPass)]
         unread = [
             planned
@@ -293,11 +292,11 @@ class Run:
         manifest.save(made, storage.join(self.out, UNFINISHED))
 
     def _finish(
-        self, written: dict[str, ShardsEntry], files: list[FileEntry], started: float, cpu: float
+        self, written: dict[str, ShardsEntry], files: list[FileEntry], start: Start
     ) -> RunManifest:
         made = run_manifest(self.loaded, self.context, self.finished)
         made.shards, made.files = written, files
-        made.environment |= seconds_since(started, cpu)
+        made.environment |= start.seconds_since()
         manifest.save(made, storage.join(self.out, manifest.NAME))
         storage.delete(storage.join(self.out, UNFINISHED))
         return made

@@ -56,14 +56,25 @@ def run_manifest(
     )
 
 
-def seconds_since(started: float, cpu: float) -> dict[str, Any]:
-    """Return when a run began and how long it took, for its manifest. `started` and `cpu` are the
-    time and the CPU seconds of this process when the run began."""
-    return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 3),
-        "driver_cpu_seconds": round(time.process_time() - cpu, 3),
-    }
+class Start(NamedTuple):
+    """The start of a run: the time, the seconds of a clock that is never set back, and the CPU
+    seconds of this process."""
+
+    time: float
+    monotonic: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Start:
+        return cls(time.time(), time.monotonic(), time.process_time())
+
+    def seconds_since(self) -> dict[str, Any]:
+        """Return when the run began and how long it took, for its manifest."""
+        return {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.time)),
+            "seconds": round(time.monotonic() - self.monotonic, 3),
+            "driver_cpu_seconds": round(time.process_time() - self.cpu, 3),
+        }
 
 
 def request_steps(loaded: Loaded) -> list[str]:

@@ -54,8 +54,8 @@ def listed_files(reader: Reader, base: str) -> SourceFiles:
 
 def check_content(reader: Reader, files: list[File], media: MediaOptions) -> None:
     """Raise InputError if the reader accepts none of the first few files by their content, or if
-    the first file that it accepts contradicts its settings. `files` are the files of the
-    source."""
+    the first file that the reader accepts contradicts the reader's settings. `files` are the files
+    of the source."""
     root = getattr(reader, "media_root", None)
     if root is not None:
         check_root(root, media.base)

@@ -95,8 +95,9 @@ class Cut:
 
 
 def cut(reader: Reader, media: MediaOptions, group: tuple[File, ...]) -> list[Split]:
-    """Divide a file into splits. A group of several files is a single split. So is a file that
-    cannot be divided: reading it will raise the same error, and quarantine it."""
+    """Divide a file into splits. A group of several files is a single split. A file that cannot be
+    divided because of an error is a single split too: the task that reads this split gets the same
+    error, and quarantines the file."""
     if len(group) > 1:
         return [Split(group)]
     with contextlib.closing(media.open()) as opened:

@@ -13,8 +13,9 @@ from manifests.errors import CurateError, RowError, StepError, foreign_message
 
 @contextlib.contextmanager
 def naming(planned: PlannedStep, method: str) -> Iterator[None]:
-    """In a `with` block of this function, in which no single row can be quarantined, convert any
-    error, also SystemExit, into a StepError that names the step and the method.
+    """In a `with` block of this function, convert any error, also SystemExit, into a StepError that
+    names the step and the method. Use it for calls of a step in which the error of a single row
+    cannot be found.
 
     The project's own errors, except RowError, are not converted, because they already say where
     they occurred.

@@ -56,8 +56,9 @@ def measure(
     planned: PlannedStep, batch: pa.Table, context: Context, raised: RaisedRows | None = None
 ) -> tuple[Columns, pa.Table]:
     """Return the measures and rewritten columns of a row step, and a table with the error of each
-    row. `raised` counts the rows on which the step raises an error, over several batches; if it is
-    None, only the rows of this batch matter for the limit on such rows."""
+    row. There is a limit on the number of rows on which the step raises an error. `raised` counts
+    these rows over several batches; if `raised` is None, only the rows of this batch are
+    counted."""
     step = planned.without_bounds()
     assert isinstance(step, RowStep)
     if not batch.num_rows:  # a step is never called without rows

@@ -64,8 +64,9 @@ class _OverTimeError(BaseException):
 
 
 class NotedError(Exception):
-    """Raised at the start of an attempt if the process of the last attempt ended, and it is now
-    known at which rows. The work is to be repeated, however often it was repeated before."""
+    """Raised at the start of an attempt if the process of the last attempt ended, and its note (a
+    file on disk) names the rows that it was working on. The work must then be repeated, even if it
+    was already repeated often."""
 
 
 class TimeLimit:
@@ -91,8 +92,8 @@ class TimeLimit:
     def blocks(self, step: str, start: int, rows: int) -> list[tuple[int, int]]:
         """Divide rows `start` to `start + rows - 1` of the batch into blocks for the step `step`.
         Return (start, rows) of each block, the last block first. Usually, there is one block with
-        all rows. Blocks are smaller if the step has taken too long on an earlier block, and single
-        rows if it hung or crashed on exactly these rows in an earlier attempt."""
+        all rows. Blocks are smaller if the step has taken too long on an earlier block. Each block
+        is a single row if the step hung or crashed on exactly these rows in an earlier attempt."""
         size = 1 if Block(step, self.row + start, rows) in self._ended else rows
         size = max(1, min(size, self._sizes.get(step, rows)))
         found = [(at, min(size, start + rows - at)) for at in range(start, start + rows, size)]
@@ -161,9 +162,10 @@ def _what(block: Block) -> str:
 
 
 class _Supervision(NamedTuple):
-    """The other process that repeats the work if this process hangs or crashes. `place` is memory
-    that both processes share, for the path of the current note; None if there is none. `repeats` is
-    true if the other process also repeats work that raises NotedError."""
+    """States how another process repeats the work if this process hangs or crashes. `place` is
+    memory that both processes share, for the path of the note, the file that names the rows this
+    process is working on; None if there is no such memory. `repeats` is true if the other process
+    also repeats work that raises NotedError."""
 
     place: mmap.mmap | None
     repeats: bool
@@ -184,9 +186,9 @@ def limiting(folder: str, part: str, inputs: str, seconds: float) -> Iterator[No
     """In a `with` block of this function, limit the CPU time of each call of a step or reader; see
     `TimeLimit.call` for how the limit follows from `seconds`.
 
-    `part` names the result of the block's work, and `inputs` is a digest of what the result is made
-    from. Rows on which earlier attempts at the same work hung, or crashed CRASHES times, are not
-    tried again, if those attempts had the same `inputs` and the same limit.
+    `part` is the name of the result that is made in the `with` block, and `inputs` is a digest of
+    what the result is made from. Rows on which earlier attempts at the same work hung, or crashed
+    CRASHES times, are not tried again, if those attempts had the same `inputs` and the same limit.
     """
     if _supervision is None:
         with _limited_by(TimeLimit(seconds, [], None)):
@@ -224,14 +226,16 @@ def _limited_by(limit: TimeLimit) -> Iterator[None]:
 def _broken(ended: list[Ended]) -> StepError:
     block, crash = ended[-1]
     return StepError(
-        f"{crash or 'a hang in C code'} ended the process {len(ended)} times in one part",
+        f"the process ended {len(ended)} times while the step worked on one part; the last cause "
+        f"was {crash or 'a call of C code that did not return'}",
         f"step {block.step}",
     )
 
 
 def _place_of(folder: str, part: str) -> str:
-    """Returns the path of the note about the work on `part`: in `folder`, or on the disk of this
-    machine if `folder` is on object storage."""
+    """Returns the path of the note, the file that names the rows a process is working on, for the
+    work on `part`. The note is in `folder`, or on the disk of this machine if `folder` is on object
+    storage."""
     if not storage.is_remote(folder):
         return storage.join(folder, f".{part}.work")
     name = fingerprint([folder, part])
@@ -241,7 +245,8 @@ def _place_of(folder: str, part: str) -> str:
 @contextlib.contextmanager
 def _stated(place: str) -> Iterator[None]:
     """In a `with` block of this function, the memory that is shared with the supervising process
-    has the path of the current note."""
+    has `place`, the path of the note. The note is a file that names the rows this process is
+    working on."""
     shared = _supervision.place if _supervision else None
     if shared is None:
         yield
@@ -259,8 +264,9 @@ def supervised(place: mmap.mmap | None = None, repeats: bool = False) -> Iterato
     """In a `with` block of this function, another process repeats the work if this process hangs or
     crashes.
 
-    The path of the current note is written to `place`, memory that both share. If `repeats` is
-    true, the other process also repeats work that raises NotedError.
+    While this process works, it keeps a note: a file that names the rows it is working on. The path
+    of the note is written to `place`, memory that both processes share. If `repeats` is true, the
+    other process also repeats work that raises NotedError.
     """
     global _supervision
     before, _supervision = _supervision, _Supervision(place, repeats)

@@ -92,8 +92,8 @@ def names_rows(place: str) -> bool:
 
 def read_notes(place: str, attempt: str) -> tuple[list[Ended], bool]:
     """Returns the blocks of rows during which earlier attempts at the same work ended, in order,
-    and whether the last of them is new, so that no attempt has read it. `place` is the path of the
-    note.
+    and whether the last block is new, which means that no attempt has read it before. `place` is
+    the path of the note.
 
     Only notes of attempts with the name `attempt` are returned, because other attempts had other
     inputs or another limit.
@@ -112,8 +112,9 @@ def read_notes(place: str, attempt: str) -> tuple[list[Ended], bool]:
 
 
 def _read(place: str) -> list[str | int] | None:
-    """The attempt, the step, start and rows of its block, and the crash, from the note of a process
-    that ended during the block; None if the note is of another process."""
+    """Returns what the note at `place` states about a process that ended during its work: the name
+    of the attempt; the step, the start and the number of the rows; and the name of the crash.
+    Returns None if there is no note, or if the process did not end while it worked on rows."""
     try:
         data = Path(place).read_bytes()
     except FileNotFoundError:

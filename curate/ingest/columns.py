@@ -98,9 +98,10 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def as_text(batch: pa.RecordBatch, name: str, setting: str, place: str) -> pa.Array:
-    """Converts a column to strings. If a cell is a list, the text is the first
-    element that is neither null nor blank. `setting` is the setting of the recipe that names the
-    column. Raises InputError, which names this setting, if the column cannot be converted.
+    """Converts a column to strings. If a cell is a list, the text is the first element that is
+    neither null nor blank. `setting` is the setting of the recipe that names the column. Raises
+    InputError, which names this setting, if the column cannot be converted, or if its Arrow type
+    says that its bytes are not text.
 
     A column that is still binary (`columnar.batches`) has bytes that are no text.
     """

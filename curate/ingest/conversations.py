@@ -40,8 +40,9 @@ def chat_segments(
     with `<image>` and `<video>` tags, or a list of parts {type: text | image | video}. In a text
     with a tag, whitespace is removed from both ends of each piece, as in Qwen's trainer. The field
     `loss` (ms-swift), `loss_scale` or `weight` (OpenAI) of a turn says whether the model learns to
-    write the turn; if a turn has several, all must be 1. `turns` may also be one dict of lists,
-    which is how `datasets` stores a sequence of dicts.
+    write the turn; if a turn has several of these fields, the model learns to write it only if all
+    are 1. `turns` may also be one dict of lists, which is how `datasets` stores a sequence of
+    dicts.
 
         {from: human, value: "<image>\\nWhat is this?"} and one image ->
         segments (role, kind, text, image): (user, image, None, 0),
@@ -153,8 +154,8 @@ def _named_image(
 ) -> int | str | bytes:
     if image is None:
         raise RowError(
-            "a part of a turn names its image, but another part or <image> tag names no image.",
-            fix="Name the image in each part with an image, and use no tag; or name no image.",
+            "a part of a turn names its image, but another part, or an <image> tag, does not.",
+            fix="Name the image in every part, and remove the <image> tags; or name no image.",
         )
     if isinstance(image, int):
         if 0 <= image < image_count:

@@ -34,8 +34,8 @@ class MediaFolder:
         `a/b.jpg`. The case of the suffix may differ: `a.JPG` finds `a.jpg`.
 
         Returns None if the file does not exist. Raises RowError for a path that leads out of the
-        folder or is malformed. Also raises RowError if no file has exactly this name and several
-        images have it apart from the suffix, or apart from the case of the suffix.
+        folder or is malformed. Also raises RowError if no file has exactly this name, and several
+        images have a name that differs from it only in the suffix or in the case of the suffix.
         """
         is_name = "/" not in name and "\\" not in name
         folder, _, last = (name if is_name else path_below(name, self._place)).rpartition("/")

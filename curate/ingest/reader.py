@@ -83,9 +83,9 @@ class Failure(NamedTuple):
     ) -> Failure:
         """Makes a Failure from an error. `units` and `rows` are the fields of Failure.
 
-        The message of a RowError includes its place, if it has one: the media file with the fault.
-        The message of any other error is stored without its place, because `origin` already names
-        the place.
+        A RowError may have a place: the media file with the fault. The message of the Failure then
+        includes this place. The message of any other error is stored without the error's place,
+        because `origin` already names it.
         """
         text = str(error) if isinstance(error, RowError) else error.message
         return cls(key, origin, type(error).__name__, text, units, rows)
@@ -288,9 +288,9 @@ class Reader(BaseModel):
 
     def files_beside(self, files: Sequence[File], base: str) -> list[File]:
         """Returns the files that are not files of the source, but decide what the records of
-        `files` are: the names of their classes, the sizes of their images. `files` are read again
-        if one of them is new, gone or changed. By default, there are none. `base` is the folder to
-        which uris are relative."""
+        `files` are: the names of their classes, the sizes of their images. If one of the returned
+        files is new, gone or changed, `files` are read again. By default, there are none. `base` is
+        the folder to which uris are relative."""
         return []
 
     @abstractmethod

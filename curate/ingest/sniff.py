@@ -104,9 +104,10 @@ def check(
 
 
 def _fix(head: Head, readers: Mapping[str, type[Reader]]) -> str:
-    """Returns the advice of an error message. For a broken file, or a file that no reader accepts,
-    the advice is to replace it or to leave it out. Otherwise, the advice names the readers that
-    accept the file's content. If none of them reads files with this suffix, it says to rename the
+    """Returns the advice of an error message about a file. For a broken file, the advice is to
+    write it again or to leave it out. For a file that no reader accepts, the advice is to convert
+    it or to leave it out. For any other file, the advice names the readers that accept the content
+    and the suffix of the file. If a reader accepts only the content, the advice is to rename the
     file."""
     if describe(head).startswith(_BROKEN):
         return "Download or write it again, or leave it out of the path."

@@ -101,8 +101,8 @@ def _unmatched(listed: Sequence[File], exclude: Sequence[str]) -> tuple[str, ...
 
 def ending_of(name: str) -> str:
     """Returns the kind under which a file is counted if the reader does not accept the file's
-    ending: the ending itself, such as `.md`, or `no ending` if it has none of up to 12 letters,
-    digits and underscores."""
+    ending. The kind is the ending itself, such as `.md`, if it has up to 12 letters, digits and
+    underscores; otherwise, the kind is `no ending`."""
     stem, dot, last = storage.base_name(name).rpartition(".")
     ending = (dot + last).lower()
     return ending if stem and _ENDING.fullmatch(ending) else NO_ENDING
@@ -112,7 +112,7 @@ def excluding(globs: Sequence[str]) -> re.Pattern[str]:
     """Returns one regular expression for the globs of the setting `exclude`. It matches the names
     of files that a glob matches, and of all files in folders that a glob matches.
 
-    A glob without a slash, or only with one at its end, applies to names at any depth: `*.tmp`,
+    A glob without a slash, or with a slash only at its end, applies to names at any depth: `*.tmp`,
     `old/`. Any other glob applies to the path below the source: `2019/*.jsonl`, `/old`, `./old`.
     Raises re.error for a malformed glob.
     """

@@ -27,9 +27,10 @@ class DrawnFile(NamedTuple):
 
 def draw(out: str, rows: list[dict[str, Any]], where: str, base: str | None) -> list[DrawnFile]:
     """Draw the images of records of the run `out` with their objects. `where` is a folder, or a
-    file for a single image. Raises RecipeError if it is a file and there are several images.
+    file for a single image. Raises RecipeError if `where` is a file and there are several images.
 
-    Uris in the records are relative to `base`; None: to the same folder as in the run.
+    Uris in the records are relative to the folder `base`. If `base` is None, they are relative to
+    the same folder as in the run.
     """
     wanted = [(row, number) for row in rows for number in image_numbers(row)]
     single = where.lower().endswith(IMAGE_ENDINGS)
@@ -63,7 +64,7 @@ def _name(row: dict[str, Any], number: int) -> str:
 
 def open_media(out: str, base: str | None) -> Media:
     """Return an object that opens the images and videos of the run `out`. Relative uris start from
-    the folder `base`; None: from the same folder as in the run."""
+    the folder `base`. If `base` is None, they start from the same folder as in the run."""
     made = manifest.load_run(out)
     limits = Limits.model_validate(made.recipe.get("media", {}))
     return Media(base or made.environment["base"], storage.join(out, STEPS), limits)

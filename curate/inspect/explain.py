@@ -30,26 +30,36 @@ from manifests.storage.digest import stated_file
 
 class Explanation(NamedTuple):
     """All events of a record. `record` is its row as a reader or a reshape step made it; None if
-    the record could not be read, or if the record was made and removed in the same pass."""
+    the record could not be read, or if the record was made and removed in the same pass.
+    `request_steps` are the names of the steps of the events that ask a model."""
 
     id: str
     origin: str
     source: str
     events: list[Event]
     record: dict[str, Any] | None
+    request_steps: list[str]
 
 
 def explain(out: str, wanted: str) -> Explanation:
     """Explain what happened to a record, which is given by its id or origin, the start of its id,
     or the end of its origin.
 
-    Raises InputError if no record matches, or more than one.
+    Raises InputError if no record matches, or if several records match.
     """
     run = manifest.load_run(out)
     found, *failures = find_record(run, out, wanted)
     events = [event for one in (*failures, found) for event in _events(run, out, one)]
     record = found.row.values if found.row.ending == PART else None
-    return Explanation(found.id, found.origin, found.source, events, record)
+    asking = _request_steps(run, out)
+    seen = [event.step for event in events if event.step in asking]
+    return Explanation(found.id, found.origin, found.source, events, record, seen)
+
+
+def _request_steps(run: RunManifest, out: str) -> set[str]:
+    passes = [pass_manifest(run, out, at) for at in range(len(run.passes))]
+    steps = [step for known in passes for step in known.steps]
+    return {step["name"] for step in steps if step.get("shape") == "request"}
 
 
 def row_before(run: RunManifest, out: str, found: FoundRecord, step: str) -> pa.Table | None:
@@ -190,16 +200,17 @@ def _stored(folder: str, known: PassManifest, found: FoundRecord, ending: str) -
 
 def _survivor_events(out: str, entry: PassEntry, last: Event) -> Iterator[Event]:
     """Yield an event for each record on the path from a dropped duplicate to the record that was
-    kept instead: none for the duplicate itself, the last one for the record that was kept. `last`
-    is the event of the duplicate being dropped."""
+    kept in its place. The duplicate itself gets no event here; the last event is that of the kept
+    record. `last` is the event that states that the duplicate was dropped."""
     if of := last.facts.get(f"{last.step}.of"):
         for what, facts in families.path_to_survivor(out, entry, last.step, of):
             yield Event(last.step, what, facts)
 
 
 def _shard_events(run: RunManifest, out: str, found: FoundRecord) -> Iterator[Event]:
-    """Yield, for each format, the shard that contains the record, or why no shard does. If the rows
-    are not shuffled, it is not known which shard it is, so only the folder is named."""
+    """Yield, for each format, the shard that contains the record, or the reason why no shard
+    contains it. If the rows are not shuffled, the shard of a record is not known, so only the
+    folder of the shards is named."""
     for name, written in run.shards.items():
         if failed := _not_written(run, out, name, found.id):
             yield failed

@@ -59,14 +59,14 @@ class FoundRecord(NamedTuple):
 def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
     """Find the record that a user asks for. `wanted` is its id or origin, the start of its id, or
     the end of its origin: `000123.jpg` for `web/00000.tar#000123.jpg`. An exact match is preferred
-    to any other match. If no record has such an id or origin, `wanted` is the path of an image, or
-    the end of it, and the records that show this image match; if there are none, the inputs that
-    readers quarantined with a message that names this path.
+    to any other match. If no record has such an id or origin, `wanted` is taken as the path of an
+    image, or as the end of this path: the records that show the image match. If there are no such
+    records, the path is searched for in the messages of the inputs that readers quarantined.
 
     Returns the record, followed by quarantined inputs of the same id and origin, such as a key that
     occurs twice in a tar. If a record that a reader made and records that were made from it have
-    the same origin, the reader's record is returned. Raises InputError if no record matches, or
-    more than one.
+    the same origin, the reader's record is returned. Raises InputError if no record matches, or if
+    several records match.
     """
     found = (
         _found(run, out, Wanted(wanted))
@@ -76,9 +76,9 @@ def find_record(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
     )
     if not found:
         raise InputError(
-            f"no record has the id or origin '{wanted}', nor an id that begins with this "
-            "text, nor an origin or an image file that ends with this text, nor has the message of "
-            "a quarantined input such a path.", out,
+            f"no record has the id or origin '{wanted}', an id that begins with this text, or an "
+            "origin or image file that ends with this text; and no message of a quarantined input "
+            "names such a path.", out,
             outcome_of_input(run, out, wanted)
             or "`curate show` prints records with their ids, and `curate explain --quarantine` the "
             "inputs that could not be read.",
@@ -141,9 +141,9 @@ def _of_image(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
 
 
 def _of_message(run: RunManifest, out: str, wanted: str) -> list[FoundRecord]:
-    """Return the inputs that readers quarantined with a message that names the path `wanted`, or a
-    path that ends with it, such as that of a missing image. A word without a dot or slash is no
-    path."""
+    """Return the inputs that readers quarantined with a message that names a path, such as the path
+    of a missing image, and this path is `wanted` or ends with `wanted`. If `wanted` has neither a
+    dot nor a slash, it is not a path, and the result is empty."""
     if "." not in wanted and "/" not in wanted:
         return []
     pattern = rf"(?:^|[/\s'\"`]){re.escape(wanted)}(?:$|[\s:,;'\"`])"
@@ -230,8 +230,9 @@ def _who(row: StoredRow) -> list[str]:
 
 
 def rows_of(folder: str, commit: Commit, ending: str, found: FoundRecord) -> list[StoredRow]:
-    """Return the row of the record `found` in one of the files that `commit` lists: the file whose
-    name has this ending. The list is empty if the file does not have the record."""
+    """Return the row of the record `found` as a list with one row, or an empty list if the file
+    does not have the record. The file is the one in the list of `commit` whose name has the ending
+    `ending`."""
 
     def matches(who: pa.Table) -> pa.ChunkedArray:
         return pc.and_(pc.equal(who["id"], found.id), pc.equal(who["origin"], found.origin))

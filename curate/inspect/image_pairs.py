@@ -79,9 +79,9 @@ def image_pairs(out: str, each: int, step: str | None) -> ImagePairs:
     """Compare the images of a run with each other, and sample up to `each` pairs of each distance.
     The images of records that the run dropped as duplicates are compared too.
 
-    The result's `distance` and `colour_distance` are the settings of the step named `step`, by
-    default of the first step that compares images; if there is no such step, the defaults of
-    `duplicates`. Raises InputError if no step `image_hash` ran.
+    The result's `distance` and `colour_distance` are the settings of the step named `step` or, if
+    `step` is None, of the first step that compares images. If no step compares images, they are the
+    defaults of the step `duplicates`. Raises InputError if no step `image_hash` ran.
     """
     from manifests.kernels.look_alike import colour_differences, looks
     from manifests.kernels.near_pairs import near_pairs

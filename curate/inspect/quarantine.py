@@ -17,14 +17,14 @@ def quarantined(out: str) -> pa.Table:
     """Return all quarantined inputs of a run, with the columns `QUARANTINED`.
 
     Raises ManifestError if the file of quarantined inputs is missing, or has changed since the run
-    wrote it. A run that was stopped has no manifest yet, which would state the digest of this file,
-    so only the values in the file are checked.
+    wrote it. The manifest of the run states the digest of this file. A run that was stopped has no
+    manifest yet, so only the values in the file are checked.
     """
     uri = storage.join(out, RUN_QUARANTINE)
     if not storage.exists(uri):
         raise ManifestError(
-            "there is no list of quarantined inputs: a run writes it at its end, or when there are "
-            "too many",
+            "there is no list of quarantined inputs: a run writes this list at its end, or when it "
+            "stops because too many inputs are in quarantine",
             uri,
             "Name the output folder of a run, or run the recipe again to finish it.",
         )

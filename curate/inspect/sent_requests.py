@@ -58,9 +58,10 @@ def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> 
     """Return the requests that a step sends about the record `wanted` of the run `out`, and their
     replies. If the journal has a bad reply to a request, the repeated request is added.
 
-    `step` is the name of the request step; it may be None if the run has only one. Relative paths
-    of the recipe start in the folder `base`; None: in the same folder as in the run. Raises
-    RecipeError or InputError if the step does not ask about the record.
+    `step` is the name of the request step; it may be None if the run has only one request step.
+    Relative paths of the recipe start from the folder `base`. If `base` is None, they start from
+    the same folder as in the run. Raises RecipeError or InputError if the step does not ask about
+    the record.
     """
     run = _run(out)
     loaded = recipe.of_manifest(run, out, base or run.environment["base"])
@@ -70,7 +71,7 @@ def sent_requests(out: str, wanted: str, step: str | None, base: str | None) -> 
     row = row_before(run, out, found, planned.name)
     if row is None:
         fix = f"See what happened to it: curate explain {out} {found.id}"
-        raise InputError(f"the record '{wanted}' did not come to the step {planned.name}", out, fix)
+        raise InputError(f"the record '{wanted}' did not reach the step {planned.name}", out, fix)
     identity = loaded.identity(planned)
     asked = _Asked(found, planned, identity["parameters"], row)
     limits = Limits.model_validate(run.recipe.get("media", {}))

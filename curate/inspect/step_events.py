@@ -41,8 +41,8 @@ def of_removed(
     the record.
 
     `before` is the record's row before the pass, and `removed` the row that the pass stored in its
-    file of dropped or quarantined rows. `after` is the row that has the measures of the steps;
-    None: `removed` has them.
+    file of dropped or quarantined rows. `after` is the row that has the measures of the steps; if
+    `after` is None, `removed` has these measures.
     """
     row, table = removed.values, removed.table if after is None else after
     at = next(number for number, step in enumerate(steps) if step["name"] == row["step"])
@@ -66,8 +66,8 @@ def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
     """Return the event of the reshape step that made a record, then the events of the later steps
     of the same pass.
 
-    If several steps could have made the record, the last of them did, because it replaces the
-    records that earlier steps made.
+    If several steps could have made the record, the last of these steps made it, because it
+    replaces the records of the earlier steps.
     """
     after, before = row.table, row.table.select([])
     if row.ending == PART:
@@ -82,8 +82,8 @@ def of_new_record(steps: list[Identity], row: StoredRow) -> list[Event]:
 
 
 def reasons(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts about a removed row: the reason or the error; the number of rows that were
-    lost, if the row stands for more than one; and whether `--retry` may help."""
+    """Return the facts about a removed row: the reason or the error; if the removed row stands for
+    several rows, their number; and whether `--retry` may help."""
     why = {name: row[name] for name in ("reason", "error", "message") if row.get(name)}
     if row.get("rows", 1) > 1:
         why["hides"] = f"{row['rows']:,} rows"
@@ -107,10 +107,10 @@ def _is_passed_over(steps: list[Identity], number: int, before: pa.Table, after:
 def _differing(
     steps: list[Identity], number: int, before: pa.Table, after: pa.Table
 ) -> dict[str, Any] | None:
-    """Return the value of the record because of which the step with the index `number` passed over
-    the record: the step's setting `only` does not list it, `{"modality": "text"}`. None if `only`
-    selects the record, or if this is not known, because the values of a column in `only` were not
-    stored."""
+    """Return the reason why the step with the index `number` passed over a record: a column and the
+    record's value in it, `{"modality": "text"}`, because the step's setting `only` does not list
+    this value. Return None if `only` selects the record, or if the reason is not known, because the
+    values of a column in `only` were not stored."""
     step = steps[number]
     for column, allowed in (step["only"] or {}).items():
         if isinstance(allowed, str):  # the name of a variable, whose value is not kept

@@ -348,8 +348,8 @@ def _check_columns(planned: list[PlannedStep], place: str) -> None:
 
 
 def _check_modalities(only: dict[str, list[Any]], text: Text, path: Path) -> None:
-    """Raise RecipeError if `only` has a modality that no record can have. The step would pass over
-    the records that are meant."""
+    """Raise RecipeError if `only` has a modality that no record can have. Otherwise a misspelt
+    modality would make the step pass over records without an error."""
     for value in only.get("modality", []):
         if value not in MODALITIES:
             fault = f"only: there is no modality named {value!r}."

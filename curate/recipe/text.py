@@ -35,9 +35,9 @@ class Text(NamedTuple):
         return on_one_line(f"{self.name}:{line}" + (f": {where}" if where else ""))
 
     def hidden(self, text: str) -> str:
-        """Return the text with the values of the environment variables that the recipe uses
-        replaced by the names of the variables, as `${NAME}`. A short value is not replaced, because
-        it may be an ordinary word of the text."""
+        """Return the text in which each value of an environment variable of the recipe is replaced
+        by the name of the variable, as `${NAME}`. A short value is not replaced, because it may be
+        an ordinary word of the text."""
         for name in {n for variable in self.variables.values() for n in names(variable.text)}:
             value = os.environ.get(name, "")
             text = text.replace(value, f"${{{name}}}") if len(value) >= _SECRET_LENGTH else text
@@ -145,7 +145,7 @@ def _replaced(above: Any, path: Path) -> bool:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Merge two recipes: mappings are merged, and any other value of `above` replaces that of
+    """Merge two recipes: mappings are merged, and any other value of `above` replaces the value of
     `below`."""
     out = dict(below)
     for key, value in above.items():
@@ -187,7 +187,7 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
         raise RecipeError(f"'{last}' is an item of a list, not a setting.", place, fix)
     if not isinstance(at, dict):
         raise RecipeError(
-            f"'{last}' cannot be set, because it is inside a single value, not a mapping.", place
+            f"'{last}' cannot be set: it is inside a single value, which has no settings.", place
         )
     path = (*path, last)
     for known in [p for p in text.variables if p[: len(path)] == path]:
@@ -237,5 +237,5 @@ def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
             return _enter(at[number], next(iter(at[number])), place, (*path, number))
         raise RecipeError(f"the list has no item named '{name}'.", place, nearest(name, known))
     raise RecipeError(
-        f"'{name}' does not exist, because it is inside a single value, not a mapping.", place
+        f"'{name}' does not exist: it is inside a single value, which has no settings.", place
     )

@@ -125,7 +125,7 @@ class Values(NamedTuple):
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads values as text that have a type only in YAML 1.1 (see `_is_text`)."""
+    """Reads a value as text if only YAML 1.1 gives it another type (see `_is_text`)."""
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         is_plain = isinstance(node, yaml.ScalarNode) and node.style is None

@@ -56,10 +56,11 @@ class Decontaminate(RowStep):
     A record is dropped if one of these conditions is true; the first true condition is the drop
     reason:
 
-    - it shares an n-gram of `n` words with the text of an item; or, if `overlap` is set, at least
-      this share of the item's n-grams. Words are runs of letters, marks and numbers in lower case;
-      in scripts written without spaces each character is a word. A text of an item with fewer than
-      `min_words` words is not compared; another text of fewer than `n` words is a single n-gram.
+    - it has an n-gram of `n` words in common with the text of an item; or, if `overlap` is set, it
+      has at least this share of the item's n-grams. Words are runs of letters, marks and numbers in
+      lower case; in scripts written without spaces each character is a word. A text of an item with
+      fewer than `min_words` words is not compared; another text of fewer than `n` words is a single
+      n-gram.
     - one of its images looks like an image of an item: their 64-bit perceptual hashes differ in at
       most `distance` bits, mirrored or not. An image with almost no detail is never matched.
     - its embedding (in the column `embedding`) and the embedding of an item have a cosine of at
@@ -277,8 +278,8 @@ def _no_match(rows: int) -> _Match:
 
 def _columns(index: Index, text: _Match, image: _Match, embedding: _Match) -> Columns:
     """Returns the columns that the step adds. `benchmark` and `item` name a benchmark item: for a
-    dropped record, the item that is the drop reason; for a record that stays, the item with the
-    largest share of its n-grams in the record. `found_by` says by which comparison the item was
+    dropped record, the item because of which it is dropped; for a record that stays, the item with
+    the largest share of its n-grams in the record. `found_by` says by which comparison the item was
     found."""
     by_image = image.drop & ~text.drop
     by_embedding = embedding.drop & ~text.drop & ~image.drop

@@ -30,21 +30,20 @@ class DuplicateImages(CorpusStep):
     """Keep one image of every family (group) of equal images, and remove the others from their
     records.
 
-    With `by: perceptual`, two images are equal if they look the same, as they are or with one of
-    them mirrored: their 64-bit perceptual hashes differ in at most `distance` bits, and their
-    colours differ by at most `colour_distance` levels (of 0 to 255). For the colours, both images
-    are reduced to 8 x 8 pixels and brought to the same brightness and contrast; the mean difference
-    of the 4 pixels that differ most is taken. Only luma is compared if one of the images is gray.
-    With `by: image`, two images are equal if they have the same bytes; so are two videos, which are
-    treated as images.
+    With `by: perceptual`, two images are equal if they look the same, directly or after one of them
+    is mirrored: their 64-bit perceptual hashes differ in at most `distance` bits, and their colours
+    differ by at most `colour_distance` levels (of 0 to 255). For the colours, both images are
+    reduced to 8 x 8 pixels and brought to the same brightness and contrast; the mean difference of
+    the 4 pixels that differ most is taken. Only luma is compared if one of the images is gray. With
+    `by: image`, two images are equal if they have the same bytes. Videos are treated as images.
 
     `keep` decides which image stays. It lists measures in order of preference; the lowest value of
     a measure is best or, with `-` in front, the highest. `media.pixels` and `media.bytes` are
     measured on the image itself, all other measures on its record. An image without the measure
     comes after the others. If all listed measures are equal, the image of the record with the
-    lowest `id` stays, and within a record the first. When an image is removed, its segment of
-    `content` and its objects are removed too. A record that has no image or video left is dropped,
-    unless `keep_text` is set and the record has text.
+    lowest `id` stays; of several images in this record, the first stays. When an image is removed,
+    its segment of `content` and its objects are removed too. A record that has no image or video
+    left is dropped, unless `keep_text` is set and the record has text.
 
     `removed` is the number of images that were removed from a record; `survivors` lists the ids of
     the records that keep an equal image.

@@ -73,9 +73,9 @@ class Duplicates(CorpusStep):
     - `minhash`: records with texts whose sets of n-grams have a Jaccard similarity of at least
       `threshold`. MinHash signatures (Broder 1997), cut into `bands` of `rows` values, find
       candidate pairs; the exact Jaccard similarity decides. Bands follow from the threshold, so
-      that at least 0.99 of the pairs at the threshold are candidates; `curate plan` says so if
-      `permutations`, `bands` or `rows` allow only fewer. A text shorter than an n-gram counts as
-      one n-gram;
+      that at least 0.99 of the pairs at the threshold are candidates; `curate plan` prints a
+      note if `permutations`, `bands` or `rows` allow only fewer. A text shorter than an n-gram
+      counts as one n-gram;
     - `perceptual`: records with the same number of images, in which each image looks like the image
       at the same position in the other record, mirrored or not: their 64-bit perceptual hashes
       differ in at most `distance` bits, and their colours differ by at most `colour_distance`
@@ -84,8 +84,8 @@ class Duplicates(CorpusStep):
       taken. Only luma is compared if one of the images is gray. A record with a video, or with an
       image of almost no detail, is never a duplicate;
     - `semantic`: records whose embeddings (the column `embedding`) have a cosine of at least
-      `threshold`. With `clusters`, only records with a cluster in common are compared, and records
-      with the same embedding (`clusters` names a column with the number of one cluster, or with a
+      `threshold`. With `clusters`, two records are compared only if they have a cluster in common
+      or the same embedding (`clusters` names a column with the number of one cluster, or with a
       list of the nearest clusters);
     - `sequence`: records with images in common, such as frames of a video. The number of images
       that are in both records, divided by the number of images of the record with fewer images,
@@ -93,10 +93,10 @@ class Duplicates(CorpusStep):
       other record. The images of a record that look alike count once; videos, and images of almost
       no detail, do not count.
 
-    If `by` lists several values, a pair must match on all of them. A record that lacks what `by`
-    compares (text, images, an embedding other than zeros) is never a duplicate. A family includes
-    indirect duplicates: a and c are in one family if both are duplicates of b; for `perceptual`
-    only with `chains: keep`.
+    If `by` lists several values, a pair must match on all of them. A record without the data that
+    are compared (text, images, an embedding other than zeros) is never a duplicate. A family
+    includes indirect duplicates: a and c are in one family if both are duplicates of b. For
+    `perceptual` this is so only with `chains: keep`.
 
     The best record of a family stays. `keep` lists measures in order of preference. The lowest
     value of a measure is best; with `-` in front, the highest value is best. The list may contain

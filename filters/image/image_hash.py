@@ -40,10 +40,10 @@ class ImageHash(RowStep):
     transform (DCT-II) is applied; the bits record which of the 8 x 8 lowest frequencies are above
     their median. Frequencies that are 0 in one direction are left out. Images are hashed as they
     are shown, by their Exif orientation, and without plain borders: bars of one colour at two
-    opposite sides, neither more than twice as wide as the other, if at least half of the width and
-    half of the height remain. A border around a background of the same colour is not detected.
-    Images are decoded at the smallest scale of their codec that leaves their shorter side at least
-    32 pixels; steps that run together decode each image only once, at a scale large enough for all.
+    opposite sides, one at most twice as wide as the other, if at least half of the width and half
+    of the height remain. A border around a background of the same colour is not detected. Images
+    are decoded at the smallest scale of their codec that leaves their shorter side at least 32
+    pixels; steps that run together decode each image only once, at a scale large enough for all.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010).
     """

@@ -16,7 +16,8 @@ from manifests.step.bounds import check_min_max, outside
 class ImageCount(RowStep):
     """Drop records with fewer than `min` or more than `max` images.
 
-    The images of `media` count, each once, however often the content shows it. Videos do not count.
+    Each image in `media` counts once, even if the content shows it several times. Videos do not
+    count.
     """
 
     min: Annotated[NonNegativeInt | None, Bound()] = Field(

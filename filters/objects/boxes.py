@@ -37,8 +37,8 @@ class Boxes(RowStep):
     - `degenerate`: a side is zero or inverted, or a number is missing or infinite
     - `outside`: the share of its area inside the image is less than `min_inside` or zero, or its
       point is more than half a unit outside the image
-    - `small`: a side of the part in the image is under `min_side`, when its corners are rounded to
-      whole units; or it is under `min_pixels`
+    - `small`: a side of the part in the image is under `min_side`, after the corners of the part
+      are rounded to whole units; or the side is under `min_pixels`
     - `large`: the part in the image covers a share of more than `max_share` of the image
 
     A unit is a thousandth of the image's width or height. `clip` moves sides of boxes and corners
@@ -60,8 +60,8 @@ class Boxes(RowStep):
     )
     min_side: NonNegativeFloat = Field(
         1,
-        description="smallest side, in thousandths of the image, between corners rounded to whole "
-        "thousandths (our choice)",
+        description="smallest side, in units of 1/1000 of the image, after the corners are rounded "
+        "to whole units (our choice)",
     )
     min_pixels: PositiveFloat | None = Field(
         None, description="smallest side, in pixels of the image as shown; null: no limit"
@@ -206,8 +206,8 @@ def _clipped(
 
 
 def _distance_outside(values: np.ndarray) -> np.ndarray:
-    """Returns, for each row, how far its numbers are outside [0,1000] at most, (n,); 0 if all are
-    inside, or if one is nan.
+    """Returns (n,): for each row, the largest distance by which one of its numbers is outside
+    [0,1000]. The result is 0 if all numbers are inside, or if one is nan.
 
     `_distance_outside([[-3, 500], [1, 999]]) -> [3, 0]`
     """

@@ -54,8 +54,8 @@ class Boxes3d(RowStep):
     """Remove 3D boxes that their annotation marks as bad, or that are not visible on the image.
 
     The annotation is JSON in an object's `attributes`, with the fields of Omni3D: `behind_camera`,
-    `valid3D`, `visibility`, `truncation`, `depth_error`, `lidar_pts`, `segmentation_pts`. A
-    missing or negative field means unknown, and removes nothing.
+    `valid3D`, `visibility`, `truncation`, `depth_error`, `lidar_pts`, `segmentation_pts`. A missing
+    or negative field means unknown, and removes nothing.
 
     A box without a volume, or with a number that is missing or infinite, is always removed. If the
     image has a camera, the box is projected onto the image. `outside` removes boxes that are not on
@@ -66,7 +66,7 @@ class Boxes3d(RowStep):
     The whole object is removed. With `keep_objects` an object that also has a box, a point or a
     polygon loses only its 3D box. The measures count removed 3D boxes by reason, each under the
     first reason that applies; `count` is the number of 3D boxes that stay. A record that loses all
-    its 3D boxes is dropped, or kept with `empty: keep`, whatever other objects it has. A record
+    its 3D boxes is dropped even if it has other objects; with `empty: keep` it is kept. A record
     with a 3D box whose `attributes` cannot be read is quarantined.
 
     Source: Cube R-CNN trains with these thresholds (Base.yaml, datasets.py). It also removes a box

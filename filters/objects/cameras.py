@@ -40,7 +40,7 @@ class Cameras(RowStep):
     An image that is still without a camera gets an assumed one: `field_of_view` degrees in both
     directions, with its centre in the image's centre. With `field_of_view: null` it gets no camera.
     The measures count the images of a record: `given` (a camera from the file), `assumed` (an
-    assumed camera) and `unknown` (no camera). An image that keeps its camera is in none of them.
+    assumed camera) and `unknown` (no camera). They do not count an image that keeps its camera.
 
     A record is quarantined if an image that should get a camera has an unknown size, or if a camera
     from the file seems to be for another size: its centre is too far from the image's centre

@@ -1,5 +1,5 @@
-"""The step `count_agreement`: drops records whose text states another number of objects than are
-annotated."""
+"""The step `count_agreement`: drops records whose stated number of objects differs from the number
+of annotated objects."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class CountAgreement(RowStep):
     and `agrees` is true if both are the same. A record that states no number has null in `stated`
     and `agrees`, and stays unless `missing: drop` is set. With `mismatch: keep`, no record is
     dropped because of a different number. A record is quarantined if the value of `field` is not a
-    whole number from 0 to 2^31 - 1; a text of digits, such as "3", is one.
+    whole number from 0 to 2^31 - 1. A text of digits, such as "3", is accepted as a number.
 
-    A record that lost a part, such as an annotation, when it was read (`curate.lost` in `meta`), or
-    of which the source annotates only some labels (`curate.absent`), has null in `agrees` and true
-    in `incomplete`, because the number of objects on its image is not known. If such a record
+    The number of objects on an image is not known if the record lost a part, such as an annotation,
+    when it was read (`curate.lost` in `meta`), or if the source annotates only some labels of the
+    image (`curate.absent`). Such a record has null in `agrees` and true in `incomplete`. If it
     states a number, the two numbers count as different.
     """
 

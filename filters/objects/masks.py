@@ -44,9 +44,9 @@ class Masks(RowStep):
 
     The point is always inside the polygon or mask. It is the centroid (of the largest ring) if the
     centroid is inside. Otherwise, for a polygon, it is the middle of the widest horizontal segment
-    that is inside at the height of the centroid, or at another height if there is none; for RLE, it
-    is the middle of the longest vertical span in the column of the centroid, or in the whole mask
-    if this column is empty.
+    that is inside at the height of the centroid, or at another height if no segment is inside
+    there; for RLE, it is the middle of the longest vertical span in the column of the centroid, or
+    in the whole mask if this column is empty.
 
     Existing boxes and points stay, unless `overwrite` is set. `agreement` is the smallest
     intersection over union (IoU), among the objects of a record, of the existing box and the box

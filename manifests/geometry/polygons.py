@@ -117,8 +117,8 @@ _MIN_WIDTH = 1e-3
 
 
 def _select(polygons: Polygons, objects: np.ndarray) -> Polygons:
-    """Returns the polygons of only the objects for which `objects`, (objects,) bool, is true. The
-    other objects stay, with the same numbers, but without a polygon."""
+    """Removes the polygons of the objects for which `objects`, (objects,) bool, is false. These
+    objects stay without a polygon, so that all objects keep their numbers."""
     rings = objects[polygons.ring_of]
     if rings.all():
         return polygons
@@ -190,7 +190,8 @@ def _widest_middles(owner: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _largest_of_each(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Divides `values` into groups: values[i] is in the group owner[i], and `owner` is ascending.
-    Returns the index of the largest value of each group; of equal values, the first index.
+    Returns the index of the largest value of each group. If several values of a group are the
+    largest, returns the index of the first.
 
     `_largest_of_each([0, 0, 1], [5, 7, 2]) -> [1, 2]`
     """

@@ -121,7 +121,7 @@ def _parse_space(value: Any) -> Any:
             raise ValueError(f"{fault} the word {word!r} is unknown. {nearest(word, known)}")
         if name in parsed:
             raise ValueError(
-                f"{fault} {parsed[name]!r} and {word!r} are both its {name}. Remove one of them"
+                f"{fault} {parsed[name]!r} and {word!r} both state the {name}. Remove one of them"
             )
         parsed[name] = word
     return parsed

@@ -89,11 +89,10 @@ def similar_pairs(
     Two entries are similar if they have a key in common and differ in at most `max_bits` bits.
 
     The entries starts[r] to starts[r + 1] - 1 have a key in common, and are sorted by their
-    `marks`, hashes of their contents. If several of them have the same mark, only the first takes
-    part. The bits of each entry are compared with those of at most `window` entries before it. Of
-    these, the entry is paired with the entries that differ from it in the fewest bits, at most
-    `nearest` of them. So the time grows linearly with the number of entries, even if many entries
-    share a key.
+    `marks`, hashes of their contents. If several of these entries have the same mark, only the
+    first is compared. Each entry is compared with at most `window` entries before it. It is paired
+    with at most `nearest` of them: the entries that differ from it in the fewest bits. So the time
+    grows linearly with the number of entries, even if many entries share a key.
     """
     pairs = np.empty((len(marks) * nearest, 2), np.int64)
     found = _similar_pairs(starts, marks, bits, max_bits, window, nearest, pairs)

@@ -64,9 +64,9 @@ def close_pairs(
     """Finds pairs of images that share a key and whose hashes differ in at most `distance` bits.
 
     Returns the pairs, (k, 2) int64, and the number of bits in which each pair differs, (k,) uint8.
-    This number is the lowest of three: with both images as they are, and with either image
-    mirrored. `keys`, `hashes` and `mirrors` (the hashes of the mirrored images) are (n,) uint64,
-    sorted by key.
+    This number is the lowest of three numbers: for both images as they are, for the first image
+    mirrored, and for the second image mirrored. `keys`, `hashes` and `mirrors` (the hashes of the
+    mirrored images) are (n,) uint64, sorted by key.
 
     Several images may have the same two hashes (of the image and of the mirrored image, in either
     order). Then only the first of them is compared, and the others are in no pair: the caller must

@@ -105,8 +105,8 @@ def colour_differences(images: Looks, first: np.ndarray, second: np.ndarray) -> 
     """Returns float64: for each i, the difference of the small colour images (8 x 8 pixels) of the
     images first[i] and second[i]. Both are brought to the same brightness and contrast, and the
     mean difference of the 4 pixels (WORST) that differ most is taken, in levels of 0 to 255. It is
-    computed twice, with the images as they are and with one image mirrored; the lower difference
-    counts."""
+    computed twice, with the images as they are and with one image mirrored; the lower difference is
+    returned."""
     differences = np.empty(len(first), np.float64)
     ends = (np.ascontiguousarray(end, np.int64) for end in (first, second))
     _differences_of_pairs(images, *ends, differences)
@@ -213,8 +213,8 @@ def alike(images: Looks, one: int, other: int, colour_distance: float) -> bool:
 @inlined
 def image_bits(words: np.ndarray, one: int, other: int) -> Any:
     """Returns the number of bits in which the hashes of two images differ. It is the lowest of
-    three numbers: with both images as they are, and with either image mirrored. `words` (m, 2) has
-    the hash of each image and of its mirror image."""
+    three numbers: for both images as they are, for the first image mirrored, and for the second
+    image mirrored. `words` (m, 2) has the hash of each image and of its mirror image."""
     return np.int64(
         min(
             popcount(words[one, 0] ^ words[other, 0]),

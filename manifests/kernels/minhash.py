@@ -74,10 +74,10 @@ class Sketches(NamedTuple):
 
 
 def sketch(texts: pa.Array, scheme: Scheme, signatures: bool = False) -> Sketches:
-    """Computes a hash of the tokens and the MinHash signature of each text of a column, and from
-    the signature a hash of each band and its bits. The texts are processed in blocks, so little
-    memory is needed besides the results. `signatures`: whether the result contains the signatures
-    too."""
+    """Computes for each text of a column: a hash of its tokens, its MinHash signature, a hash of
+    each band of the signature, and one bit of each value of the signature. The texts are processed
+    in blocks, so little memory is needed besides the results. `signatures`: whether the result
+    contains the signatures too."""
     assert scheme.bands * scheme.rows <= scheme.permutations, scheme
     rows = len(texts)
     present, identity = np.empty(rows, bool), np.empty((rows, 2), np.uint64)

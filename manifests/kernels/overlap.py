@@ -194,8 +194,8 @@ class _Scratch(NamedTuple):
 def _key(hashes: np.ndarray, at: int, span: int, window: int) -> np.uint64:
     """Returns the key of an n-gram. A window is `window` tokens, and the next window starts one
     token later. The n-gram consists of `span` such windows, from window `at` on. The key is a hash
-    of the hashes of every `window`-th of these windows, which do not overlap, and of the last one;
-    together these windows cover the n-gram."""
+    of the hashes of some of these windows, which together cover the n-gram: every `window`-th
+    window, so that they do not overlap, and the last window."""
     key, last = np.uint64(span) * _SPREAD, at + span - 1
     for place in range(at, last, window):
         key = mixed(key ^ np.uint64(hashes[place]))

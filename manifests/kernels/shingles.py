@@ -148,7 +148,8 @@ def _scratch(size: int, tokens: int, distinct: bool) -> _Scratch:
 def _tokenise(data: np.ndarray, start: int, end: int, by_words: bool, scratch: _Scratch) -> int:
     """Writes a text in lower case, and the positions where its tokens start and end, into
     `scratch`. Returns how many tokens there are. The text is the bytes `start` to `end` - 1 of
-    `data`. If `by_words` is true, tokens are words, otherwise everything between whitespace."""
+    `data`. If `by_words` is true, a token is a word; otherwise a token is a run of characters
+    without whitespace."""
     written = write_lower(data, start, end, scratch.encodings[int(by_words)], scratch.text)
     return int(find_tokens(scratch.text, written, by_words, scratch.edges))
 

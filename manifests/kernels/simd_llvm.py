@@ -64,8 +64,9 @@ def lower_block(typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
     become the bytes of `target` from position `to` on. Returns a 64-bit number whose bit i is 1 if
     byte i is not ASCII.
 
-    A small letter is its capital plus 32, a bit that no capital has set. A byte is not ASCII if its
-    highest bit is set; such a byte is negative as a signed number.
+    The byte of a small letter is the byte of its capital plus 32, and the bit 32 is not set in any
+    capital. A byte is not ASCII if its highest bit is set; such a byte is negative as a signed
+    number.
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -34,7 +34,8 @@ def finalise(x: np.ndarray) -> np.ndarray:
 
 
 def next_word(state: int) -> tuple[int, int]:
-    """Returns the state that follows `state`, and the random number after `state`, as Python ints.
+    """Returns the next state of splitmix64 after `state`, and the random number that it gives, as
+    Python ints.
 
     Each call makes one number; use `splitmix64` for an array of states.
 

@@ -50,8 +50,8 @@ def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-u
     to 1. The function writes `starts` and `counts`.
 
     If `is_linear` is true, the weight of a pixel of the line falls linearly with its distance from
-    the middle of pixel i. Otherwise the weight is the part of the line's pixel (0 to 1) that pixel
-    i covers.
+    the middle of pixel i. Otherwise the weight is the share of this pixel (0 to 1) that lies inside
+    pixel i of the resized line.
     """
     scale = (high - low) / len(starts)
     reach = max(scale, 1.0) if is_linear else scale / 2
@@ -76,10 +76,11 @@ def _weights(low, high, length, is_linear, starts, counts):  # type: ignore[no-u
 @compiled(void(float64[:, ::1], float64[::1], boolean, float64[:, ::1]))
 def _resize(plane, box, is_linear, square):  # type: ignore[no-untyped-def]
     """Resizes the part `box` of one channel of an image (`plane`) to a square, and writes the
-    square into `square`. The columns are resized first, with vector instructions, then the rows. If
-    `is_linear` is true, the weight of a pixel falls linearly with its distance from the pixel of
-    the square; otherwise, the weight is the share of the pixel that the pixel of the square covers.
-    """
+    square into `square`. The columns are resized first, with vector instructions, then the rows.
+    Each pixel of the square is a weighted mean of pixels of the channel. If `is_linear` is true,
+    the weight of a pixel falls linearly with its distance from the middle of the pixel of the
+    square. Otherwise the weight is the share of the pixel that lies inside the pixel of the
+    square."""
     side = len(square)
     starts, counts = np.empty(side, np.int64), np.empty(side, np.int64)
     weights = _weights(box[1], box[3], plane.shape[0], is_linear, starts, counts)

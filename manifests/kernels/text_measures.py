@@ -53,8 +53,8 @@ def shares(texts: pa.Array, kind: int) -> np.ndarray:
 
 
 def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """Returns (texts,) float64: how often frequent character n-grams occur in a text, divided by
-    the number of all its character n-grams, repeated ones included.
+    """Returns (texts,) float64: the number of occurrences of frequent character n-grams in a text,
+    divided by the number of occurrences of all its character n-grams.
 
     If a text has d distinct n-grams, its frequent n-grams are the sqrt(d) n-grams with the highest
     counts, without those that occur only once.
@@ -68,9 +68,9 @@ def character_repetition(texts: pa.Array, n: int) -> np.ndarray:
 
 
 def word_repetition(texts: pa.Array, n: int) -> np.ndarray:
-    """Returns (texts,) float64: how often word n-grams that are repeated occur in a text, divided
-    by the number of all its word n-grams, repeated ones included. An n-gram is repeated if it
-    occurs more than once in the text.
+    """Returns (texts,) float64: the number of occurrences of repeated word n-grams in a text,
+    divided by the number of occurrences of all its word n-grams. An n-gram is repeated if it occurs
+    more than once in the text.
 
     ["a cat a cat", "a cat"], n = 2 -> [2 / 3, 0]
     """

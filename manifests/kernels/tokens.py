@@ -44,9 +44,9 @@ def write_lower(
     on. Returns the position where the copy ends.
 
     ASCII is copied in blocks. Every other character is replaced by the bytes that the table
-    `encodings` has for it; a combining mark that follows no letter, mark or number becomes a space,
-    if tokens are words. If a block would end after the end of `data`, its bytes are first copied
-    one by one, so that no byte after the end is read.
+    `encodings` has for it. If the table is for tokens that are words, a combining mark that does
+    not follow a letter, mark or number becomes a space. If a block would end after the end of
+    `data`, its bytes are first copied one by one, so that no byte after the end is read.
     """
     text[FIRST - 1] = _SPACE
     to = FIRST
@@ -100,7 +100,8 @@ def _in_word(byte: np.uint8) -> bool:
 @inlined
 def find_tokens(text: np.ndarray, end: int, by_words: bool, edges: np.ndarray) -> int:
     """Writes into `edges` the positions where each token starts and ends. Returns how many tokens
-    there are. If `by_words` is true, tokens are words, otherwise everything between whitespace.
+    there are. If `by_words` is true, a token is a word; otherwise a token is a run of characters
+    without whitespace.
 
     Edges are written eight at a time, to avoid branches that the processor cannot predict. So
     invalid numbers may follow the last edge; they are overwritten when more edges are written.
@@ -140,8 +141,9 @@ def hash_tokens(
 
 @inlined
 def hash_characters(text: np.ndarray, edges: np.ndarray, count: int, hashes: np.ndarray) -> int:
-    """Writes a hash of each character of the tokens, and of one space between two tokens, into
-    `hashes`. Returns how many hashes there are. `count` is the number of tokens."""
+    """Writes into `hashes` a hash of each character of the tokens, with the hash of a space between
+    the characters of two tokens. Returns how many hashes there are. `count` is the number of
+    tokens."""
     space, _ = _hash_token(text, FIRST - 1, 1)
     written = 0
     for i in range(count):

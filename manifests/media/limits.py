@@ -18,7 +18,7 @@ class Limits(BaseModel):
     max_pixels: PositiveInt = Field(
         89_478_485,
         description="largest width x height of an image; a worker needs up to 10 bytes of memory "
-        "for each pixel. The default is the one at which Pillow warns of a decompression bomb",
+        "for each pixel. Above the default, Pillow warns of a decompression bomb",
     )
     max_bytes: Bytes = Field(256 << 20, description="largest size of a media file, in bytes")
     max_frames: PositiveInt = Field(

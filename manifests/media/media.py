@@ -94,9 +94,9 @@ class Media:
     so each image is decoded once for all of them.
 
     `base` is the folder of relative uris, `kept` is the folder of `kept:` uris. `side` is the
-    length in pixels that the shorter side of an image must have at least for every step. To save
-    time, an image is decoded at the smallest scale of its codec that gives this length; at full
-    size if the image is smaller, if its codec cannot scale, or if `side` is None.
+    smallest length in pixels of an image's shorter side that is enough for every step. To save
+    time, an image is decoded at the smallest scale of its codec that gives this length. It is
+    decoded at full size if it is smaller, if its codec cannot scale, or if `side` is None.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Media:
 
     def size(self, ref: Reference) -> int:
         """Returns the number of bytes that a reference refers to. If the reference does not state
-        it, the file is asked for its size; raises MediaError if the file does not exist."""
+        this number, the size of the file is read. Raises MediaError if the file does not exist."""
         if ref.length is not None:
             return ref.length
         with _media_errors(ref.uri):

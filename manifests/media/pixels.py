@@ -35,8 +35,8 @@ def rgb(image: Image) -> Image:
 
 
 def is_plain(image: Image) -> bool:
-    """Returns whether all decoders show the same pixels: one frame of gray or RGB with at most 8
-    bits, and no transparency."""
+    """Returns whether all decoders give the same pixels for an image. They do if the image has one
+    frame, is gray or RGB with at most 8 bits, and has no transparency."""
     has_one_frame = getattr(image, "n_frames", 1) == 1
     return image.mode in _PLAIN and not image.has_transparency_data and has_one_frame
 
@@ -59,8 +59,8 @@ def _block_rows(width: int) -> int:
 
 def _gray(image: Any) -> Image:
     """Scales gray values of 16 bits, of 32 bits or of floating point to 8 bits: the lowest value of
-    their range becomes 0, the highest 255; the other way round in a TIFF whose lowest value is
-    white.
+    their range becomes 0, the highest 255. In a TIFF whose lowest value is white, the lowest value
+    becomes 255, the highest 0.
 
     The range is 0 to 65535 for unsigned integers of 16 bits, and 0 to 4095 for a TIFF of 12 bits;
     so a 16-bit copy of an 8-bit image has the pixels of the original. For signed integers, integers

@@ -243,9 +243,9 @@ def _ngram_rows(buckets: int, dictionary: _Dictionary) -> np.ndarray:
 def _kept_rows(pruned: np.ndarray, buckets: int, first: int) -> np.ndarray:
     hashes, rows = pruned.T
     if len(pruned) and not (hashes.min() >= 0 and hashes.max() < buckets):
-        raise _BrokenError(f"the list of n-grams has a hash that is not from 0 to {buckets - 1}")
+        raise _BrokenError(f"the list of n-grams has a hash outside 0 to {buckets - 1}")
     if len(pruned) and not (rows.min() >= 0 and rows.max() < len(pruned)):
-        raise _BrokenError(f"the list of n-grams has a row that is not from 0 to {len(pruned) - 1}")
+        raise _BrokenError(f"the list of n-grams has a row number outside 0 to {len(pruned) - 1}")
     table = np.full(buckets, -1, np.int32)
     table[hashes] = first + rows
     return table

@@ -18,8 +18,8 @@ class PackagedFile(NamedTuple):
     """A file of one release of a package: the name and version of the package, the path of the file
     in the package, and its SHA-256, such as ("wordllama", "0.4.0", "weights/x", "ab1...").
 
-    `alone`: whether the package is installed without its dependencies, because only its code needs
-    them. No extra of curate has such a package.
+    `alone`: whether the package is to be installed without its dependencies, because the file does
+    not need them. Such a package is not in any extra of curate.
     """
 
     package: str

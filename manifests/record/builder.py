@@ -49,8 +49,8 @@ class Builder:
     ) -> Row:
         """Add a record without segments. The methods of the returned `Row` then add the segments.
 
-        `key` is unique within the source; the id of the record is made from it. `origin` is
-        `uri#key`, where the record was read; `meta` is JSON.
+        `key` is unique within the source; the id of the record is made from it. `origin` is the
+        place where the record was read, `uri#key`; `meta` is JSON.
         """
         row = Row(key=key, origin=origin, meta=meta, language=language)
         self._rows.append(row)
@@ -113,8 +113,9 @@ class Row:
     ) -> Row:
         """Add an annotated object on image number `media` of the record.
 
-        Box (x1 y1 x2 y2), point (x y) and polygon (rings of x y x y ...) are in [0,1000] of the
-        image with its orientation applied. `attributes` is JSON.
+        The coordinates of `box` (x1 y1 x2 y2), `point` (x y) and `polygon` (rings of x y x y ...)
+        are in [0,1000]: 1000 is the width or height of the image with its orientation applied.
+        `attributes` is JSON.
         """
         self._objects.append(
             {

@@ -34,8 +34,8 @@ def record_ids(source: str, keys: Iterable[str]) -> pa.Array:
 
 def child_ids(parents: Sequence[str], ordinals: Sequence[int]) -> pa.Array:
     """Returns the ids of new rows that a reshape step makes from other rows. The id of new row i is
-    a hash of parents[i], the id of the row that new row i was made from, and ordinals[i], a number
-    that differs for each new row of the same parent."""
+    a hash of parents[i] and ordinals[i]. parents[i] is the id of the row from which new row i was
+    made. ordinals[i] is a number that differs for each new row of the same parent."""
     return pa.array([record_id(p, str(n)) for p, n in zip(parents, ordinals, strict=True)])
 
 
@@ -43,8 +43,8 @@ def random_keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
     """Returns (n,) uint64: a uniform random key for each id. Every random decision about a record
     uses this key.
 
-    The key mixes the seed and the first 64 bits of the id, which is a hash (splitmix64, Steele et
-    al. 2014). So the key does not depend on workers, on order, or on other records.
+    The key is computed from the seed and the first 64 bits of the id by splitmix64 (Steele et al.
+    2014). The id is a hash, so the key does not depend on workers, on order, or on other records.
     """
     mixed_seed = splitmix64(np.array([seed % 2**64], np.uint64))
     words = _first_16_digits(one_chunk(ids))

@@ -29,7 +29,7 @@ which are not annotated."""
 def known_absent(meta: pa.Array | pa.ChunkedArray) -> list[list[str] | None]:
     """Returns, for each record, the labels that are known to be absent from its image: the list
     under the key "curate.absent" in the record's `meta`; None if `meta` does not have this key, or
-    no list there. Only texts that contain the key are parsed."""
+    if its value is not a list. Only texts that contain the key are parsed."""
     found: list[list[str] | None] = [None] * len(meta)
     for row, parsed in _parsed(meta, ABSENT):
         labels = parsed.get(ABSENT)

@@ -21,7 +21,7 @@ class Bill(BaseModel):
     statuses: dict[str, int] = Field(
         default_factory=dict, description="records by value of the step's measure `status`"
     )
-    tokens_per_second: float = Field(0.0, description="mean of the last minute of asking")
+    tokens_per_second: float = Field(0.0, description="mean over the last minute of requests")
 
     @property
     def tokens(self) -> int:
@@ -36,7 +36,8 @@ class Bill(BaseModel):
 
 
 def money_text(money: float, currency: str) -> str:
-    """Formats an amount of money with four significant digits, or with two decimals from 10 on.
+    """Formats an amount of money: below 10 with four significant digits, otherwise with two
+    decimals.
 
     `money_text(0.001234, "USD") -> "0.001234 USD"`, `money_text(1234.5, "EUR") -> "1,234.50 EUR"`
     """

@@ -30,8 +30,8 @@ def blobs_of(passes: Iterable[tuple[str, list[Commit]]]) -> dict[str, int]:
 
 def broken_references(part: str, blobs: dict[str, int]) -> Iterator[str]:
     """Yields an error text for each stored media file that is missing or too short, although
-    records refer to it. `part` is the path of an Arrow file of records, of which only the column
-    `media` is read. `blobs` is the result of `blobs_of`."""
+    records refer to it. `part` is the path of an Arrow file of records; only its column `media` is
+    read. `blobs` is the result of `blobs_of`."""
     media = parts.read_columns(part, ("media",))["media"].combine_chunks().flatten()
     fields = {name: pc.struct_field(media, name) for name in ("uri", "offset", "length")}
     kept = pa.table(fields).filter(pc.starts_with(fields["uri"], KEPT))

@@ -36,10 +36,10 @@ minute (nfs(5), acdirmax)."""
 class Holder(BaseModel):
     """The process that has locked a folder.
 
-    `machine` identifies the machine since its last start, and the namespace of process ids in which
-    `pid` is valid. `started` is the start of the process in clock ticks, so that a later process
-    with the same `pid` is not taken for it. `since` is when the process locked the folder, such as
-    "2026-01-31 12:00:00 UTC".
+    `machine` identifies the last start of the machine, and the namespace of process ids in which
+    `pid` is valid. `started` is when the process started, in clock ticks; a later process with the
+    same `pid` has another value. `since` is when the process locked the folder, such as "2026-01-31
+    12:00:00 UTC".
     """
 
     host: str
@@ -109,9 +109,9 @@ class Lock:
         self._place, self._holder = place, holder
 
     def check(self) -> None:
-        """Raises LockError if another run has taken over the folder, because this process did not
-        renew its lock, for example while it was suspended, or if the lock file is gone or broken,
-        so that another run may start."""
+        """Raises LockError if another run has taken over the folder, or if the lock file is missing
+        or damaged, so that another run could start. Another run takes over the folder if this
+        process does not renew its lock, for example while the process is suspended."""
         holder = _read(self._place) if self._place else self._holder
         if holder is None:
             raise LockError(

@@ -258,9 +258,9 @@ def _load(kind: type[M], place: str) -> M:
             raise ManifestError(
                 "the run in this folder has not finished, so it has no manifest yet",
                 place,
-                "If it still works, wait until it ends. If it was stopped, run the same command "
-                "again: finished parts are kept. `curate show --quarantined` and `curate explain "
-                "--quarantine` need no manifest if the run stopped at max_quarantined.",
+                "If the run is still active, wait until it ends. If it was stopped, run the same "
+                "command again: finished parts are kept. `curate show --quarantined` and `curate "
+                "explain --quarantine` need no manifest if the run stopped at max_quarantined.",
             )
         raise ManifestError(
             "there is no manifest here, so this is not the folder of a finished run",

@@ -70,7 +70,7 @@ class _Pass(NamedTuple):
 
 
 def verify(folder: str) -> Verified:
-    """Reads every file that the manifests of a run name, and compares it with what they state; see
+    """Reads every file that the manifests of a run name, and compares it with the manifests; see
     the docstring of this module.
 
     Raises ManifestError if the manifest of the run is missing or damaged.
@@ -95,8 +95,8 @@ def verify(folder: str) -> Verified:
 
 def damaged_files(run: RunManifest, folder: str) -> list[Fault]:
     """Reads the files of a run: those that its manifests name, the commits of its parts, and its
-    lists of splits. Returns a fault for each file that is missing, or that is not as its manifest
-    states."""
+    lists of splits. Returns a fault for each file that is missing, or that differs from its
+    manifest."""
     passes, faults = _passes(run, folder)
     faults += _wrong(folder, [*_entries(run, passes)]).values()
     return faults + _commits_and_splits(run, folder, passes, set())

@@ -84,8 +84,8 @@ class Executor(Protocol):
         """Yields the same pairs as `map`, but every worker opens `work` once, before its first
         item, and closes it after its last item.
 
-        On Ray, every worker has the given `resources`, and the item of a worker that crashes is
-        given to another worker. In one process, `resources` are not checked.
+        On Ray, every worker has the given `resources`, and if a worker crashes, another worker
+        processes its item. In one process, `resources` are not checked.
         """
         ...
 

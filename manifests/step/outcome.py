@@ -47,8 +47,8 @@ class RowErrors:
     def add(self, row: int, error: Exception, later: bool | None = None) -> None:
         """Record the error of a row. If the row already has an error, the new error is ignored.
 
-        `later`: whether the cause is temporary. If it is None, the cause is temporary if the error
-        is one of `TRANSIENT`.
+        `later`: whether the cause is temporary. If `later` is None, the class of the error decides:
+        the cause is temporary for the classes in `TRANSIENT`.
         """
         if self._kinds[row] is None:
             self._kinds[row] = type(error).__name__

@@ -174,7 +174,7 @@ class RequestStep(RowStep):
         """
 
     def ask_ahead(self, batch: pa.Table, context: Context) -> None:
-        """Begin to ask about a batch, before `measure` is called with it."""
+        """Begins to send the requests about a batch, before `measure` is called with this batch."""
         assert context.client is not None
         requests = (requests_of(one) for one in _made(self, batch, context))
         flat = list(itertools.chain.from_iterable(requests))
@@ -226,8 +226,8 @@ def answered_rows(
 def _replies(
     asked: RowRequests, answered: tuple[Answered, ...]
 ) -> Reply | tuple[Reply, ...] | None:
-    """Returns the replies to the requests of a row: one, or a tuple if `asked` is one. It is None
-    if nothing was asked, or a request failed."""
+    """Returns the replies to the requests of a row: one reply if `asked` is one request, a tuple of
+    replies if `asked` is a tuple. Returns None if nothing was asked, or if a request failed."""
     replies = tuple(one for one in answered if isinstance(one, Reply))
     if asked is None or len(replies) < len(answered):
         return None

@@ -69,8 +69,8 @@ class Step(BaseModel):
         return Resources()
 
     def batch_rows(self) -> int | None:
-        """Returns the maximum number of rows in a batch that the step is given; None: the engine
-        chooses the number."""
+        """Returns the maximum number of rows in a batch that the step gets; None if the engine may
+        choose this number."""
         return None
 
     def images(self) -> Images | None:
@@ -137,10 +137,10 @@ class RowStep(Step):
         default values."""
 
     def decide(self, measured: pa.Table) -> pa.Array | None:
-        """Returns the drop reason of each row, or null for a row to keep; None instead of a column
-        keeps all rows. This method must be cheap, because it is called again whenever a setting
-        marked `Bound` changes. Besides the settings it may use only the columns that `measure`
-        returned."""
+        """Returns a column with the drop reason of each row; null if the row is kept. Returns None,
+        not a column, if all rows are kept. This method must be cheap, because it is called again
+        whenever a setting marked `Bound` changes. Besides the settings it may use only the columns
+        that `measure` returned."""
         return None
 
 

@@ -35,8 +35,9 @@ class Prices(BaseModel):
 
 
 class Budget(BaseModel):
-    """The most that a request step may spend in all runs into an output folder. With null there is
-    no limit. With 0 nothing is asked, and only the replies in the journal are used."""
+    """The most that a request step may spend in all runs into an output folder. A limit of null
+    means no limit. With a limit of 0 no request is sent, and only the replies in the journal are
+    used."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

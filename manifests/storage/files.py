@@ -103,7 +103,8 @@ def read_bytes(uri: str) -> bytes:
 
 def size_and_stamp(uri: str) -> tuple[int, int] | None:
     """Returns the size of a file in bytes and its modification time in nanoseconds; None if the
-    file does not exist, or if its local path cannot be followed, for example without permission."""
+    file does not exist, or if its local path cannot be opened, for example because a permission is
+    missing."""
     if not is_remote(uri):
         try:
             stat = os.stat(uri)
@@ -125,8 +126,8 @@ def exists(uri: str) -> bool:
 
 
 def names(folder: str) -> list[str]:
-    """Returns the names of all files and folders in a folder, sorted; hidden ones too. The list is
-    empty if there is no such folder."""
+    """Returns the sorted names of all files and folders in a folder, including hidden files and
+    folders. The list is empty if there is no such folder."""
     if not is_remote(folder):
         with storage_errors(folder):
             return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
@@ -199,8 +200,9 @@ def is_inside(folder: str, uri: str) -> bool:
 
 
 def is_same_folder(one: str, other: str) -> bool:
-    """Returns whether two paths or URLs name the same folder: paths even if one is relative or
-    contains a link, URLs even if their queries or a slash at the end differ."""
+    """Returns whether two paths or URLs name the same folder. Two paths may name the same folder
+    although one is relative or contains a link. Two URLs may, although their queries or a slash at
+    the end differ."""
     if is_remote(one) or is_remote(other):
         plain = (split_query(uri)[0].rstrip("/") for uri in (one, other))
         return len({*plain}) == 1
@@ -218,7 +220,7 @@ def make_folder(uri: str) -> None:
             os.makedirs(uri, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise StorageError(
-                "it is, or lies below, a file or a link to nothing, so it cannot be a folder",
+                "this cannot be a folder: it is a file or a broken link, or lies below one",
                 uri,
                 "Choose another folder.",
             ) from None
@@ -248,8 +250,8 @@ def delete_folder(uri: str) -> None:
 
 
 def clear_unfinished(folder: str, below: bool = False) -> None:
-    """Deletes the temporary files of processes that were killed, in a folder; if `below` is true,
-    in all its subfolders too. Only local folders have such files."""
+    """Deletes the temporary files that killed processes have left in a folder. If `below` is true,
+    also deletes them in all its subfolders. Only local folders have such files."""
     if is_remote(folder):
         return
     for place, folders, files in os.walk(folder):
@@ -286,8 +288,8 @@ def writing(uri: str, durable: bool = True) -> Iterator[Sink]:
 
 
 def _temporary(uri: str) -> tuple[Any, str]:
-    """Opens a new temporary file for `uri`, and returns its path too. Permissions of a local file
-    follow the umask of the process."""
+    """Opens a new temporary file for `uri`. Returns the open file and its path. Permissions of a
+    local file follow the umask of the process."""
     if is_remote(uri):
         handle, path = tempfile.mkstemp(TEMPORARY, ".remote.")
     else:
@@ -313,7 +315,8 @@ def write_bytes(uri: str, data: bytes, durable: bool = True) -> None:
 @contextlib.contextmanager
 def storage_errors(uri: str) -> Iterator[None]:
     """Replaces an OSError in the `with` block by a StorageError that names the file and, if one is
-    known, a fix; by an UnreadableError if only this file cannot be read or does not exist."""
+    known, a fix. If only this file cannot be read or does not exist, the new error is an
+    UnreadableError."""
     try:
         yield
     except OSError as error:

@@ -1,5 +1,5 @@
-"""Reads and writes keep lists: .npy files with the sorted 128-bit uids of the samples to keep,
-dtype `u8,u8`, the form in which DataComp publishes its subsets.
+"""Reads and writes keep lists. A keep list is a .npy file with the sorted 128-bit uids of the
+samples to keep, dtype `u8,u8`. DataComp publishes its subsets in this form.
 
 A uid is 32 hex digits: the first field has the first 16 digits, the second field has the last 16.
 Every program that loads such files with numpy, such as DataComp's resharder, can read our files.
@@ -46,9 +46,9 @@ def write_keep_list(path: str, uids: np.ndarray) -> int:
 
 
 def read_keep_list(path: str) -> np.ndarray:
-    """Returns the sorted uids of a file. A local file is memory-mapped, and again only if it
-    changes, or after four other files. Raises InputError if the file does not exist, or is not a
-    sorted keep list."""
+    """Returns the sorted uids of a file. A local file is memory-mapped. The last four arrays are
+    kept, and returned again while their files do not change. Raises InputError if the file does not
+    exist, or is not a sorted keep list."""
     stamp = storage.size_and_stamp(path)
     if stamp is None:
         raise InputError("there is no such keep list", path, "Correct the path in the recipe.")

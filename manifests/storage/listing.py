@@ -171,8 +171,9 @@ def _list_remote(pattern: str) -> list[File]:
 
 
 def _remote_file(root: str, info: pafs.FileInfo) -> File:
-    """Returns the entry of an object. An object whose name cannot be part of a URL, or would lead
-    elsewhere (`a//b`, `a/../b`, `a?b`), cannot be read."""
+    """Returns the entry of an object. The entry states that the object cannot be read if the
+    object's name is not UTF-8, cannot be part of a URL (`a?b`), or has another meaning as a path
+    (`a//b`, `a/../b`)."""
     path = object_path(info)
     name = path[len(root) + 1 :]
     if not _is_text(name):

@@ -132,7 +132,8 @@ def read(
     uri: str, rows: int | None = None, columns: tuple[str, ...] | None = None
 ) -> Iterator[pa.Table]:
     """Yields the record batches of a part as tables; a part is an Arrow file with a group of
-    records. Batches of more than `rows` rows are cut into several tables, and empty ones left out.
+    records. Batches of more than `rows` rows are cut into several tables; empty batches are left
+    out.
 
     `columns`: the columns that are needed; only these are fetched from a remote part.
     """

@@ -62,8 +62,9 @@ def value(row: Row, field: str) -> Any:
     the path leads through a list of objects, the result is the list of the values of the objects
     that have the field: value({"a": [{"b": 1}, {"b": 2}, {}]}, "a.b") -> [1, 2].
 
-    A name may itself have dots: of the names in the row with which the path begins, the longest is
-    taken. Raises KeyError if the field is missing; in a list, if no element has it.
+    The name of a field may itself have dots. If the path begins with several names of the row, the
+    longest name is taken. Raises KeyError if the field is missing. In a list of objects, the field
+    is missing if no object has it.
     """
     name = _first_name(field, row)
     if name is None:
@@ -92,8 +93,8 @@ def _values(elements: list[Any], field: str) -> list[Any]:
 
 
 def _first_name(path: str, known: Collection[str]) -> str | None:
-    """Returns the longest known name with which a dotted path begins; None if there is none:
-    _first_name("a.b.c", {"a", "a.b"}) -> "a.b"."""
+    """Returns the longest known name with which a dotted path begins; None if it begins with no
+    known name: _first_name("a.b.c", {"a", "a.b"}) -> "a.b"."""
     parts = path.split(".")
     names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
     return next((name for name in names if name in known), None)

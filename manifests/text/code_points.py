@@ -99,12 +99,12 @@ def encoding_table() -> np.ndarray:
     character is replaced, so that the text can then be split at spaces. Row 0 is for tokens between
     whitespace, row 1 is for words.
 
-    Bytes 0 to 6 of a number are the UTF-8 of the character in lower case; byte 0 is the first byte.
-    Byte 7 has the number of these bytes, so the number is stored from bit SIZE of the uint64
-    upwards. In row 1, byte 7 also has the bit COMBINING for a combining mark, which can continue a
-    word but not begin a word. A separator is replaced by one space. Separators are whitespace in
-    row 0, and everything except letters, marks and numbers (categories L, M, N) in row 1. In row 1,
-    a character of a script without spaces gets a space on each side.
+    Bytes 0 to 6 of each uint64 are the UTF-8 of the character in lower case; byte 0 is the first
+    byte. Byte 7, which starts at bit SIZE, is the count of these bytes. In row 1, byte 7 also has
+    the bit COMBINING for a combining mark, which can continue a word but not begin a word. A
+    separator is replaced by one space. Separators are whitespace in row 0, and everything except
+    letters, marks and numbers (categories L, M, N) in row 1. In row 1, a character of a script
+    without spaces gets a space on each side.
     """
     classes = class_table()
     letter_or_mark, alphanumeric = classes & SPECIAL == 0, classes & ALPHANUMERIC > 0

@@ -1,7 +1,8 @@
 """Parses and writes JSON, so that all readers get the same values from the same JSON text.
 
 orjson parses most texts. Python's `json`, which is slower, parses the texts that orjson cannot
-represent exactly: with whole numbers over 64 bits, NaN and Infinity, or keys that occur twice.
+represent exactly: texts with whole numbers over 64 bits, with NaN or Infinity, or with keys that
+occur twice.
 """
 
 from __future__ import annotations
@@ -195,8 +196,8 @@ def _count_keys(value: Any) -> int:
 
 
 def _check_size(data: bytes) -> None:
-    """Raises RowError if a text has more than MAX_VALUES lists, objects and keys, before it is
-    parsed. Brackets and colons in strings are counted, too."""
+    """Raises RowError if a text has more than MAX_VALUES lists, objects and keys. The text is not
+    yet parsed, so brackets and colons in strings are counted too."""
     if len(data) <= MAX_VALUES:  # each has a byte at least
         return
     found = data.count(b"[") + data.count(b"{") + data.count(b'":')
@@ -225,7 +226,8 @@ def _parse_exactly(data: bytes, strict: orjson.JSONDecodeError | None) -> Any:
     """Parses a JSON text that orjson rejects or cannot represent exactly. NaN, Infinity and a
     number too large for a float become None; a whole number of too many digits becomes text. Raises
     RowError for other faults. `strict` is orjson's error, None if orjson did not reject the text.
-    The RowError shows this error, unless it is at something that is allowed here, such as NaN."""
+    The RowError shows orjson's error, unless that error was raised for a value that is allowed
+    here, such as NaN."""
     text = _decoded(data)
     try:
         value = json.loads(

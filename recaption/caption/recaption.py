@@ -39,8 +39,9 @@ class Recaption(PromptedStep):
 
     The model gets the images and the text of a record. It must reply in the record's language, if
     this language is known and the prompt asks for it. The reply becomes the text of the record, and
-    the old text goes to `raw_text`, unless `raw_text` is set already. A record without an image is
-    not asked about. A record with roles, with several texts or with a video is quarantined.
+    the old text goes to `raw_text`, unless `raw_text` is set already. The model is not asked about
+    a record without an image. A record with roles, with several texts or with a video is
+    quarantined.
 
     A reply is bad if it is empty, cut off by `max_tokens`, a refusal, a copy of the old text or of
     the prompt, or in the wrong language; if it is shorter or longer than the prompt allows; or if

@@ -47,9 +47,9 @@ _OF_ANY_TEXT: dict[str, Callable[[str], bool]] = {
 
 
 def fault_of(reply: Reply) -> str | None:
-    """Returns the fault of a reply that is a fault for every prompt, such as a refusal; None if
-    there is none. Repetition is not such a fault, because in a JSON list each object repeats the
-    fields."""
+    """Returns the first fault of a reply that counts for every prompt, such as a refusal; None if
+    there is no such fault. Repetition is not checked here, because in a JSON list each object
+    repeats the names of its fields."""
     return _stated(reply) or next(
         (fault for fault, check in _OF_ANY_TEXT.items() if check(reply.text.strip())), None
     )
@@ -58,8 +58,8 @@ def fault_of(reply: Reply) -> str | None:
 def text_fault(reply: Reply, asked: Asked) -> str | None:
     """Returns the fault of a reply that becomes the text of a record; None if there is none.
 
-    If the prompt allows a copy of the record's text, a fault that this old text has too does not
-    count.
+    If the prompt allows a copy of the record's text, a fault of the reply does not count if the
+    record's text has the same fault.
     """
     if stated := _stated(reply):
         return stated

@@ -1,5 +1,5 @@
-"""Measures how many of the numbers and names of a text a new text keeps. A missing number or name
-is not a fault: a good description may leave out what the image does not show."""
+"""Measures which shares of the numbers and names in an old text occur in a new text too. A missing
+number or name is not a fault: a good description may leave out what the image does not show."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def kept_numbers(raw_text: str, text: str) -> float | None:
     """Returns the share of the different numbers in `raw_text` that `text` contains too; None if
     `raw_text` has no number.
 
-    The digits of all scripts are equal, and so are 1,000 and 1000. Numbers in words do not count.
+    The digits of different scripts count as equal, and 1,000 equals 1000. Numbers in words are not
+    found.
     """
     return _share(_numbers(raw_text), _numbers(text))
 

@@ -59,8 +59,8 @@ _NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
 def is_other_language(text: str, language: str) -> bool:
-    """Returns whether a text is certainly not in the language of a BCP 47 tag. It returns False if
-    the text is short or mixes scripts, and if the tag is unknown or its language has two
+    """Returns whether a text is certainly not in the language of a BCP 47 tag. The result is False
+    if the text is short or mixes scripts, if the tag is unknown, or if its language has two
     scripts."""
     tag = re.split("[-_]", language.lower())[0]
     letters = _NO_LETTERS.sub("", text[:_READ])

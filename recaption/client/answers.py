@@ -88,10 +88,10 @@ def reply_of(body: str) -> Reply:
 
 
 def meant_status(status: int, body: str) -> int:
-    """Returns the HTTP status that an answer means. It is not the status that was sent in three
-    cases: the error has a code that stands for another status; the status 200 was sent with an
-    error whose code is a status, as some proxies and servers do; or the status 403 refuses only the
-    content of this request, which means 400.
+    """Returns the HTTP status that an answer means. This status differs from the status that was
+    sent in three cases: the error has a code that stands for another status; the status 200 was
+    sent with an error whose code is a status, as some proxies and servers do; or the status 403
+    refuses only the content of this request, which means 400.
 
     `meant_status(200, '{"error": {"message": "...", "code": 429}}') -> 429`
     """

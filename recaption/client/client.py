@@ -152,8 +152,8 @@ class Client:
         return None
 
     def _spent(self, error: SpentError) -> SpentError:
-        """Return the error with the final costs. They include the requests that were in flight when
-        the budget was used up."""
+        """Returns the error with the final costs. The costs include the requests that were in
+        flight when the budget was used up."""
         _, fault = self._spending.used_up() or ("", error.fault)
         return error.changed(fault)
 
@@ -169,8 +169,8 @@ class Client:
             self._warnings.close()
 
     def _answer(self, request: Request, media: Media, fault: Fault) -> Reply | Unanswered:
-        """Ask until a reply is good, or `MAX_REPLIES` replies were bad. Returns the last reply, or
-        why there is none."""
+        """Asks the model until a reply is good, or until `MAX_REPLIES` replies were bad. Returns
+        the last reply; if there is no reply, returns the reason."""
         with contextlib.closing(media.another()) as own:
             try:
                 for bad_before in range(MAX_REPLIES):
@@ -186,8 +186,8 @@ class Client:
                 return Unanswered(error, isinstance(error, TRANSIENT))
 
     def _reply(self, request: Request, bad_before: int, media: Media) -> Reply:
-        """Return the reply from the journal, or ask the model for it. Equal requests that are in
-        flight together are sent once."""
+        """Returns the reply from the journal, or asks the model for it. If equal requests are in
+        flight together, only one of them is sent."""
         step = self._step
         key, parameters, files = prepared(step, request, bad_before, media)
         with self._lock:
@@ -221,8 +221,8 @@ class Client:
             return sent_image(data, ref, media, self._step.image_pixels())
 
     def _send(self, key: bytes, request: Request, body: bytes) -> str:
-        """Send a request, again after failures that may be temporary, and write the answer to the
-        journal. Returns the body of the answer, which contains a reply."""
+        """Sends a request, repeats it after failures that may be temporary, and writes the answer
+        to the journal. Returns the body of the answer, which contains a reply."""
         failures = 0
         for attempt in itertools.count(1):
             try:
@@ -286,8 +286,8 @@ class Client:
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[Sent]:
-        """Wait until a request may be sent, and count it as in flight during the `with` block.
-        Raises the error of the run if the budget is used up or the run was stopped."""
+        """Wait until a request may be sent, and count it as in flight during the `with` block. If
+        the budget is used up or the run was stopped, raises the error that stops the run."""
 
         def is_stopped() -> bool:
             return self._stopping.is_stopped
@@ -307,7 +307,7 @@ class Client:
                 self._limiter.release(sent)
 
     def _accepted(self, answer: HttpAnswer, has_schema: bool) -> str:
-        """Return the body of an answer if its status is 2xx. Otherwise raises EndpointError if the
+        """Returns the body of an answer if its status is 2xx. Otherwise raises EndpointError if the
         run must stop, _FailedError if the request may be sent again, and ReplyError if only this
         request is refused."""
         text = answer.body.decode("utf-8-sig", "replace")
@@ -333,17 +333,18 @@ class Client:
         raise self._stopping.unusable(f"{_FATAL.get(status, 'it refuses the request')} ({fault})")
 
     def _refusal(self, fault: str) -> CurateError:
-        """Return the error for a request that the endpoint refuses. It is an error of the record,
-        or stops the run if at least `REFUSED` requests had no reply and none had one."""
+        """Returns the error for a request that the endpoint refuses. The error is one of the
+        record. But if at least `REFUSED` requests got no reply, and no request got a reply, the
+        error stops the run."""
         if self._stopping.has_refused_all():
             return self._stopping.unusable(f"it refused the first {REFUSED} requests ({fault})")
         self._stopping.refused()
         return ReplyError(f"the endpoint refuses the request: {fault}", fix=_SHORTER)
 
     def _unreadable(self, fault: str) -> Exception:
-        """Return the error for an answer of status 200 without a reply, such as a page of a proxy.
-        The request may be sent again, or the run stops if at least `REFUSED` requests had no reply
-        and none had one."""
+        """Returns the error for an answer of status 200 without a reply, such as a page of a proxy.
+        After this error the request may be sent again. But if at least `REFUSED` requests got no
+        reply, and no request got a reply, the error stops the run."""
         if self._stopping.has_refused_all():
             return self._stopping.unusable(f"its first {REFUSED} answers have no reply ({fault})")
         return _FailedError(fault)
@@ -356,7 +357,8 @@ class Client:
 
 
 def _answered(futures: Sequence[Future[Any] | None]) -> tuple[int, ...]:
-    """Returns the positions of the requests that are completed or None."""
+    """Returns the positions in `futures` at which a request is completed, or at which there is no
+    request (None)."""
 
     def is_answered(future: Future[Any]) -> bool:
         return future.done() and not future.cancelled() and future.exception() is None

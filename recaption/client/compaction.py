@@ -3,11 +3,16 @@
 The reply to each key stays the same: neighbouring files are joined in their order, and the new file
 takes the place of the first. The old files are deleted when the new one is complete on the disk and
 was read back, so nothing is lost if the process is killed. A file that a running process writes is
-not changed. A process that looks for an entry in a deleted file finds it in the new one.
+not changed. A process that looks for an entry in a deleted file finds it in the new one. Only one
+process at a time compacts a journal on a local disk.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import re
 import secrets
 from collections.abc import Iterator
 from itertools import groupby
@@ -17,16 +22,29 @@ import xxhash
 
 from manifests import storage
 from manifests.errors import StorageError
-from recaption.client.entries import SUFFIX, Line, files, framed, is_locked, lines, sync_folder
+from recaption.client.entries import (
+    SUFFIX,
+    Line,
+    files,
+    framed,
+    is_locked,
+    lines,
+    sync_folder,
+    try_lock,
+)
 
 MAX_BYTES = 1 << 30
 """The most bytes of a file into which others are joined (our choice)."""
+_OF_COMPACTION = re.compile("-j[0-9a-f]{12}$")
+"""Matches the end of the name of a file that a compaction made. The next compaction replaces it, so
+that the names do not become longer and longer."""
 
 
 class Compacted(NamedTuple):
-    """The number of files before and after, and of those that were not joined because they are in
-    use. `repeated` is the number of lines that were left out because an earlier line has the same
-    key or content, and `damaged` the number of those left out because they are damaged."""
+    """The number of files before and after the rewrite. `in_use` is the number of files that were
+    not joined, because a running process writes them. `repeated` is the number of lines that were
+    left out because an earlier line has the same key or content. `damaged` is the number of lines
+    that were left out because they are damaged."""
 
     before: int
     after: int
@@ -36,18 +54,40 @@ class Compacted(NamedTuple):
 
 
 def compact(folder: str) -> Compacted:
-    """Rewrite the journal in `folder`, except for the files that running processes write."""
-    found = files(folder)
-    in_use = [uri for uri in found if not storage.is_remote(uri) and is_locked(uri)]
-    repeated = damaged = 0
-    for is_used, group in groupby(found, key=lambda uri: uri in in_use):
-        for uris in [] if is_used else _joined(list(group)):
-            again, broken = _join(folder, uris)
-            repeated, damaged = repeated + again, damaged + broken
-    return Compacted(len(found), len(files(folder)), len(in_use), repeated, damaged)
+    """Rewrite the journal in `folder`, except for the files that running processes write. Raises
+    StorageError if another process compacts it now."""
+    with _alone(folder):
+        storage.clear_unfinished(folder)  # of compactions that were killed
+        found = files(folder)
+        in_use = {uri for uri in found if not storage.is_remote(uri) and is_locked(uri)}
+        repeated = damaged = 0
+        for is_used, group in groupby(found, key=lambda uri: uri in in_use):
+            for uris in [] if is_used else _groups(list(group)):
+                again, broken = _join(folder, uris)
+                repeated, damaged = repeated + again, damaged + broken
+        return Compacted(len(found), len(files(folder)), len(in_use), repeated, damaged)
 
 
-def _joined(uris: list[str]) -> Iterator[list[str]]:
+@contextlib.contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Lock a local folder during a `with` block, if its file system has locks."""
+    if storage.is_remote(folder):
+        yield
+        return
+    with storage.storage_errors(folder):
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        with storage.storage_errors(folder):
+            is_alone = try_lock(handle, fcntl.LOCK_EX)
+        if not is_alone:
+            fault = "another process compacts this journal now"
+            raise StorageError(fault, folder, "Wait until it has ended.")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _groups(uris: list[str]) -> Iterator[list[str]]:
     """Yield groups of consecutive files. A group has at most `MAX_BYTES`, or is a single larger
     file."""
     group, size = list[str](), 0
@@ -63,12 +103,12 @@ def _joined(uris: list[str]) -> Iterator[list[str]]:
 
 
 def _join(folder: str, uris: list[str]) -> tuple[int, int]:
-    """Join files into a new one, and delete them. Returns how many lines were left out because they
-    were repeated, and because they were damaged."""
+    """Joins files into a new one, and deletes them. Returns two numbers of lines that were left
+    out: the number of repeated lines, and the number of damaged lines."""
     if len(uris) < 2:
         return 0, 0
-    first = storage.base_name(uris[0]).removesuffix(SUFFIX)
-    uri = storage.join(folder, f"{first}-{secrets.token_hex(6)}{SUFFIX}")  # sorts before the first
+    first = _OF_COMPACTION.sub("", storage.base_name(uris[0]).removesuffix(SUFFIX))
+    uri = storage.join(folder, f"{first}-j{secrets.token_hex(6)}{SUFFIX}")  # sorts before `first`
     found = _Found()
     with storage.writing(uri) as sink:
         for old in uris:
@@ -79,6 +119,7 @@ def _join(folder: str, uris: list[str]) -> tuple[int, int]:
         with storage.storage_errors(folder):
             sync_folder(folder)
     if sum(line.entry is not None for line in lines(uri)) != len(found.seen):
+        storage.delete(uri)
         raise StorageError("the joined file lacks entries; the old files are kept", uri)
     for old in uris:
         storage.delete(old)
@@ -86,8 +127,8 @@ def _join(folder: str, uris: list[str]) -> tuple[int, int]:
 
 
 class _Found:
-    """Remembers which lines were found: replies by their key, lines with counts by their
-    content."""
+    """Remembers which lines were found. A line with a reply is known by its key, a line with counts
+    by its content."""
 
     def __init__(self) -> None:
         self.seen = set[bytes]()

@@ -76,8 +76,8 @@ class Connections:
         self._open: list[http.client.HTTPConnection] = []
 
     def post(self, path: str, body: bytes) -> HttpAnswer:
-        """Send a request to a path such as "/chat/completions", and return the complete answer,
-        whatever its status is.
+        """Send a request to a path such as "/chat/completions", and return the complete answer with
+        any status.
 
         Raises OSError (TimeoutError, ConnectionError) or http.client.HTTPException if there is no
         complete answer. A connection that the server has closed since the last answer is replaced
@@ -140,8 +140,8 @@ class Connections:
 
 
 def _connected(connection: http.client.HTTPConnection) -> HttpAnswer | None:
-    """Open a connection. Returns None, or the answer of a proxy that does not connect to the
-    endpoint."""
+    """Opens a connection. Returns None if this succeeds. If a proxy refuses to connect to the
+    endpoint, returns the answer of the proxy."""
     try:
         connection.connect()
     except OSError as error:
@@ -154,8 +154,8 @@ def _connected(connection: http.client.HTTPConnection) -> HttpAnswer | None:
 
 
 def _is_closed(sock: socket.socket) -> bool:
-    """Returns whether the server has closed an unused connection. Then its socket can be read at
-    once."""
+    """Returns whether the server has closed an unused connection. The socket of a closed connection
+    has something to read: the end of the data."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))

@@ -28,14 +28,14 @@ from manifests.step import Request
 BYTES_PER_TOKEN = 3
 """So many bytes of UTF-8 count as one token if the vocabulary of Qwen is not installed (our
 choice). Tokens of English and Chinese text have more bytes, so the count is not too low."""
-_QWEN2 = re.compile(r"qwen2(?:\.5)?-?vl", re.IGNORECASE)
+_QWEN2 = re.compile(r"qwen2(?:[._]?5)?[-_]?vl", re.IGNORECASE)
 
 
 class TokenCounter:
     """Counts the tokens of texts and images as the step `tokens` does: texts by the vocabulary of
-    Qwen, or by their bytes if it is not installed; images by `smart_resize`. The vision profile
-    follows from the name `model`: `qwen2_5_vl` for Qwen2-VL and Qwen2.5-VL, `qwen3_vl` for all
-    others. `name` describes this method of counting."""
+    Qwen, or by their bytes if it is not installed; images by `smart_resize`. The name `model`
+    decides the vision profile: `qwen2_5_vl` for Qwen2-VL and Qwen2.5-VL, `qwen3_vl` for all others.
+    `name` describes this method of counting."""
 
     def __init__(self, model: str) -> None:
         self._vision: VisionProfile = "qwen2_5_vl" if _QWEN2.search(model) else "qwen3_vl"
@@ -69,15 +69,16 @@ class TokenCounter:
         return int(tokens) + AROUND_IMAGE
 
     def request(self, request: Request, sizes: Mapping[Reference, tuple[int, int]]) -> int:
-        """Returns the number of tokens of the texts and images of a request, without those that a
-        chat template adds. `sizes` has the width and height of each image as it is sent."""
+        """Returns the number of tokens of the texts and images of a request, without the tokens
+        that a chat template adds. `sizes` has the width and height of each image as it is sent."""
         parts = [part for message in request.messages for part in message.parts]
         return sum(
             self.text(part) if isinstance(part, str) else self.image(*sizes[part]) for part in parts
         )
 
     def body(self, body: bytes) -> int:
-        """Returns the same number as `request`, from the body of the HTTP request."""
+        """Returns the same number as the method `request`, but computes it from the body of the
+        HTTP request."""
         sent = orjson.loads(body)
         if "input" in sent:
             return self.text(sent["input"])

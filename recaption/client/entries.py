@@ -12,6 +12,7 @@ and all other lines are used.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import io
 import os
@@ -26,7 +27,12 @@ from manifests import storage
 
 SUFFIX = ".replies"
 _HEAD = 8 + 1 + 16 + 1
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+"""Errors of a file system without locks."""
 _KEY = re.compile("[0-9a-f]{32}")
+_TEXTS = ("model", "prompt", "run", "step", "currency")
+_AMOUNTS = ("input_tokens", "output_tokens", "money")
+_NUMBERS = ("seconds", *_AMOUNTS, *(f"saved_{name}" for name in _AMOUNTS))
 _OURS = re.compile(rb'\{"v":1,"key":"([0-9a-f]{32})",')
 """Matches the start of the JSON that `Journal.add` writes for a reply."""
 
@@ -65,13 +71,21 @@ def parsed(data: bytes) -> dict[str, Any] | None:
 
 
 def _is_entry(found: dict[str, Any]) -> bool:
-    """Returns whether the fields that are used have the right types, in an entry with a reply or
-    with counts."""
-    if "key" not in found:
-        return type(found.get("hits")) is int
-    numbers = (found.get(name) for name in ("input_tokens", "output_tokens", "money"))
-    has_reply = type(found.get("body")) is str and _KEY.fullmatch(str(found["key"]))
-    return bool(has_reply) and all(n is None or type(n) in (int, float) for n in numbers)
+    """Returns whether a JSON object is an entry of a journal: an entry with a reply, or an entry
+    with counts. Only the types of the fields that are used are checked. An entry that states a
+    currency must state an amount in it."""
+    if "key" in found:
+        is_whole = type(found.get("body")) is str and _KEY.fullmatch(str(found["key"])) is not None
+        amount = found.get("money")
+    else:
+        is_whole, amount = type(found.get("hits")) is int, found.get("saved_money")
+    numbers = (found.get(name) for name in _NUMBERS)
+    return (
+        is_whole
+        and all(type(found.get(name, "")) is str for name in _TEXTS)
+        and all(n is None or type(n) in (int, float) for n in numbers)
+        and ("currency" not in found or amount is not None)
+    )
 
 
 def encoded(entry: dict[str, Any]) -> bytes:
@@ -95,7 +109,11 @@ def _head(data: bytes) -> bytes:
 
 def lines(uri: str) -> Iterator[Line]:
     """Yields the lines of a journal file."""
-    with storage.open_file(uri) as native, io.BufferedReader(native, 1 << 20) as file:
+    with (
+        storage.storage_errors(uri),
+        storage.open_file(uri) as native,
+        io.BufferedReader(native, 1 << 20) as file,
+    ):
         start = 0
         for line in file:
             yield Line(start, len(line), intact(line))
@@ -128,24 +146,37 @@ def create_locked(path: str) -> int:
     file system without locks, it is not locked."""
     folder, name = os.path.split(path)
     hidden = os.path.join(folder, f".{name}{storage.TEMPORARY}")
-    with storage.storage_errors(path):
+    with storage.storage_errors(path), contextlib.ExitStack() as undone:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         handle = os.open(hidden, flags, 0o644)
+        undone.callback(os.close, handle)
         with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(handle, fcntl.LOCK_EX)
+        undone.callback(storage.delete, hidden)
         os.rename(hidden, path)
         sync_folder(folder)
+        undone.pop_all()
     return handle
 
 
 def is_locked(path: str) -> bool:
-    """Returns whether a running process writes the file."""
+    """Returns whether a running process writes the file. On a file system without locks, this is
+    not known, and the result is false."""
     with storage.storage_errors(path), open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not try_lock(file.fileno(), fcntl.LOCK_SH)
+
+
+def try_lock(handle: int, kind: int) -> bool:
+    """Locks an open file, if its file system has locks. Returns false if another process has locked
+    it."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
 
 
 def write_all(handle: int, data: bytes) -> None:
@@ -164,5 +195,7 @@ def sync_folder(folder: str) -> None:
     """Writes the file names in a local folder to the disk, so that new files survive a crash of the
     machine."""
     handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -44,8 +44,9 @@ class Journal:
     """Reads and writes the journal in `folder`. All methods may be called in several threads.
 
     If several files have an entry for a key, the first file decides, so that all later runs use the
-    same reply. Entries that other processes add after the journal is opened are not seen. When it
-    is opened, `known` is called with each reply in it, or only with those that `run` paid for.
+    same reply. Entries that other processes add after the journal is opened are not seen. When the
+    journal is opened, `known` is called with the entry of each reply; if `run` is given, only with
+    the entries of the replies that this run paid for.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Journal:
         self._buffer: dict[bytes, bytes] = {}
         self._flushed, self._is_dirty = time.monotonic(), False
         self._hits = 0
-        self._name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(6)}"
+        self._name = _new_name()
         storage.make_folder(folder)
         self._spool: Spool | None = None
         if storage.is_remote(folder):
@@ -73,15 +74,16 @@ class Journal:
     def get(self, key: bytes) -> dict[str, Any] | None:
         """Returns the entry of a key; None if there is none, or if its line was damaged after the
         journal was opened."""
+        place = self._place(key)
         try:
-            line = self._line(key)
+            line = _read(place)
         except UnreadableError:  # the file was compacted meanwhile
-            places = Places.of(self._folder)
-            with self._lock:
-                self._places = places
-                if isinstance(self._own.get(key), Place):
-                    del self._own[key]
-            line = self._line(key)
+            with self._lock:  # one thread reads the journal again, and the others wait for it
+                if self._place(key) == place:
+                    self._places = Places.of(self._folder)
+                    own = self._own.items()
+                    self._own = {key: one for key, one in own if isinstance(one, bytes)}
+            line = _read(self._place(key))
         data = None if line is None else intact(line)
         entry = None if data is None else parsed(data)
         if entry is not None:
@@ -89,9 +91,9 @@ class Journal:
                 self._hits += 1
         return entry
 
-    def _line(self, key: bytes) -> bytes | None:
-        place = self._own.get(key) or self._places.find(key)
-        return _read(place) if isinstance(place, Place) else place
+    def _place(self, key: bytes) -> Place | bytes | None:
+        """Returns where the line of a key is, or the line itself if it is not uploaded yet."""
+        return self._own.get(key) or self._places.find(key)
 
     def add(self, key: bytes, status: int, body: str, about: dict[str, Any]) -> None:
         """Write the answer to a request. `about` has further fields of the entry, such as the model
@@ -114,14 +116,18 @@ class Journal:
             self._sync()
 
     def close(self) -> None:
-        """Flush all entries, and close the file."""
+        """Flush all entries, and close the file. An entry that is added later, by a thread that
+        was not waited for, is written to a new file."""
         with self._lock:
-            self._sync()
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
-            if self._spool:
-                self._spool.close()
+            try:
+                self._sync()
+            finally:
+                if self._fd >= 0:
+                    os.close(self._fd)
+                if self._spool:
+                    self._spool.close()
+                self._fd, self._end, self._number, self._spool = -1, 0, 0, None
+                self._name = _new_name()
 
     @property
     def _seconds(self) -> float:
@@ -130,9 +136,9 @@ class Journal:
     def _write(self, key: bytes, line: bytes) -> None:
         self._is_dirty = True
         if storage.is_remote(self._folder):
+            self._buffer[key] = self._own[key] = line  # uploaded even if the local disk is full
             self._spool = self._spool or Spool(self._folder, self._name)
             self._spool.write(line)
-            self._buffer[key] = self._own[key] = line
             if len(self._buffer) >= FLUSH_ENTRIES:
                 self._sync()
             return
@@ -165,8 +171,8 @@ class Journal:
             self._own = {}
 
     def _check_file(self) -> None:
-        """Raises StorageError if the file was deleted, or changed by another process. Otherwise the
-        next replies would be lost with it."""
+        """Raises StorageError if the file that this process writes was deleted, or was changed by
+        another process. Without this check, the next replies would be lost too."""
         now = os.fstat(self._fd)
         if now.st_nlink and now.st_size == self._end:
             return
@@ -185,16 +191,16 @@ class Journal:
             start += len(line)
         self._number += 1
         self._buffer = {}
-        assert self._spool is not None
-        self._spool.clear()
+        if self._spool:
+            self._spool.clear()
 
 
 def _calling(
     known: Callable[[dict[str, Any]], None] | None, run: str | None
 ) -> Callable[[Line], None]:
-    """Returns a function that calls `known` with the entry of a line. If `run` is given, it does so
-    only for replies that this run paid for, and once for each: while a journal is compacted, a
-    reply may be in two files."""
+    """Returns a function that calls `known` with the entry of a line. If `run` is given, the
+    function calls `known` only for replies that this run paid for, and only once for each reply:
+    while a journal is compacted, a reply may be in two files."""
     seen = set[bytes | None]()
 
     def call(line: Line) -> None:
@@ -208,7 +214,13 @@ def _calling(
     return call
 
 
-def _read(place: Place) -> bytes:
+def _new_name() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(6)}"
+
+
+def _read(place: Place | bytes | None) -> bytes | None:
+    if not isinstance(place, Place):
+        return place
     if storage.is_remote(place.uri):
         with storage.open_file(place.uri) as file:
             return bytes(file.read_at(place.size, place.start))

@@ -3,11 +3,11 @@
 The number of requests in flight starts small and doubles as long as a larger number gives more
 tokens a second. An endpoint that is overloaded shows it in one of two ways:
 
-* It refuses requests (429, 503) or lets them time out. The number is then reduced by a factor. With
-  each round of replies, it rises by half of the difference to just below its old value (binary
+* It refuses requests (429, 503) or lets them time out. The number is then reduced by a factor.
+  After that, each round of replies halves the distance to a number just below the old one (binary
   increase, as BIC-TCP does; Xu, Harfoush and Rhee 2004).
-* It queues requests: the replies take longer, and the tokens a second hardly grow. The number is
-  then reduced to about the smaller of the two that were compared. Tokens are counted, not replies,
+* It queues requests: the replies take longer, and the tokens a second hardly grow. Of the two
+  numbers that were compared, about the smaller one is then used. Tokens are counted, not replies,
   so that long replies are not mistaken for a queue.
 
 The best number may change, so a larger and a smaller one are tried from time to time.
@@ -50,7 +50,8 @@ _Mode = Literal["measure", "start", "up", "down", "recover", "hold"]
 
 
 class Sent(NamedTuple):
-    """When a request was sent, and the number of its cohort; 0 if it belongs to none."""
+    """When a request was sent, and the number of its cohort: a cohort is a group of requests by
+    which a speed is measured. The number is 0 if the request is in no cohort."""
 
     at: float
     cohort: int
@@ -105,7 +106,7 @@ class Level:
         return Sent(now, self._cohort)
 
     def answered(self, sent: Sent, now: float, tokens: int) -> None:
-        """Count a reply to a request. `ended` must be called for the request too."""
+        """Counts a reply to a request. The method `ended` must be called for this request too."""
         self._replies += 1
         if sent.cohort and sent.cohort == self._cohort:
             self._speed.add(tokens + OVERHEAD_TOKENS, max(now - sent.at, 1e-6))
@@ -168,8 +169,8 @@ class Level:
         self._waiting = 0
 
     def _judge(self) -> None:
-        """Compare the measured speed with that at the previous limit, and choose what is tried
-        next."""
+        """Compares the measured speed with the speed at the previous limit, and chooses which limit
+        to try next."""
         now, base = self._speed, self._base
         if not now.replies:
             self._measure()
@@ -180,7 +181,7 @@ class Level:
             self._compare(base, now)
 
     def _compare(self, base: _Speed, now: _Speed) -> None:
-        """Decide from two speeds which of their limits is better, and what is tried next."""
+        """Decides from two speeds which of their limits is better, and which limit to try next."""
         factor = math.log(now.level / base.level)
         gain = math.log(now.rate / base.rate) + factor
         grows = gain / factor >= GROWTH

@@ -35,15 +35,15 @@ class Limiter:
             return None
 
     def release(self, sent: Sent) -> None:
-        """Count the end of a request. If `answered` or `busy` applies to the request, call it
-        before."""
+        """Counts the end of a request. If `answered` or `busy` must be called for the request, call
+        it before `release`."""
         with self._changed:
             self._in_flight -= 1
             self._level.ended(sent)
             self._notify()
 
     def answered(self, sent: Sent, tokens: int) -> None:
-        """Count a reply with so many tokens, which may change the limit."""
+        """Counts a reply with `tokens` tokens. The limit may change."""
         with self._changed:
             self._level.answered(sent, time.monotonic(), tokens)
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from manifests import storage
 from manifests.media import Media
-from manifests.step import Prices, Reply, Request, RequestStep
+from manifests.step import Prices, Request, RequestStep
 from recaption.client.answers import reply_of
 from recaption.client.client import MAX_REPLIES
 from recaption.client.counting import TokenCounter
@@ -25,8 +25,6 @@ SAMPLE, SAME_RECORDS, SAME_PROMPT = "sample", "same records", "same prompt"
 same records, or to any requests with the same prompt."""
 NORMAL_95 = 1.96
 """The quantile of the normal distribution for an interval of 95 %, in standard errors."""
-
-Fault = Callable[[Request, Reply], str | None]
 
 
 class Paid(NamedTuple):
@@ -41,9 +39,9 @@ class Paid(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What is known about a request. `key` is the key of its first reply, and `tokens` its number
-    of tokens by `TokenCounter`. `paid` is None if the model must be asked, for the first time or
-    again."""
+    """What is known about a request. `key` is the key of the first reply to it, and `tokens` is the
+    number of its tokens by `TokenCounter`. `paid` is None if the model must be asked, for the first
+    time or again."""
 
     key: bytes
     tokens: int
@@ -56,7 +54,6 @@ class History:
     output tokens."""
 
     replies: int = 0
-    input_tokens: int = 0
     output_tokens: int = 0
     squares: float = 0.0
     seconds: float = 0.0
@@ -100,7 +97,6 @@ class Outlook:
         if entry.get("model") == self._step.model:
             of_prompt, written = self.history[entry.get("prompt", "")], entry.get("output_tokens")
             of_prompt.replies += 1
-            of_prompt.input_tokens += entry.get("input_tokens") or 0
             of_prompt.output_tokens += written or 0
             of_prompt.squares += (written or 0) ** 2
             of_prompt.seconds += entry.get("seconds") or 0.0
@@ -110,7 +106,8 @@ class Estimate(NamedTuple):
     """What a number of requests will cost, estimated from `replies` earlier ones. `per_request` and
     `spread` are the mean and the standard deviation of the output tokens of a request. The real
     cost is within `money_error` of `money` in 95 of 100 cases, if the requests are like the earlier
-    ones; it is nan if that is not known. `source` is SAMPLE, SAME_RECORDS or SAME_PROMPT."""
+    ones. `money_error` is nan if it cannot be estimated. `source` is SAMPLE, SAME_RECORDS or
+    SAME_PROMPT."""
 
     source: str
     replies: int
@@ -127,14 +124,16 @@ class Estimate(NamedTuple):
 def from_paid(
     paid: list[Paid], requests: int, tokens: int, prices: Prices, source: str
 ) -> Estimate:
-    """Estimates the cost of `requests` requests, which have `tokens` tokens together by
-    `TokenCounter`, from requests that were paid for. It adds what the endpoint counted in these on
-    top, such as a chat template."""
+    """Estimates the cost of `requests` requests from requests that were paid for; `paid` must not
+    be empty. `tokens` is the total number of tokens of the `requests` requests by `TokenCounter`.
+    The endpoint counted more tokens than `TokenCounter` in the paid requests, for example those of
+    a chat template; the estimate adds these tokens."""
     n = len(paid)
     replies = sum(one.replies for one in paid) / n
     on_top = sum(one.input_tokens / one.replies - one.counted for one in paid) / n
     per_request, spread = _mean_and_spread(one.output_tokens for one in paid)
-    read, written = replies * (tokens + requests * on_top), requests * per_request
+    read = replies * max(0.0, tokens + requests * on_top)
+    written = requests * per_request
     _, of_money = _mean_and_spread(
         prices.money(one.replies, one.replies * tokens / requests, one.output_tokens)
         for one in paid
@@ -157,13 +156,15 @@ def from_history(
     known: Iterable[History], requests: int, tokens: int, prices: Prices
 ) -> Estimate | None:
     """Estimates the cost of requests from all replies in the journal to the same prompts; None if
-    there are none. The second requests after bad replies are not included."""
+    the journal has no such reply. The estimate does not include the second requests after bad
+    replies."""
     found = list(known)
     n = sum(one.replies for one in found)
     if not n:
         return None
     per_request = sum(one.output_tokens for one in found) / n
-    spread = math.sqrt(max(sum(one.squares for one in found) / n - per_request**2, 0.0))
+    squares = max(0.0, sum(one.squares for one in found) - n * per_request**2)
+    spread = math.sqrt(squares / (n - 1)) if n > 1 else math.nan
     written = requests * per_request
     return Estimate(
         SAME_PROMPT,

@@ -1,4 +1,5 @@
-"""An index of the places of a journal's entries; it takes 40 bytes an entry."""
+"""An index of a journal's entries: the file, the start and the size of each entry. It takes 40
+bytes an entry."""
 
 from __future__ import annotations
 
@@ -52,15 +53,16 @@ class Places:
 
     @classmethod
     def of(cls, folder: str, known: Callable[[Line], None] = lambda line: None) -> Places:
-        """Reads the files of the journal in `folder`. If one is gone, because the journal was
-        compacted meanwhile, it starts again."""
+        """Reads the files of the journal in `folder`. If a file is missing, because the journal was
+        compacted in the meantime, all files are read again."""
         for _ in range(ATTEMPTS - 1):
             with contextlib.suppress(UnreadableError):
                 return cls.read(files(folder), known)
         return cls.read(files(folder), known)
 
     def joined(self, places: Mapping[bytes, Place]) -> Places:
-        """Returns an index with these places and further ones, whose keys must be new."""
+        """Returns an index with the entries of this index and the entries in `places`. If a key is
+        in both, the entry of this index is found."""
         uris = list(dict.fromkeys([*self._uris, *(place.uri for place in places.values())]))
         number = {uri: n for n, uri in enumerate(uris)}
         rows = [(number[place.uri], place.start, place.size) for place in places.values()]

@@ -1,5 +1,5 @@
-"""Reads the proxy from the environment variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY,
-also in lower case, as Python's urllib does."""
+"""Reads the proxy from the environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY, also in
+lower case, as Python's urllib does. ALL_PROXY is used if there is none for the scheme."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Proxy(NamedTuple):
 
 
 def proxy_of(scheme: str, host: str, port: int | None) -> Proxy | None:
-    """Returns the proxy for requests to a host; None if there is none. Raises EndpointError if the
-    environment variable is not the address of an HTTP proxy."""
+    """Returns the proxy for requests to a host; None if no proxy is used. Raises EndpointError if
+    the environment variable is not the address of an HTTP proxy."""
     found = urllib.request.getproxies_environment()
     name = scheme if scheme in found else "all"
     place = host if port is None else f"{host}:{port}"
@@ -33,17 +33,17 @@ def proxy_of(scheme: str, host: str, port: int | None) -> Proxy | None:
     address = found[name] if "://" in found[name] else f"http://{found[name]}"
     try:
         url = urlsplit(address)
-        at, own_port = url.hostname, url.port or 80
+        proxy_host, proxy_port = url.hostname, url.port or 80
     except ValueError:
-        at = None
-    if at is None or url.scheme != "http":
+        proxy_host = None
+    if proxy_host is None or url.scheme != "http":
         fault = f"the environment variable {name.upper()}_PROXY is not the address of an HTTP proxy"
         raise EndpointError(fault, place, _FIX)
-    return Proxy(at, own_port, _credentials(url.username, url.password))
+    return Proxy(proxy_host, proxy_port, _credentials(url.username, url.password))
 
 
-def _credentials(name: str | None, word: str | None) -> dict[str, str]:
-    if name is None:
+def _credentials(user: str | None, password: str | None) -> dict[str, str]:
+    if user is None:
         return {}
-    both = f"{unquote(name)}:{unquote(word or '')}".encode()
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(both).decode()}"}
+    pair = f"{unquote(user)}:{unquote(password or '')}".encode()
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}

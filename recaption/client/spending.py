@@ -50,8 +50,8 @@ class Spending:
             self._count(self._bill, entry)
 
     def begin(self) -> None:
-        """Continue from the stored bill if it has more replies of this run than the journal. Then
-        the journal is another one, or some of its files were deleted."""
+        """Continues from the stored bill if it has more replies of this run than the journal. This
+        happens if the run now uses another journal, or if files of the journal were deleted."""
         stored = self._stored
         if stored.requests <= self._bill.requests:
             return
@@ -62,9 +62,9 @@ class Spending:
 
     @contextlib.contextmanager
     def slot(self, is_stopped: Callable[[], bool]) -> Iterator[tuple[str, str] | None]:
-        """Wait while the requests in flight may use up the budget, then count one more as in flight
-        during the `with` block. The block gets None, or, if it must not send a request, the name of
-        the budget that is used up and an error message."""
+        """Waits as long as the requests in flight might use up the budget. Then counts one more
+        request as in flight during the `with` block. The `with` block gets None if it may send the
+        request. If the budget is used up, it gets the name of the budget and an error message."""
         with self._changed:
             fault = self.used_up()
             while fault is None and not is_stopped() and self._is_reserved():
@@ -146,8 +146,8 @@ class Spending:
         return most is not None and self._bill.requests + self._in_flight >= most
 
     def used_up(self) -> tuple[str, str] | None:
-        """Returns the name of the budget that is used up and an error message; None if there is
-        none."""
+        """Returns the name of the budget that is used up and an error message; None if no budget is
+        used up."""
         budget, bill = self._budget, self._bill
         spent = {
             "requests": bill.requests,
@@ -170,8 +170,8 @@ class Spending:
         bill.money += self._money(entry)
 
     def _money(self, entry: Mapping[str, Any]) -> float:
-        """Returns what an entry cost: the amount that it states, or an amount by the present prices
-        if it states none in their currency."""
+        """Returns what an entry cost: the amount that the entry states. If it states no amount in
+        the currency of the present prices, the cost is computed from these prices."""
         if self._prices is None:
             return 0.0
         if entry.get("currency") == self._prices.currency:

@@ -1,4 +1,4 @@
-"""Keeps the entries of a journal on object storage on the local disk until they are uploaded.
+"""Keeps entries on the local disk until they are uploaded to a journal on object storage.
 
 If a process is killed before the upload, the next process on the same machine that opens the
 journal uploads the entries.
@@ -13,7 +13,8 @@ import os
 import tempfile
 
 from manifests import storage
-from recaption.client.entries import SUFFIX, create_locked, intact, write_all
+from manifests.errors import StorageError
+from recaption.client.entries import SUFFIX, create_locked, intact, try_lock, write_all
 
 
 class Spool:
@@ -30,13 +31,16 @@ class Spool:
 
     def clear(self) -> None:
         """Remove all entries, because they are uploaded."""
-        os.ftruncate(self._fd, 0)
+        with storage.storage_errors(self._path):
+            os.ftruncate(self._fd, 0)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.remove(self._path)
+        """Close the file, and delete it unless it has entries that are not uploaded."""
+        try:
+            if not os.fstat(self._fd).st_size:
+                storage.delete(self._path)
+        finally:
             os.close(self._fd)
-            self._fd = -1
 
 
 def recover(folder: str) -> None:
@@ -48,20 +52,27 @@ def recover(folder: str) -> None:
 
 
 def _place(folder: str) -> str:
-    """Returns the local folder for the spools of a journal, and makes it if it does not exist."""
+    """Returns the local folder for the spools of a journal, and makes it if it does not exist.
+    Raises StorageError if another user has made it, who could read and change the replies."""
     digest = hashlib.blake2b(folder.encode(), digest_size=12).hexdigest()
     place = os.path.join(tempfile.gettempdir(), f"curate-{os.getuid()}-spool-{digest}")
     with storage.storage_errors(place):
         os.makedirs(place, mode=0o700, exist_ok=True)
+        is_own = os.lstat(place).st_uid == os.getuid()
+    if not is_own:
+        fix = "Set the environment variable TMPDIR to a folder of your own."
+        raise StorageError("this folder belongs to another user", place, fix)
     return place
 
 
 def _recover(path: str, folder: str) -> None:
     """Upload a spool and delete it, unless its process is running."""
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:  # or another recovers it
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with (
+        storage.storage_errors(path),
+        contextlib.suppress(FileNotFoundError),  # another process has recovered it
+        open(path, "r+b") as file,
+    ):
+        if not try_lock(file.fileno(), fcntl.LOCK_EX):
             return
         if data := b"".join(line for line in file if intact(line) is not None):
             uri = storage.join(folder, f"{os.path.basename(path)}-spool{SUFFIX}")

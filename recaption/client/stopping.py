@@ -14,8 +14,6 @@ REFUSED = 16
 requests that failed at all attempts. Then the requests or the endpoint are wrong (our choice)."""
 _CHECK = "Check the endpoint and the settings of the step."
 _RUN_AGAIN = "Then run the same command again: all replies so far are in the journal."
-_SLEEP_SECONDS = 0.5
-"""The longest time until a thread that sleeps notices that the client was stopped (our choice)."""
 
 
 class Stopping:
@@ -25,7 +23,7 @@ class Stopping:
 
     def __init__(self, step: RequestStep, place: str, wake: Callable[[], None]) -> None:
         self._step, self._place, self._wake = step, place, wake
-        self._lock = threading.Lock()
+        self._lock, self._stopped = threading.Lock(), threading.Event()
         self._error: CurateError | None = None
         self._refused = 0
         self._has_found = False
@@ -35,7 +33,7 @@ class Stopping:
 
     @property
     def is_stopped(self) -> bool:
-        return self._error is not None
+        return self._stopped.is_set()
 
     @property
     def error(self) -> CurateError:
@@ -43,29 +41,36 @@ class Stopping:
         return self._error
 
     def replied(self) -> None:
-        """Note a reply of the endpoint."""
-        self._failing_since, self.has_reply = None, True
+        """Records that the endpoint has sent a reply."""
+        with self._lock:
+            self._failing_since, self.has_reply = None, True
 
     def found(self) -> None:
-        """Note a reply in the journal, which shows that the endpoint once accepted a request."""
+        """Records that the journal has a reply, which shows that the endpoint once accepted a
+        request."""
         self._has_found = True
 
     def refused(self) -> None:
-        """Note that the endpoint refused a request, so that it is not out of service."""
-        self._failing_since = None
+        """Records that the endpoint refused a request. An endpoint that refuses requests is not out
+        of service."""
+        with self._lock:
+            self._failing_since = None
 
     def has_refused_all(self) -> bool:
-        """Count a request without a reply. Returns whether at least `REFUSED` of them were counted,
-        while no other request had a reply from the endpoint or the journal."""
+        """Counts a request that got no reply. Returns whether at least `REFUSED` such requests were
+        counted, and no request has got a reply from the endpoint or from the journal."""
         with self._lock:
             self._refused += 1
             return self._refused >= REFUSED and not (self.has_reply or self._has_found)
 
     def failed(self, fault: Exception) -> None:
-        """Note an attempt that failed. Raises EndpointError if all attempts have failed for more
+        """Records that an attempt failed. Raises EndpointError if all attempts have failed for more
         than `max_outage_seconds`."""
         now = time.monotonic()
-        since = self._failing_since = self._failing_since or now
+        with self._lock:
+            if self._failing_since is None:
+                self._failing_since = now
+            since = self._failing_since
         if now - since > self._step.max_outage_seconds:
             raise self.unusable(f"it has given no reply for {now - since:.0f} seconds ({fault})")
 
@@ -81,11 +86,10 @@ class Stopping:
         """Stop the client. Returns the first error that stopped it."""
         with self._lock:
             self._error = self._error or error
+            self._stopped.set()
         self._wake()
         return self._error
 
     def sleep(self, seconds: float) -> None:
         """Wait for some seconds, or until the client is stopped."""
-        ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0 and not self.is_stopped:
-            time.sleep(min(left, _SLEEP_SECONDS))
+        self._stopped.wait(min(seconds, threading.TIMEOUT_MAX))

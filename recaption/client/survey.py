@@ -36,8 +36,8 @@ class Cost:
 class JournalFile:
     """What a file of a journal contains. `keys` are the keys of its replies, and `models` has their
     costs by the name of the model. `damaged` has the start and the number of bytes of each line
-    that cannot be used. `saved` is the cost of the replies that runs found in the journal; a
-    process that was killed has not stated the last ones."""
+    that cannot be used. `saved` is the cost of the replies that runs found in the journal. It lacks
+    the last replies that a killed process had found."""
 
     name: str
     size_bytes: int = 0
@@ -48,8 +48,8 @@ class JournalFile:
 
 
 def survey(uri: str, prices: Prices | None = None) -> JournalFile:
-    """Reads a file of a journal. If `prices` are given, they decide the costs, and not the amounts
-    in the entries."""
+    """Reads a file of a journal. If `prices` are given, the costs are computed from them, and the
+    amounts in the entries are ignored."""
     found = JournalFile(storage.base_name(uri))
     for line in lines(uri):
         found.size_bytes += line.size

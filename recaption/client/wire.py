@@ -31,8 +31,8 @@ def request_key(
 ) -> bytes:
     """Returns the key of a reply: a digest of everything that decides the reply. The address of the
     endpoint is not included. `model` is the name and the revision of the model, `bad_before` the
-    number of bad replies to this request so far, and `digests` has those of the image files. The
-    order of the fields in a schema matters, because a model writes the fields in this order."""
+    number of bad replies to this request so far, and `digests` has the digest of each image file.
+    The order of the fields in a schema matters, because a model writes the fields in this order."""
 
     def shown(ref: Reference) -> dict[str, Any]:
         return {"image": digests[ref], "max_pixels": max_pixels, "encoding": ENCODING}
@@ -69,7 +69,8 @@ def body_with(
     parameters: Mapping[str, Any],
     image: Callable[[Reference], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Returns the body of an HTTP request, in which `image` returns the part for each image."""
+    """Returns the body of an HTTP request. `image` is a function that returns the part of the body
+    for an image."""
     if request.kind == "embedding":
         return {"model": model, "input": _one_text(request), **parameters}
     body = {"model": model, "messages": _messages(request, image), **parameters}

@@ -58,13 +58,14 @@ class Judge(DocumentStep):
     criteria are the four by which Qwen2.5-VL's interleaved documents were scored (report §2.2.1):
     the quality of the text, whether the images belong to the text, whether images and text each
     have information that the other lacks, and the balance of images and text. Their descriptions
-    and the scale are ours. `criteria` sets your own: a name and a description of each.
+    and the scale are ours. To use other criteria, set `criteria`: the name and the description of
+    each criterion.
 
     A reply must be JSON with exactly the criteria, each with evidence and a whole number from 1 to
     5; "4" and 4.0 are bad. After a bad reply, the model is asked once more, with the next `seed`.
     If the second reply is bad too, the scores are null, and `status` is the fault of this reply.
-    Otherwise `status` is `scored`. A record without text and images is not asked about, and its
-    `status` is `nothing to judge`. A record with roles or a video is quarantined.
+    Otherwise `status` is `scored`. For a record without text and images, the model is not asked,
+    and `status` is `nothing to judge`. A record with roles or a video is quarantined.
 
     `min` drops records with lower scores, and `unscored` states whether records without scores are
     kept. If only `min`, `min_visual_dependency` or `unscored` changes, the model is not asked
@@ -72,9 +73,9 @@ class Judge(DocumentStep):
 
     With `visual_dependency: true`, the model is asked the same question again, without the images
     of the record. `<criterion>_visual_dependency` is the score with images minus the score without
-    (our definition). A difference of about 0 shows that a question about an image can be answered
-    without the image. The difference is null for a record without an image or without a text.
-    `status_without_images` is the status of the second question.
+    images (our definition). A difference of about 0 shows that a question about an image can be
+    answered without the image. The difference is null for a record without an image or without a
+    text. `status_without_images` is the status of the second question.
 
     At most the first `max_images` images and `max_chars` characters of a record are sent;
     `images_left_out` and `characters_left_out` count the rest. `prompt` is `judge`, which comes

@@ -49,8 +49,8 @@ class Label(DocumentStep):
     A reply must be JSON with one field, `label`, whose value is one of the labels. Case does not
     matter, nor do white space and punctuation at both ends; every other reply is bad. After a bad
     reply, the model is asked once more, with the next `seed`. If the second reply is bad too, the
-    label is null, and `status` is the fault of this reply. Otherwise `status` is `labelled`. A
-    record without text and images is not asked about, and its `status` is `nothing to label`. A
+    label is null, and `status` is the fault of this reply. Otherwise `status` is `labelled`. For a
+    record without text and images, the model is not asked, and `status` is `nothing to label`. A
     record with roles or a video is quarantined.
 
     `keep` drops records with other labels, and `unlabelled` states whether records without a label

@@ -39,8 +39,8 @@ class LocateAgreement(RowStep):
     null. The record's own objects stay as they are, except with `unlocated: remove`: an own object
     without coordinates is then removed if an object with its label is added.
 
-    The names that both steps were asked for and neither found are added to `curate.absent` in
-    `meta`, so that `negatives` asks for these names alone.
+    If both steps were asked for a name and neither step found it, the name is added to
+    `curate.absent` in `meta`. The step `negatives` then asks only for names in this list.
 
     Measures: `first` and `second` are the numbers of objects that each step found, `agreed` is the
     number of pairs, and `unmatched` the number of objects that only one step found. `confidence` is
@@ -60,8 +60,8 @@ class LocateAgreement(RowStep):
     )
     point_radius: PositiveFloat = Field(
         100,
-        description="distance of two points, in thousandths of the image, from which their "
-        "confidence is 0 (our choice)",
+        description="distance from which two points have the confidence 0; 1000 is the width or "
+        "height of the image (our choice)",
     )
     unmatched: Literal["mark", "leave_out", "keep"] = Field(
         "mark",
@@ -70,7 +70,8 @@ class LocateAgreement(RowStep):
     )
     unlocated: Literal["keep", "remove"] = Field(
         "keep",
-        description="keep or remove objects without coordinates if one with their label is added",
+        description="keep or remove objects without coordinates if an object with the same label "
+        "is added",
     )
     min_confidence: Annotated[Share | None, Bound()] = Field(
         None, description="smallest `confidence` of a record that is kept; null: all are kept"

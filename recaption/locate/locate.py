@@ -42,10 +42,10 @@ class Locate(PromptedStep):
     The record is not changed. To add objects to the record, use two steps `locate`, with two models
     or two seeds, and the step `locate_agreement`, which compares their objects.
 
-    `space` states the unit of the coordinates in the model's replies: thousandths of the image
-    (`relative_1000`), pixels of the upright image as it is sent (`pixels_sent`), or pixels of that
-    image after `smart_resize` with Qwen2.5-VL's settings (`pixels_resized`). The spaces of models
-    are listed in docs/models-in-the-loop.md.
+    `space` states the unit of the coordinates in the model's replies: 1/1000 of the image's width
+    or height (`relative_1000`), pixels of the upright image as it is sent (`pixels_sent`), or
+    pixels of that image after `smart_resize` with Qwen2.5-VL's settings (`pixels_resized`). The
+    spaces of models are listed in docs/models-in-the-loop.md.
 
     A reply must be a JSON list, with or without a code fence, of `{"bbox_2d": [x1, y1, x2, y2],
     "label": ...}` or `{"point_2d": [x, y], "label": ...}`. Other keys are ignored. An empty list
@@ -64,8 +64,8 @@ class Locate(PromptedStep):
 
     what: What = Field("boxes", description="what the model reports: boxes or points")
     space: ReplySpace = Field(
-        description="unit of the coordinates in the model's replies: thousandths of the image, "
-        "pixels of the image as it is sent, or pixels after `smart_resize`"
+        description="unit of the coordinates in the model's replies: 1/1000 of the image's "
+        "width or height, pixels of the image as it is sent, or pixels after `smart_resize`"
     )
     categories: tuple[str, ...] = Field((), description="names to locate in each image")
     descriptions: str | None = Field(
@@ -115,8 +115,8 @@ class Locate(PromptedStep):
         return fault_by(lambda text: objects_of(text, request.notes["wanted"]), reply)
 
     def answer(self, batch: pa.Table, replies: Sequence[Reply | None]) -> Measured:
-        """Does what `RequestStep.answer` states. The coordinates in `found` are those of the
-        replies; `measure` converts them to [0,1000]."""
+        """Returns the measures of every row, as `RequestStep.answer` describes. The measure `found`
+        still has the coordinates of the replies; the method `measure` converts them to [0,1000]."""
         asked = self._questions(batch)
         rows = [self._row(one, reply) for one, reply in zip(asked, replies, strict=True)]
         about = reply_measures(
@@ -143,7 +143,8 @@ class Locate(PromptedStep):
         return questions(batch, self.categories, self.descriptions, self.what)
 
     def _images(self, batch: pa.Table) -> list[Reference | None]:
-        """Returns the image of each record; None for a record that is not asked about."""
+        """Returns the image of each record; None for a record about which the model is not
+        asked."""
         offsets, flat = media_lists(batch["media"])
         images = references(flat)
         return [
@@ -160,8 +161,8 @@ class Locate(PromptedStep):
         return Request(prompt.messages(image, text), prompt.title, notes=notes)
 
     def _row(self, question: Question, reply: Reply | None) -> dict[str, Any]:
-        """Returns the measures of a record: `status`, and those that are not in `REPLY_MEASURES`. A
-        measure that is left out is null."""
+        """Returns `status` and the other measures of a record, except the rest of `REPLY_MEASURES`.
+        A measure that is missing in the result is null."""
         if reply is None:
             return {"status": question.status}
         if reply.fault is not None:

@@ -30,8 +30,9 @@ def match(
 
     The confidence of two boxes is their intersection over union. The confidence of two points falls
     from 1 at the same place to 0 at a distance of `point_radius`. Pairs with a confidence of 0 or
-    below `threshold` do not agree. The pair with the highest confidence is taken first; of equal
-    pairs, the one whose objects come first in the lists.
+    below `threshold` do not agree. Pairs are taken in the order of their confidence, the highest
+    first. If pairs have the same confidence, the pair whose objects come first in the lists is
+    taken first.
     """
     pairs = _pairs_of_a_name(first, second)
     found = _confidences(first, second, pairs, point_radius)

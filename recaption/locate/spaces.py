@@ -25,8 +25,8 @@ def reply_size(space: ReplySpace, ref: Reference, media: Media, max_pixels: int)
     """Returns the width and height of an image in the unit of a reply's coordinates: 1000 and 1000,
     or the pixels of the upright image as it is sent or after `smart_resize`.
 
-    They are UNKNOWN if the image's header cannot be read, or if `smart_resize` refuses the image.
-    Only the first bytes of the file are read; if the space is `relative_1000`, none are.
+    Returns UNKNOWN if the image's header cannot be read, or if `smart_resize` refuses the image.
+    Only the first bytes of the file are read; nothing is read if the space is `relative_1000`.
     """
     if space == "relative_1000":
         return _RELATIVE

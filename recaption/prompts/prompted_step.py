@@ -15,8 +15,8 @@ class PromptedStep(GenerativeStep):
     """A step that asks a model with a prompt. The prompt comes with this package, or is a user's
     own YAML file. The content of the prompt's file is part of the step's identity.
 
-    A subclass sets the default of `prompt`. Its `placeholders` are the names in braces that it
-    fills.
+    A subclass sets the default of `prompt`. Its `placeholders` are the names in braces that the
+    subclass fills in a prompt.
     """
 
     placeholders: ClassVar[tuple[str, ...]] = ("raw_text", "language")

@@ -121,7 +121,7 @@ def test_a_changed_prompt_is_shown_as_a_run_would_send_it_now(base: Path, capsys
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["0.jsonl#4"], FAILED, "did not come to the step recaption"),
+        (["0.jsonl#4"], FAILED, "did not reach the step recaption"),
         (["0.jsonl#1", "--dropped"], MISTAKE, "exclude each other"),
         (["0.jsonl#1", "--step", "recaptoin"], MISTAKE, "Did you mean 'recaption'?"),
         (["nothing"], FAILED, "no record has the id or origin"),
@@ -165,7 +165,7 @@ def test_before_anything_is_paid_a_stopped_run_shows_what_it_will_send(
     assert "reply: none in the journal, so a run asks for it" in printed.out
     assert printed.err == ""
     assert curate(base, "show", "new", "--prompt", "0.jsonl#4") == FAILED
-    assert "did not come to the step recaption" in capsys.readouterr().err
+    assert "did not reach the step recaption" in capsys.readouterr().err
     assert len(endpoint.asked) == number
 
 
@@ -182,3 +182,18 @@ def test_a_run_that_stopped_in_the_middle_shows_replies(
     assert (base / "new" / "unfinished.json").exists()
     assert curate(base, *stopped, "steps.1.recaption.budget.requests=100") == OK
     assert not (base / "new" / "unfinished.json").exists()
+
+
+def test_explain_states_the_command_that_shows_the_request(base: Path, capsys: Capture) -> None:
+    assert curate(base, "explain", "out", "1.jpg") == OK
+    printed = capsys.readouterr().out
+    command = printed.splitlines()[-1].removeprefix("what recaption asked: curate ")
+    assert curate(base, *command.split()) == OK
+    assert f"recaption asks {MODEL}" in capsys.readouterr().out
+
+
+def test_explain_names_no_request_of_a_record_that_was_dropped_before(
+    base: Path, capsys: Capture
+) -> None:
+    assert curate(base, "explain", "out", "3.jpg") == OK
+    assert "--prompt" not in capsys.readouterr().out

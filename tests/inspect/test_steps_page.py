@@ -62,3 +62,10 @@ def test_a_mistake_of_a_step_is_not_hidden(capsys: pytest.CaptureFixture[str]) -
     assert "unexpected AttributeError: 'Faulty' object has no attribute 'limmit'" in error
     assert "--debug" in error
     assert "Traceback" not in error
+
+
+def test_the_lines_of_a_page_fit_into_100_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["steps", "judge"]) == cli.OK
+    page = capsys.readouterr().out
+    assert "default of criteria:" in page
+    assert max(map(len, page.splitlines())) <= 100

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from curate.engine.ahead import Batch, ReadAhead
+from curate.engine.ahead import Batch, ReadAhead, with_following
 from curate.engine.part_task import MeasureTask
 from curate.engine.part_view import PartView
 from tests.recaption.endpoint import Answer, Asked, Endpoint, good, refusal
@@ -74,3 +75,46 @@ def test_each_batch_is_read_once_and_rows_are_read_ahead() -> None:
     ]  # fmt: skip
     saved = [batch.row for batch in ahead.batches(tasks[0], 10, lambda one: None)]
     assert saved == [10]
+
+
+def test_as_many_tasks_follow_as_have_the_rows_and_none_of_an_empty_part() -> None:
+    counts = (5, 0, 4, 0, 0, 6, 1)
+    tasks = [MeasureTask(PartView(f"{n}", "", "", rows, "")) for n, rows in enumerate(counts)]
+    assert [[one.part for one in task.following] for task in with_following(tasks, 8)] == [
+        ["2", "5"], ["2", "5"], ["5", "6"], ["5", "6"], ["5", "6"], ["6"], [],
+    ]  # fmt: skip
+    assert [task.following for task in with_following(tasks, 0)] == [()] * 7
+
+
+def test_batches_that_were_read_ahead_are_dropped_if_another_worker_measures_their_part() -> None:
+    import pyarrow as pa
+
+    def read(task: MeasureTask, saved_rows: int) -> Iterator[Batch]:
+        rows = pa.table({"n": range(10)})
+        yield from (Batch(task.part, row, rows, None) for row in range(saved_rows, 20, 10))
+
+    first, second, third = (MeasureTask(PartView(f"{n}", "", "", 20, "")) for n in range(3))
+    ahead = ReadAhead(read, 20)
+    for task in (replace(first, following=(second, third)), third, second):
+        seen = [(one.part, one.row) for one in ahead.batches(task, 0, lambda one: None)]
+        assert seen == [(task.part, 0), (task.part, 10)]
+
+
+def test_an_empty_part_or_saved_rows_do_not_change_which_rows_are_measured() -> None:
+    import pyarrow as pa
+
+    def read(task: MeasureTask, saved_rows: int) -> Iterator[Batch]:
+        rows = pa.table({"n": range(10)})
+        begun.append(task.part)
+        yield from (Batch(task.part, row, rows, None) for row in range(saved_rows, 20, 10))
+
+    begun = list[str]()
+    full, empty, last = (MeasureTask(PartView(f"{n}", "", "", 20 * (n != 1), "")) for n in range(3))
+    ahead, seen = ReadAhead(read, 20), list[tuple[str, int]]()
+    for task in (replace(full, following=(last,)), replace(empty, following=(last,)), last):
+        seen += [(one.part, one.row) for one in ahead.batches(task, 0, lambda one: None)]
+    assert seen == [("0", 0), ("0", 10), ("2", 0), ("2", 10)]
+    assert begun == ["0", "2"]
+    for task, saved_rows in ((replace(full, following=(last,)), 0), (last, 10)):
+        seen = [(one.part, one.row) for one in ahead.batches(task, saved_rows, lambda one: None)]
+    assert seen == [("2", 10)]

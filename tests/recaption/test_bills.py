@@ -85,6 +85,7 @@ def test_the_bill_is_printed_and_in_the_manifest_but_changes_no_digest(
     first, second = (load_run(str(tmp_path / out)) for out in ("out", "again"))
     assert (first.bills[0].requests, second.bills[0].found) == (12, 12)
     assert first.digest == second.digest
+    assert first.bills[0].tokens_per_second == 0  # it is of the present moment
     assert curate(tmp_path, "diff", "out", "again") == 0
     assert curate(tmp_path, "verify", "out") == 0
     assert curate(tmp_path, "rerun", "out", "--inline", "-q") == 0

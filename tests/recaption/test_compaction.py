@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from manifests import storage
+from manifests.errors import StorageError
+from recaption.client import compaction
 from recaption.client.compaction import compact
-from recaption.client.entries import damage, files
+from recaption.client.entries import damage, files, framed
 from recaption.client.journal import Journal
+from recaption.client.places import Places
 from recaption.client.survey import survey
 from tests.recaption.endpoint import Endpoint
 from tests.recaption.recaption_runs import TEXTS, journal_files, run, write
@@ -165,3 +173,104 @@ def test_sound_entries_of_a_damaged_file_are_used_and_kept(
     compact(folder)
     assert len(bodies(folder)) == 12
     assert damage(folder) == []
+
+
+def test_names_do_not_become_longer_with_each_compaction(tmp_path: Path) -> None:
+    for n in range(20):
+        journal = Journal(str(tmp_path))
+        journal._name = f"202601{n:02d}T000000Z-{n:012x}"
+        journal.add(KEYS[n], 200, "a reply", {})
+        journal.close()
+        assert compact(str(tmp_path)).after == 1
+    [path] = tmp_path.iterdir()
+    assert re.fullmatch(r"20260100T000000Z-0{12}-j[0-9a-f]{12}\.replies", path.name)
+    assert len(bodies(str(tmp_path))) == 20
+
+
+def test_a_joined_file_stays_before_the_files_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each group of two files is joined; all files have one key."""
+    folder = str(tmp_path)
+    for n in range(6):
+        journal = Journal(folder)
+        journal._name = f"20260101T000000Z-{n:012x}"
+        journal.add(KEYS[0], 200, f"reply {n}", {})
+        journal.add(KEYS[1 + n // 2], 200, f"reply {n}", {})
+        journal.close()
+    before = bodies(folder)
+    size = next(tmp_path.iterdir()).stat().st_size
+    monkeypatch.setattr(compaction, "MAX_BYTES", 2 * size + size // 2)
+    assert compact(folder) == (6, 3, 0, 6, 0)
+    assert bodies(folder) == before
+    names = sorted(path.name.split("-")[1] for path in tmp_path.iterdir())
+    assert names == [f"{n:012x}" for n in (0, 2, 4)]
+
+
+def test_the_unfinished_file_of_a_killed_compaction_is_deleted(tmp_path: Path) -> None:
+    filled(str(tmp_path))
+    (tmp_path / ".20260100T000000Z-0-j0.replies.0123abcd.tmp").write_bytes(b"unfinished")
+    compact(str(tmp_path))
+    assert [path.suffix for path in tmp_path.iterdir()] == [".replies"]
+
+
+def test_only_one_process_compacts_a_journal(tmp_path: Path) -> None:
+    filled(str(tmp_path))
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(StorageError, match="another process compacts this journal"):
+        compact(str(tmp_path))
+    os.close(other)
+    assert compact(str(tmp_path)).after == 1
+
+
+def test_a_journal_on_a_disk_without_locks_is_compacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(file: object, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    before = filled(str(tmp_path))
+    assert compact(str(tmp_path)).after == 1
+    assert bodies(str(tmp_path)) == before
+
+
+def test_a_folder_without_a_journal_is_not_compacted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert curate(tmp_path, "journal", "jornal", "--compact") == 1
+    assert "jornal: this folder has no files of a journal" in capsys.readouterr().err
+
+
+def test_after_a_compaction_the_journal_is_read_again_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[str]()
+
+    def counted(folder: str) -> Places:
+        read.append(folder)
+        return places_of(folder)
+
+    before, places_of = filled(str(tmp_path)), Places.of
+    journal = Journal(str(tmp_path))
+    compact(str(tmp_path))
+    monkeypatch.setattr(Places, "of", counted)
+    with ThreadPoolExecutor(8) as threads:
+        entries = dict(zip(before, threads.map(journal.get, before), strict=True))
+    assert {key: entry and entry["body"] for key, entry in entries.items()} == before
+    assert len(read) == 1
+
+
+def test_the_old_files_are_kept_if_the_new_one_is_read_back_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaging(data: bytes) -> bytes:
+        return framed(data.replace(b"body 3", b"body 4"))[:26] + data + b"\n"
+
+    filled(str(tmp_path))
+    before = file_bytes(tmp_path)
+    monkeypatch.setattr(compaction, "framed", damaging)
+    with pytest.raises(StorageError, match="lacks entries; the old files are kept"):
+        compact(str(tmp_path))
+    assert file_bytes(tmp_path) == before

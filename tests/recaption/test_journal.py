@@ -93,6 +93,31 @@ def test_a_process_finds_the_replies_that_it_wrote(tmp_path: Path) -> None:
     assert {key: entry and entry["body"] for key, entry in found.items()} == bodies
 
 
+def test_an_entry_that_is_added_after_the_close_replaces_no_other(tmp_path: Path) -> None:
+    """After a second Ctrl-C, nobody waits for the threads that ask."""
+    journal = Journal(str(tmp_path))
+    for n in range(5):
+        journal.add(bytes([n]) * 16, 200, f"reply {n}", {})
+        if n > 2:
+            journal.close()
+    journal.sync()
+    found = [Journal(str(tmp_path)).get(bytes([n]) * 16) for n in range(5)]
+    assert [entry and entry["body"] for entry in found] == [f"reply {n}" for n in range(5)]
+    journal.close()
+
+
+def test_a_journal_that_cannot_be_flushed_closes_its_file(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path))
+    before = len(os.listdir("/proc/self/fd"))
+    journal.add(b"k" * 16, 200, "a reply", {})
+    [path] = tmp_path.iterdir()
+    path.unlink()
+    with pytest.raises(StorageError, match="was deleted"):
+        journal.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    journal.close()
+
+
 def test_equal_requests_that_fail_all_fail(tmp_path: Path, endpoint: Endpoint) -> None:
     error = refusal(500, "internal")
     endpoint.answer, endpoint.seconds = lambda a: error if "same" in a.raw_text else good(a), 0.2
@@ -140,9 +165,19 @@ FOREIGN = {
     "other fields": line(b'{"a": 1}') + line(b'{"hits": "1"}') + line(b'{"hits": null}'),
     "wrong keys": line(b'{"key": "zz", "body": "{}"}') + line(b'{"key": 5, "body": "{}"}'),
     "no reply": line(b'{"key": "%b"}' % (b"0" * 32)),
-    "wrong numbers": line(
-        b'{"key": "00000000000000000000000000000000", "body": "{}", "money": "1"}'
+    "wrong values": b"".join(
+        line(b'{"key": "00000000000000000000000000000000", "body": "{}", %b}' % wrong)
+        for wrong in (
+            b'"money": "1"',
+            b'"seconds": []',
+            b'"prompt": []',
+            b'"model": null',
+            b'"currency": "EUR"',
+            b'"currency": [], "money": 1',
+        )
     ),
+    "wrong counts": line(b'{"hits": 1, "saved_output_tokens": "1"}')
+    + line(b'{"hits": 1, "currency": "EUR"}'),
 }
 
 

@@ -127,3 +127,54 @@ def test_an_endpoint_with_fewer_slots_later_gets_fewer_requests() -> None:
         assert endpoint.answer(2000).limits[-1] >= 60
         endpoint.slots = 8
         assert endpoint.answer(20_000).limits[-1] <= 12
+
+
+def test_an_endpoint_that_refuses_a_trial_keeps_the_requests_that_it_had() -> None:
+    limits = Endpoint(32, steady, refuses=True).answer(6000).limits
+    assert min(limits[3000:]) == 32
+
+
+@pytest.mark.parametrize("cap", [1, 2, 3, 5, 7])
+def test_the_limit_is_never_over_the_cap(cap: int) -> None:
+    level = Level(cap)
+    assert level.limit <= cap
+    for _ in range(2000):
+        answer(level, 1.0)
+        assert 1 <= level.limit <= cap
+
+
+def answer(level: Level, seconds: float, tokens: int = 84) -> None:
+    """Send a request while all others that are allowed are in flight, and answer it."""
+    sent = level.sent(int(level.limit), 0.0)
+    level.answered(sent, seconds, tokens)
+    level.ended(sent)
+
+
+def test_the_number_is_raised_by_what_a_larger_one_gained() -> None:
+    """The endpoint has 35.3 slots: 64 requests give 10 % more than 32, which is too little."""
+    level, limits = Level(CAP), list[float]()
+    for _ in range(400):
+        answer(level, max(1.0, level.limit / 35.3))
+        limits.append(level.limit)
+    assert max(limits) == 64
+    assert limits[-1] == 35
+
+
+@pytest.mark.parametrize("is_certain", [True, False])
+def test_a_number_is_measured_again_until_the_result_is_certain(is_certain: bool) -> None:
+    """With 8 requests, each reply takes twice as long as with 4."""
+    level = Level(CAP)
+    while level.limit < 8:
+        answer(level, 1.0)
+    for number in range(8):
+        answer(level, 2.0, 84 if is_certain else (0, 168)[number % 2])
+    assert level.limit == (2 if is_certain else 8)
+
+
+def test_requests_of_a_step_that_has_few_are_not_measured() -> None:
+    level = Level(CAP)
+    for _ in range(200):
+        sent = level.sent(3, 0.0)
+        level.answered(sent, 1.0, 100)
+        level.ended(sent)
+    assert level.limit == 4

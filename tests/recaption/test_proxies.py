@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ pytest.importorskip("cryptography")
 
 from manifests.errors import EndpointError
 from manifests.run.manifest import RunManifest
+from recaption.client.proxies import proxy_of
 from tests.recaption.endpoint import Endpoint
 from tests.recaption.proxy import USER, WORD, certificate, proxying
 from tests.recaption.recaption_runs import TEXTS, run, statuses, write
@@ -103,3 +105,55 @@ def test_a_variable_that_names_no_proxy_is_an_error_without_its_value(
     with pytest.raises(EndpointError, match="HTTP_PROXY is not the address of an HTTP") as raised:
         run(tmp_path, endpoint)
     assert "hidden-word" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "host", "port"),
+    [
+        ("http://proxy.example:3128", "proxy.example", 3128),
+        ("proxy.example:3128", "proxy.example", 3128),
+        ("http://proxy.example", "proxy.example", 80),
+        ("http://[::1]:3128", "::1", 3128),
+    ],
+)
+def test_an_address_of_a_proxy_may_lack_its_scheme_or_port(
+    monkeypatch: pytest.MonkeyPatch, value: str, host: str, port: int
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", value)
+    assert proxy_of("http", "models.example", None) == (host, port, {})
+    assert proxy_of("https", "models.example", None) is None
+
+
+def test_name_and_password_of_a_proxy_are_unquoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://some%40one:a%3Ab@proxy.example:3128")
+    found = proxy_of("https", "models.example", 8000)
+    pair = base64.b64encode(b"some@one:a:b").decode()
+    assert found == ("proxy.example", 3128, {"Proxy-Authorization": f"Basic {pair}"})
+
+
+@pytest.mark.parametrize(
+    "value", ["http://", "http://proxy.example:port", "http://[::1", "ftp://a"]
+)
+def test_a_value_that_is_no_address_of_a_proxy_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", value)
+    with pytest.raises(EndpointError, match=r"example:8000: .* ALL_PROXY is not the address"):
+        proxy_of("http", "models.example", 8000)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_direct"),
+    [
+        ("models.example:8000", True),
+        ("models.example:9000", False),
+        (".example", True),
+        ("*", True),
+    ],
+)
+def test_no_proxy_may_name_a_port_or_a_domain(
+    monkeypatch: pytest.MonkeyPatch, value: str, is_direct: bool
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", value)
+    assert (proxy_of("http", "models.example", 8000) is None) is is_direct

@@ -224,8 +224,8 @@ class _CountingRecord(NamedTuple):
     @property
     def ordinal(self) -> int:
         """A number that distinguishes this new record from all other records that are made from the
-        same original record. It is a hash of the form and the label, because other steps may make
-        records from the same original record."""
+        same original record. It is a hash and not a running number, because other steps may also
+        make records from the same original record."""
         key = f"counting\0{self.form}\0{self.label}".encode()
         return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
 

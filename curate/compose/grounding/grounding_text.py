@@ -82,33 +82,33 @@ class GroundingText(RowStep):
       the expression if the object has no label
 
     Every answer contains all objects with the name in the question. A name is skipped if one of its
-    objects has no box (or point, or 3D box), and a label if the source says that not all its
-    objects are annotated (`curate.partial` in their attributes). Measures: `queries` counts the
-    questions of a record, `answered` the objects in their answers, and `left_aside` its other
-    objects; `no_question` is the reason why a record has no question, and null if it has a
-    question.
+    objects has no box (or point, or 3D box). A label is also skipped if the source says that not
+    all objects with this label are annotated (`curate.partial` in their attributes). Measures:
+    `queries` counts the questions of a record, `answered` the objects in their answers, and
+    `left_aside` its other objects; `no_question` is the reason why a record has no question, and
+    null if it has a question.
 
     `style` sets the format of answers. For a cat in the middle of an image:
 
-    - `qwen3`: Qwen3-VL's JSON, in thousandths of the image:
+    - `qwen3`: Qwen3-VL's JSON, in thousandths of the image's width and height:
       `[{"bbox_2d": [250, 250, 750, 750], "label": "cat"}]`
-    - `qwen2.5`: the same in pixels after `smart_resize`
+    - `qwen2.5`: the same JSON, but in pixels after `smart_resize`
     - `xml`: Qwen2.5-VL's `<points>`, in pixels after `smart_resize`
     - `tags`: Qwen-VL's `<ref>cat</ref><box>(250,250),(750,750)</box>`
 
     3D boxes have metres and angles with two decimals. Numbers are rounded half to even; no earlier
     step rounds them.
 
-    The old text of a record is kept in `raw_text`. A record without objects is dropped, a caption
-    too: in a recipe with other sources, write `only: {modality: grounding}`. With `empty: keep` it
-    gets a question that asks for every object, and an empty list as the answer (a sentence in the
-    styles `xml` and `tags`). A record is also dropped if it has no image, if its objects are on
-    several images, if none of its objects has the box (or point, or 3D box) or the name that the
-    questions need, and if an answer may lack an object: because the record lost an annotation when
-    it was read (`curate.lost` in `meta`), or because the source looked only for some labels. A
-    record whose answer the style cannot render is quarantined, such as one with an image of unknown
-    size if coordinates are in pixels. The choice of templates and questions depends only on a hash
-    of the recipe's seed and the record's id.
+    The old text of a record is kept in `raw_text`. A record without objects is dropped. Captions
+    have no objects: if the recipe has other sources, write `only: {modality: grounding}` to keep
+    their records. With `empty: keep`, a record without objects gets a question that asks for every
+    object, and an empty list as the answer (a sentence in the styles `xml` and `tags`). A record is
+    also dropped if it has no image, if its objects are on several images, if none of its objects
+    has the box (or point, or 3D box) or the name that the questions need, and if an answer may lack
+    an object: because the record lost an annotation when it was read (`curate.lost` in `meta`), or
+    because the source looked only for some labels. A record whose answer the style cannot render is
+    quarantined, such as one with an image of unknown size if coordinates are in pixels. The choice
+    of templates and questions depends only on a hash of the recipe's seed and the record's id.
     """
 
     version: ClassVar[int] = 3
@@ -199,8 +199,9 @@ class GroundingText(RowStep):
     def _no_question(
         self, objects: Objects, rendered: RenderedObjects, groups: ObjectsByName
     ) -> pa.Array:
-        """Returns (records,) string: the reason why a record can have no question, because it has
-        no objects, or none of its objects has coordinates or a name. Null for other records."""
+        """Returns (records,) string: the reason why a record can have no question: it has no
+        objects, none of its objects has the coordinates that an answer needs, or none has the name
+        that a question needs. Null for a record that can have a question."""
         records = len(groups)
         has_objects = np.bincount(objects.rows, minlength=records) > 0
         complete = np.bincount(objects.rows[rendered.complete], minlength=records) > 0
@@ -268,11 +269,10 @@ class GroundingText(RowStep):
     def _questions(
         self, prepared: _Prepared, row: int, choices: RandomChoices
     ) -> Iterator[_Question]:
-        """Yields the questions of a record, each with the objects in its answer. A question is
-        given by the text of the names that it asks for, such as "cat, dog". A record without
-        objects has no names: it gets one question that asks for every object (given by None), with
-        an empty answer. Records with objects but without names do not come here, because they are
-        dropped."""
+        """Yields the questions of a record, each with the objects in its answer. A question is the
+        text of the names that it asks for, such as "cat, dog". A record without objects has no
+        names: it gets one question, None, which asks for every object and has an empty answer.
+        Records with objects but without names do not come here, because they are dropped."""
         group, labels = prepared.groups[row], prepared.labels
         if not group:
             yield None, []
@@ -286,9 +286,9 @@ class GroundingText(RowStep):
 
 
 def _counts(objects: Objects, conversations: dict[int, _Conversation], records: int) -> Columns:
-    """Returns the columns `queries`, `answered` and `left_aside`: for each record the number of
-    questions, of objects in answers, and of other objects. `conversations` has the conversation of
-    each row that has one."""
+    """Returns three columns with a number for each record: `queries`, the number of its questions;
+    `answered`, the number of its objects in answers; and `left_aside`, the number of its other
+    objects. `conversations` has the conversation of each row that has one."""
     counts = np.zeros((records, 2), np.int32)
     for row, one in conversations.items():
         counts[row] = one.queries, one.answered

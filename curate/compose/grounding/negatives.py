@@ -177,8 +177,8 @@ def _known(
 
 
 def _unnamed(objects: Objects, records: int) -> pa.Array:
-    """Returns (records,) string: a reason to ask no question if an object of the record has no
-    label, so that the image may show any category; null for other records."""
+    """Returns (records,) string: the reason to ask no question about a record in which an object
+    has no label, because this object may belong to any category; null for other records."""
     unnamed = pc.equal(pc.utf8_trim_whitespace(objects.field("label").fill_null("")), "")
     found = np.zeros(records, bool)
     found[objects.rows[np.asarray(unnamed)]] = True

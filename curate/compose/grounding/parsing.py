@@ -157,7 +157,7 @@ def _objects(value: Any, text: str) -> list[ParsedObject]:
 
     A dict is a box or a point if it has a key of `JSON_KEYS`, such as `bbox_2d`. A value without
     any such key gives an empty list. Raises RowError if only some items of a list have such a key,
-    if the key occurs elsewhere in the value, and if an object is malformed.
+    if such a key occurs only deeper in the value, and if a box or point is malformed.
     """
     items = value if isinstance(value, list) else [value]
     is_object = [

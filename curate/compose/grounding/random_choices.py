@@ -46,6 +46,7 @@ class RandomChoices:
 
 
 def random_choices(ids: pa.Array | pa.ChunkedArray, seed: int) -> list[RandomChoices]:
-    """Returns a generator of random choices for each record, from its id. `seed` is the seed of the
-    step (`context.seed`), so two steps of one recipe choose independently."""
+    """Returns a generator of random choices for each record. The generator starts from a hash of
+    the record's id and `seed`. `seed` is the seed of the step (`context.seed`); it differs between
+    two steps of a recipe, so their choices are independent."""
     return [RandomChoices(key) for key in random_keys(ids, seed).tolist()]

@@ -45,10 +45,11 @@ Order = Annotated[
 
 
 class RenderOptions(NamedTuple):
-    """The options for the text of objects: `style` and `geometry` decide how and what is written,
-    `max_coordinate` is the largest coordinate in thousandths of the image, `order` is the order of
-    the objects, `resize` has the settings of `smart_resize` for coordinates in pixels, and `angles`
-    is the convention for the angles of 3D boxes."""
+    """The options for the text of objects: `style` is the format of the text, `geometry` decides
+    whether boxes, points or 3D boxes are written, `max_coordinate` is the largest coordinate of a
+    style with coordinates from 0 to 1000, `order` is the order of the objects, `resize` has the
+    settings of `smart_resize` for coordinates in pixels, and `angles` is the convention for the
+    angles of 3D boxes."""
 
     style: Style = "qwen3"
     geometry: Geometry = "boxes"

@@ -88,8 +88,8 @@ def to_rounded_cuboids(boxes: np.ndarray, angles: Angles = QWEN3_ANGLES) -> list
 
 
 def render_answer(style: Style, geometry: Geometry, objects: Sequence[AnswerObject]) -> str:
-    """Returns the answer with these objects. Raises RowError for a label that the style cannot
-    hold.
+    """Returns the text of an answer that has the given objects. Raises RowError for a label that
+    the style cannot hold.
 
     Objects keep their order; in the style xml, all points of a label are in one element. Without
     objects, the answer is an empty list, or EMPTY_ANSWER in the styles tags and xml.

@@ -192,7 +192,8 @@ def check_question_settings(
 
 def check_pixel_settings(style: Style, given: Mapping[str, object]) -> None:
     """Raises ValueError if a recipe gives a setting that the style does not use: `resize` for a
-    style with thousandths, `max_coordinate` for a style with pixels."""
+    style with coordinates from 0 to 1000, `max_coordinate` for a style with coordinates in
+    pixels."""
     in_pixels = style in PIXEL_STYLES
     unused = "max_coordinate" if in_pixels else "resize"
     if given.get(unused) is not None:

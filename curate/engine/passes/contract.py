@@ -89,9 +89,9 @@ class State(NamedTuple):
 class Pass(ABC, Generic[T]):
     """One pass over the corpus. `number` determines the order of the pass folders of a run.
 
-    `fingerprint` identifies the settings of this pass and of all passes before it. If `reads_all`
-    is true, the pass reads all parts of the passes before to make one part; if it is false, only
-    the part of the same name.
+    `fingerprint` identifies the settings of this pass and of all passes before it. To make one
+    part, a pass reads all parts of the passes before if `reads_all` is true; otherwise, it reads
+    only the part with the same name.
     """
 
     kind: ClassVar[str]
@@ -136,9 +136,9 @@ class Pass(ABC, Generic[T]):
         return not (retry and any(account.quarantined for account in commit.ledger))
 
     def errors(self, commit: Commit) -> int:
-        """Return how many inputs of a part have an error. `commit` has the counts of the part. This
-        pass quarantines these inputs; if it is the first pass of a costly step, which only
-        measures, the second pass of the step does."""
+        """Return how many inputs of a part have an error. `commit` has the counts of the part.
+        Usually, this pass quarantines the inputs with an error. The first pass of a costly step
+        only measures, so the second pass of this step quarantines them."""
         return sum(account.rows_quarantined for account in commit.ledger)
 
     def unfinished(self, tasks: list[T], commits: Mapping[str, Commit]) -> list[T]:
@@ -169,7 +169,7 @@ class Pass(ABC, Generic[T]):
         return [parts.read_columns(storage.join(folder, entry.name)).cast(QUARANTINED)]
 
     def failed(self, folder: str, state: State, commits: Iterable[Commit]) -> Iterator[pa.Table]:
-        """Yield the rows that `errors` counts in the parts of these commits, with the columns
+        """Yield the rows of these commits' parts that the method `errors` counts, with the columns
         `QUARANTINED`. `state` is the state before the pass."""
         for commit in commits:
             yield from self.quarantined(folder, commit)

@@ -50,7 +50,8 @@ select."""
 
 @dataclass(frozen=True)
 class MeasurePass(Pass[MeasureTask]):
-    """Measures with one step every row that the step's `only` selects. No row is removed."""
+    """Runs the first pass of one costly step: it measures every row that the step's `only` selects.
+    No row is removed."""
 
     kind: ClassVar[str] = "measure"
 
@@ -150,9 +151,9 @@ class MeasurePart:
 
     @property
     def rows_ahead(self) -> int:
-        """The number of rows after a batch whose requests are sent before the batch is measured; 0
-        for a step that asks no model. It is also 0 for a step that stores bytes, because the step
-        would store them twice."""
+        """How many rows after a batch are already read, so that their requests can be sent, before
+        the batch is measured. The number is 0 for a step that asks no model, and for a step that
+        stores bytes, because the step would store the bytes twice."""
         is_asking = isinstance(self.step.step, RequestStep) and not self.step.step.stores_bytes
         return joint_batch_rows([self.step]) if is_asking else 0
 

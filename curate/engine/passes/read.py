@@ -43,7 +43,8 @@ its source; see `curate.ingest.evidence`."""
 class ReadTask(NamedTuple):
     """A task that reads one split (a range of a file, or a group of files) into the file of records
     `part`, or into several such files if the records are large. `inputs_digest` is a digest of the
-    names, sizes and times of the split's files, and of those beside them."""
+    names, sizes and times of the split's files, and of the files beside them
+    (`Reader.files_beside`)."""
 
     part: str
     inputs_digest: str

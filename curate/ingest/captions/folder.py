@@ -79,7 +79,7 @@ class Folder(Reader):
     def groups(self, files: list[File]) -> list[list[File]]:
         """Groups the files; one task reads one group. A group has about 2000 different file names
         (without suffix). A hash of a file name decides whether the name is the first of a group, so
-        adding or removing a file changes only the groups beside this file."""
+        adding or removing a file changes at most two groups."""
         groups: list[list[File]] = []
         for stem, members in groupby(sorted(files, key=_order), lambda file: _stem(file.name)):
             if not groups or xxhash.xxh3_64_intdigest(stem.encode()) % GROUP_STEMS == 0:

@@ -154,7 +154,8 @@ def _element_groups(split: Split, context: Context) -> Iterator[list[Element]]:
 def samples(element: Element) -> Iterator[tuple[str, Any]]:
     """Yields (place, sample) for each sample of an element of the file. If element 12 is a sample,
     the place is `12`; if element 12 is an array, the places of its samples are `12.0`, `12.1`, and
-    so on. An empty array is itself the sample, which is an error later.
+    so on. If element 12 is an empty array, it is yielded as one sample with the place `12`; parsing
+    this sample raises an error.
 
     A broken element yields one pair, with a RowError in place of the sample.
     """

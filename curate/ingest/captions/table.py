@@ -62,11 +62,12 @@ class Table(Reader):
 
     is read with `text: caption` and `image: file`. Files that end in .json, .jsonl or .ndjson are
     JSON lines, or one array; parquet and Arrow files are known by their suffix too. The first line
-    of any other file is a header. Its names are separated by a comma, tab, semicolon or bar: by the
-    one with which the header has the columns that the recipe names. Fields may be quoted, with the
-    quotes within them doubled. In a TSV, captions from the web may begin with quotes that belong to
-    the text, so all lines with quotes are examined to find out whether fields are quoted. A file
-    whose header or quotes can be read in two ways is quarantined; then set `delimiter` or `quotes`.
+    of any other file is a header. Its names are separated by commas, tabs, semicolons or bars; the
+    right separator is the one with which the header has the columns that the recipe names. Fields
+    may be quoted, with the quotes within them doubled. In a TSV, captions from the web may begin
+    with quotes that belong to the text, so all lines with quotes are examined to find out whether
+    fields are quoted. A file whose header or quotes can be read in two ways is quarantined; then
+    set `delimiter` or `quotes`.
 
     An image is the file below `media_root` that the column `image` names; a row without text
     becomes a record with only the image. Without the setting `image`, records have only text and
@@ -211,7 +212,8 @@ class Table(Reader):
 
     def _meta(self, rows: list[dict[str, Any]]) -> pa.Array:
         """Removes the fields that the record uses from each row, and returns the other fields as
-        JSON. A text field is removed only if it is the only one and its value is not a list."""
+        JSON. A text field is removed only if it is the only text field and its value is not a
+        list."""
         for name in filter(None, [self.image, self.language]):
             for row in rows:
                 row.pop(name, None)
@@ -266,8 +268,8 @@ def _first_texts(
     """Returns the text of each row, and the errors of rows by row index.
 
     The text of a row is the first of the fields `names` that is not blank; null if all are blank. A
-    row has an error if a field that cannot be read as text, such as a dict, comes before the first
-    field with text, or if there is such a field and no field with text.
+    field such as a dict cannot be read as text. A row has an error if such a field comes before the
+    first field with text, or if the row has such a field and no field with text.
     """
     texts, errors = pa.nulls(len(rows), pa.string()), dict[int, RowError]()
     for name in names:

@@ -143,8 +143,8 @@ class Tsv(Reader):
         if url is None and any(line.strip() for line in first):
             raise InputError(
                 "it is not clear which of the two columns has the urls or image paths: of the "
-                f"first {len(first)} lines, equally many have one in the first and in the last "
-                "column.",
+                f"first {len(first)} lines, as many have a url or path in the first column as in "
+                "the last.",
                 file.uri,
                 "Set `url: first` or `url: last`. Columns must be separated by one tab.",
             )

@@ -288,8 +288,8 @@ def _header(source: Source, offset: int, size: int) -> Header:
 
 def _cuts(source: Source, captions: tuple[str, ...]) -> list[int]:
     """Returns the byte positions at which a large tar is cut into splits; each position is the
-    start of a sample. The result is [0], which means one split, if a key occurs twice in the tar:
-    only if both samples are in one split, the repeated key is found and reported as an error.
+    start of a sample. If a key occurs twice in the tar, the result is [0], which means one split. A
+    repeated key is found and reported as an error only within one split.
 
     A hash of each key is held in memory. `captions` has the suffixes of the files with captions.
     """

@@ -80,7 +80,7 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
     A record batch that cannot be read is skipped. If batches were skipped, FileError is raised
     after the last batch; the error lists the ranges of the lost rows. A file that is cut off is
     read up to the cut, and then FileError is raised. A file with dictionaries is read up to the
-    first batch that Arrow cannot read, in the same way.
+    first batch that Arrow cannot read, and then FileError is raised.
     """
     read = _from_start if split.stop < 0 else _in_range
     yield from read(split, context)

@@ -211,7 +211,7 @@ def _map(values: pa.Array) -> pa.Array:
 
 
 def _uuid_texts(values: pa.Array) -> pa.Array:
-    """Returns the usual text of each uuid, of which `values` has the 16 bytes."""
+    """Returns the usual text of each uuid. `values` has the 16 bytes of each uuid."""
     raw = np.zeros((len(values), 16), np.uint8)
     if len(values):
         data = np.frombuffer(values.buffers()[1], np.uint8)

@@ -127,12 +127,12 @@ def members(place: str, read: Collection[str] | None = None) -> Members:
     """Finds the byte range of each value of the JSON object in a file. If a key occurs twice, the
     result has the range of its first value, and a fault.
 
-    `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 14 to 17. If the file ends inside a value, the
+    `{"a": [1], "b": 2}` -> ranges `a`: 5 to 9, `b`: 15 to 17. If the file ends inside a value, the
     value's range ends at the end of the file, and the result has a fault.
 
-    `read` has the keys of the arrays that the caller parses. If `read` is not None, the values of
-    all other keys are parsed here, to find the broken ones; of a value over MAX_ELEMENT_BYTES, only
-    the strings and brackets are checked.
+    `read` has the keys of the arrays that the caller parses. If `read` is not None, this function
+    parses the values of all other keys to find broken values. If a value has more than
+    MAX_ELEMENT_BYTES, only its strings and brackets are checked.
     """
     ranges: dict[str, ByteRange] = {}
     broken: dict[str, RowError] = {}
@@ -169,7 +169,8 @@ def _broken(key: str, value: Element) -> dict[str, RowError]:
 
 def _bordered_pieces(place: str) -> Iterator[tuple[Element, bytes]]:
     """Yields the keys and values of the JSON object in a file, each with the byte that follows it:
-    `:`, `,` or `}`; empty if the object does not end properly."""
+    `:`, `,` or `}`. The byte is empty if it cannot be read, for example after the last value of a
+    broken object."""
     start, chunks = after_bracket(read_chunks(place), 0, b"{")
     chunk, begin = b"", start
 

@@ -19,9 +19,9 @@ _BLANKS = codecs.BOM_UTF8 + BLANKS
 
 
 def first_object(head: Head) -> dict[str, Any] | None:
-    """Returns the first object that can be parsed, of the elements of a JSON array or of the lines
-    of JSON lines; None if there is no such object. Of an array, only the first element is looked
-    at, which is read from the file if `head.data` ends inside it."""
+    """Returns the first object of a file that can be parsed; None if there is no such object. If
+    the file is a JSON array, only its first element is tried; this element is read from the file if
+    `head.data` ends inside it. If the file has JSON lines, its first lines are tried."""
     start = head.data.lstrip(_BLANKS)
     try:
         if start.startswith(b"["):

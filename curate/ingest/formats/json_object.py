@@ -36,8 +36,8 @@ def find_arrays(
 
     An error is a pair (where, error). If the JSON is broken, `where` is the word `object`. If the
     object does not have a key that is in `names`, `where` is this key. The caller parses the arrays
-    `names`, and `optional` if they are there. All other values are parsed here, and dropped: if one
-    of them is not JSON, `where` is its key.
+    with the keys `names` and, if the object has them, `optional`. This function parses all other
+    values only to find errors: if such a value is not JSON, `where` is its key.
     """
     ranges, fault, broken = members(place, {*names, *optional})
     faults = [("object", RowError(fault, fix=REPAIR))] if fault else []

@@ -115,7 +115,7 @@ def record_batches(split: Split, context: Context) -> Iterator[tuple[int, pa.Rec
 def _check_total(split: Split, context: Context) -> None:
     """Raises FileError if all row groups of the file together have fewer rows than the file states.
     This is checked only in the last split of a file. A file that states 0 rows is accepted, because
-    old writers do so."""
+    some old programs always state 0."""
     with open_parquet(split.files[0], context.base) as opened:
         groups, stated = opened.num_row_groups, opened.metadata.num_rows
         if split.stop not in (-1, groups):

@@ -93,12 +93,12 @@ def _by_stem(group: Sample, captions: Sequence[str]) -> Iterator[Sample]:
     """Yields the samples in a group of members that has suffixes with a dot, such as `0.jpg`. A
     group has the members whose names are equal up to the first dot.
 
-    If a text or JSON file in the group has such a suffix (`05.txt`), the keys of the samples may
-    have a dot themselves. If all suffixes of the group have a dot, the key of a sample is the name
-    up to the last dot: `22.05.jpg` and `22.05.txt` are the sample `22.05`. Otherwise, if it is not
-    clear whether the text file is the caption of one image or of all images, the group gets an
-    error. If no text or JSON file has such a suffix, all images of the group are one sample, as in
-    the webdataset library.
+    If no text or JSON file in the group has a suffix with a dot, all images of the group are one
+    sample, as in the webdataset library. If such a file has one (`05.txt`), the dot may belong to
+    the key. Then, if all suffixes of the group have a dot, the key of a sample is the name up to
+    the last dot: `22.05.jpg` and `22.05.txt` are the sample `22.05`. If only some have a dot, the
+    group is one sample; it gets an error if it is not clear whether a text file is the caption of
+    one image or of all images.
     """
     exact = {"json", *captions}
     endings = {suffix.rpartition(".")[2] for suffix in exact}
@@ -170,9 +170,9 @@ def _stray_error(found: tar.Member | tar.Fault) -> RowError | None:
 
 
 def _with_fault(sample: Sample, error: RowError, at: str, others: int) -> Sample:
-    """Returns the sample with `fault` and `at` set to `error` and `at`. If the sample already has a
-    fault, this first fault stays. In both cases, `others` is added to the sample's field `others`.
-    `at` is the suffix of the member with the fault."""
+    """Returns the sample with the error `error` as its field `fault`, and the suffix `at` of the
+    member with the fault as its field `at`. If the sample already has a fault, both fields stay the
+    same. In both cases, `others` is added to the sample's field `others`."""
     others += sample.others
     if sample.fault is not None:
         return sample._replace(others=others)

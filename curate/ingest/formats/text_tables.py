@@ -164,9 +164,9 @@ def _delimiter_and_names(
     """Returns the delimiter of a header and the column names: `a;b` -> `;`, [a, b].
 
     `number` is the line number of the header. If the header contains several possible delimiters,
-    the result is the delimiter with which the header has all column names in `wanted.names`; if
-    there is none, the delimiter with which it has the most columns. Raises FileError if there are
-    several.
+    the result is the delimiter with which the header has all column names in `wanted.names`. If no
+    delimiter gives all these names, the result is the delimiter that gives the most columns. Raises
+    FileError if several delimiters give all these names.
     """
     given = [wanted.delimiter] if wanted.delimiter else [d for d in DELIMITERS if d in header]
     readings = {d: names for d in given or [","] if (names := _fields(header, d)) is not None}

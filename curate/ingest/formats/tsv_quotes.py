@@ -36,7 +36,7 @@ class _Evidence(NamedTuple):
 
 def quotes_of(lines: Iterator[tuple[int, bytes]], width: int | None, file: File) -> Quotes:
     """Decides how the fields of a TSV are quoted, from all of its lines that have quotes. The
-    result is `none` if no line shows how.
+    result is `none` if no line shows that quotes enclose fields, or that they belong to the text.
 
     `width` is the number of columns. If `width` is None, the table has two columns, and a text that
     is not quoted may contain tabs. A line `a "b"<tab>c` is evidence for `none`, because a program

@@ -199,7 +199,7 @@ class LabelStudio(AnnotatedTable):
                 raise RowError(
                     f"none of the {len(finished)} annotations of the task has a date, so the "
                     "latest is not known.",
-                    fix="Set `annotation` to ground_truth, or delete all of them except one.",
+                    fix="Set `annotation` to ground_truth, or delete all annotations except one.",
                 )
             found = [one for one in finished if _date(one) == last]
         else:

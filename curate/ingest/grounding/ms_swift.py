@@ -39,17 +39,17 @@ class MsSwift(Llava):
 
     Files and samples have the same form as for the reader `llava`. Each `<ref-object>` is replaced
     by the next text of `ref`, and each `<bbox>` by the next entry of `bbox`: two numbers are a
-    point, four numbers are a box. In the text, the numbers are whole thousandths of the image, as
-    Qwen3-VL writes them; the record's objects have the exact values. With `bbox_type: real`, the
-    default, the coordinates in the file are pixels; with `norm1`, they are fractions of the image.
-    `image_id` has the index of each box's image; without `image_id`, all boxes are on the first
-    image.
+    point, four numbers are a box. In the text, the numbers are whole numbers from 0 to 1000, in
+    thousandths of the image's width or height, as Qwen3-VL writes them; the record's objects have
+    the exact values. With `bbox_type: real`, the default, the coordinates in the file are pixels;
+    with `norm1`, they are fractions of the image. `image_id` has the index of each box's image;
+    without `image_id`, all boxes are on the first image.
 
-    If a text has as many names as boxes, the first name is the label of the first box, and so on.
-    If a text has only boxes, and the last text with names before it has exactly one, this name is
-    the label of all these boxes. Any other box has no label. A text is a turn, or the part of a
-    turn between two images. A sample is quarantined if the number of placeholders is not the number
-    of names and boxes.
+    A text is a turn, or the part of a turn between two images. If a text has as many names as
+    boxes, the first name is the label of the first box, and so on. If a text has boxes but no
+    names, the nearest text before it that has names counts: if it has exactly one name, this name
+    is the label of all these boxes. Any other box has no label. A sample is quarantined if the
+    number of placeholders is not the number of names and boxes.
 
     Source: ms-swift, documentation of custom data sets, "Grounding".
     """
@@ -90,7 +90,7 @@ class MsSwift(Llava):
     def _objects(
         self, file: File, rows: list[_Row], context: Context
     ) -> tuple[dict[str, _Objects], dict[str, Failure]]:
-        """Converts the boxes of all rows to objects in thousandths of the image. Returns the
+        """Converts the boxes of all rows to objects with coordinates from 0 to 1000. Returns the
         objects of each row, and the failure of each row that failed, both by the place of the row
         in the file."""
         found: dict[str, _Objects] = {}
@@ -213,8 +213,8 @@ def _labels(texts: list[str], names: list[str]) -> Iterator[str | None]:
     """Yields the label of each box, in the order of the boxes in the texts of the turns.
 
     If a text has as many names as boxes, the names are the labels. If a text has boxes but no name,
-    and the last text with names before it has exactly one, this name is the label of all boxes of
-    the text. Otherwise, the label is None.
+    the nearest text before it that has names counts: if it has exactly one name, this name is the
+    label of all boxes. In all other cases, the label is None.
 
     `["Find the <ref-object>.", "<bbox>"], ["dog"]` -> `"dog"`
     """

@@ -56,10 +56,10 @@ class QwenGrounding(Llava):
     attributes. The text is not changed. A sample without objects becomes the same record as with
     `llava`, and a file without any objects is read like any other.
 
-    Coordinates are thousandths unless `space` is set. Coordinates of Qwen2.5-VL need `space:
-    qwen2.5`, which cannot be detected from a file. A sample fails if the markup of its objects is
-    cut off or malformed, if a coordinate is outside the image (with `trust: true`, only if it is
-    far outside), or if it has objects but no image or several images.
+    Coordinates are read as numbers from 0 to 1000 unless `space` is set. Coordinates of Qwen2.5-VL
+    need `space: qwen2.5`, which cannot be detected from a file. A sample fails if the markup of its
+    objects is cut off or malformed, if a coordinate is outside the image (with `trust: true`, only
+    if it is far outside), or if it has objects but no image or several images.
     """
 
     version: ClassVar[int] = 3
@@ -139,7 +139,8 @@ def _outside_errors(
     shows that the sample is malformed, or that its answers are in another coordinate space than
     `space`.
 
-    Thousandths must be at most 1000. Pixels may be outside the image by a rounding error.
+    If `space` has coordinates from 0 to 1000, no coordinate may be above 1000. Coordinates in
+    pixels may be outside the image by a rounding error.
     """
     slack = 0.0 if space.unit == "thousandth" else SLACK
     objects = flat_objects(grounded["objects"])

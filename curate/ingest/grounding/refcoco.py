@@ -47,10 +47,10 @@ class RefCoco(GroundingReader):
 
     The image is `file_name` below `media_root`; leading folders of the path that do not exist are
     removed, unless another image path of the file has the same end. The key of a record is the
-    file's name and the image's id. A ref fails (`refs[7]`) if it is malformed, if its annotation
-    or image does not exist, if its annotation is on another image, or if another ref, annotation or
-    image has the same id. The record of its image is made
-    without this ref, and `curate.lost` in the record's `meta` states how many are missing.
+    file's name and the image's id. A ref fails (`refs[7]`) if it is malformed, if its annotation or
+    image does not exist, if its annotation is on another image, or if another ref, annotation or
+    image has the same id. The record of its image is made without this ref, and `curate.lost` in
+    the record's `meta` states how many refs are missing.
 
     The images of all splits, including val, testA and testB, are in COCO's train2014. So a model
     trained on COCO has seen the test images of RefCOCO. The setting `split: [train]` reads only the

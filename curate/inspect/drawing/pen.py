@@ -103,7 +103,7 @@ def _free_position(
     taken: Sequence[tuple[float, float, float, float]],
 ) -> Point:
     """Return the upper left corner at which to draw a label near a point. `needed` is the width and
-    height of the label, and `size` of the image.
+    height of the label, and `size` is the width and height of the image.
 
     The label is inside the image and overlaps none of the `taken` rectangles: it is above the point
     if possible, otherwise at the next free height. If no height is free, it is above the point.

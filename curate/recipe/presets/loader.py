@@ -1,10 +1,10 @@
 """Reads the YAML files of the presets, which are in the folder of this module.
 
 A file gives each setting its value and the evidence for the value. `published` means that the
-number is in the authors' own code or paper, `documented` that the authors of a library or model
-recommend the number, and `ours` that we chose the number. `source` names one of the file's
+number is in the authors' own code or paper. `documented` means that the authors of a library or
+model recommend the number. `ours` means that we chose the number. `source` names one of the file's
 `sources`, and `detail` is the place in that source. `differs` explains how our measure differs from
-theirs.
+the measure of the source.
 """
 
 from __future__ import annotations

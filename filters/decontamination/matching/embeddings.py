@@ -17,8 +17,8 @@ class Cosines(NamedTuple):
     """For each record, the number of the benchmark item with the highest cosine (int32), and this
     cosine (float32).
 
-    A record without an embedding, or with one that is all 0 or has a nan, has item -1 and cosine 0.
-    If several items have the same cosine, the first of them is returned.
+    A record has item -1 and cosine 0 if it has no embedding, or if its embedding has only zeros or
+    has a nan. If several items have the same cosine, the first of them is returned.
     """
 
     item: np.ndarray

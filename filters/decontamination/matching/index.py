@@ -61,7 +61,8 @@ def build_index(
     `embedder` embeds the items; None if the benchmarks have their embeddings, or none.
 
     Raises InputError for the first item that cannot be read, for a benchmark that has no item long
-    enough or detailed enough to be compared, and for one whose field of embeddings is always null.
+    enough or detailed enough to be compared, and for a benchmark whose field of embeddings is
+    always null.
     """
     builder = _IndexBuilder(placed, settings, embedder)
     for number, (benchmark, place) in enumerate(placed):

@@ -53,8 +53,8 @@ def find_index_files(
     the version `version` wrote the files with the same `settings`.
 
     `kind` is the name of the step's class, as manifests state it. Every file is read once, to check
-    it. Raises RecipeError if a run has no such index, and ManifestError if a file is not as its
-    manifest states.
+    it. Raises RecipeError if a run has no such index, and ManifestError if a file differs from its
+    manifest.
     """
     files: list[str] = []
     rows = 0

@@ -37,7 +37,7 @@ def choose_bands(
 ) -> Bands:
     """Returns the bands that find enough of the pairs with a similarity of `threshold`: the number
     of pairs that are found, divided by the number of all such pairs, is at least MIN_RECALL. If no
-    bands find so many, returns the bands that find the largest share of these pairs.
+    bands reach MIN_RECALL, returns the bands that find the largest share of these pairs.
 
     `permutations` is the number of values in a signature. If `bands` or `rows` is given, this
     number is used. Otherwise USUAL (20 bands of 6 rows) is taken if it finds enough pairs.
@@ -93,5 +93,6 @@ def bands_note(threshold: float, permutations: int, chosen: Bands, verify: bool)
 
 
 def _percent(share: float) -> str:
-    """Formats a share, never rounded up to 100: 0.99996 -> "99.99 %"."""
+    """Formats a share in percent, rounded down, so that only 1 gives 100 %: 0.99996 -> "99.99
+    %"."""
     return f"{int(share * 10_000) / 100:g} %"

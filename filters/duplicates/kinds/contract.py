@@ -48,8 +48,9 @@ class Entries(NamedTuple):
 
 class CandidatePairs(NamedTuple):
     """Pairs of units (records or images) that may be duplicates. `pairs` (k, 2) int64: the
-    positions of the two units in `Entries`. `similarity` (k,) float32: the similarity of each pair;
-    only an estimate, or 0, if the kind has a verifier, which computes it."""
+    positions of the two units in `Entries`. `similarity` (k,) float32: the similarity of each pair.
+    If the kind has a verifier, which computes the similarity later, this is only an estimate, or
+    0."""
 
     pairs: np.ndarray
     similarity: np.ndarray
@@ -109,8 +110,8 @@ class Kind(Protocol):
 
     def candidates(self, entries: Entries) -> CandidatePairs:
         """Returns pairs of entries that share a key and may be duplicates. An entry is one key of
-        one unit (record or image). If `verifier` is None, all of these pairs are duplicates;
-        otherwise, the verifier decides which of them are."""
+        one unit (record or image). If `verifier` is None, all of these pairs are duplicates.
+        Otherwise the verifier decides which pairs are duplicates."""
         ...
 
     @property
@@ -158,13 +159,13 @@ def with_identity(
     units: DescribedUnits, present: np.ndarray, identity: np.ndarray, certain: np.ndarray
 ) -> DescribedUnits:
     """Returns changed copies of the units (records or images), of which only units with equal
-    `identity` values can be duplicates.
+    values in the argument `identity` can be duplicates.
 
-    `present` (n,) bool is false for units that have no `identity` value: these units are never
-    duplicates. `identity`, (n, 2) uint64, is mixed into the keys, so units with different
-    `identity` values share no key. `certain`, (n, 2) uint64, is mixed into the identities of
-    `units`: two units are duplicates without a comparison if both their old identities and their
-    `certain` values are equal.
+    `present` (n,) bool is false for units without such a value: these units are never duplicates.
+    The new keys are hashes of the old keys and of `identity`, (n, 2) uint64, so units with
+    different values in `identity` share no key. The field `identity` of the result is a hash of the
+    field `identity` of `units` and of `certain`, (n, 2) uint64: two units are duplicates without a
+    comparison if they agree in both.
     """
     return DescribedUnits(
         units.present & present,

@@ -10,8 +10,8 @@ from manifests.kernels.splitmix64 import GOLDEN, finalise
 
 
 def combine_hashes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns a uint64 hash of each pair (a[i], b[i]) of uint64. The hash of (x, y) is not that of
-    (y, x).
+    """Returns a uint64 hash of each pair (a[i], b[i]) of uint64. The pairs (x, y) and (y, x) have
+    different hashes.
 
     The hash is the finaliser of splitmix64, applied to the combination of both values.
     """

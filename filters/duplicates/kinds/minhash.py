@@ -50,7 +50,7 @@ class MinHash:
     scheme `affine32`.
 
     The keys of a text are hashes of its bands. The payload, the data stored with each key, is one
-    bit of each of the first 128 values of the text's signature, or of all if it has fewer.
+    bit of each value of the text's signature, for at most the first 128 values.
     """
 
     threshold: float

@@ -1,5 +1,5 @@
 """Finds images that may look the same, because the Hamming distance of their perceptual hashes is
-small, either as the images are or with one of them mirrored. Then their small colour images, which
+small, either directly or after one of the images is mirrored. Then their small colour images, which
 are the images reduced to 8 x 8 pixels, decide whether the images look the same."""
 
 from __future__ import annotations

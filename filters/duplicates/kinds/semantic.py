@@ -33,8 +33,8 @@ MAX_PAIRS = 1 << 20
 @dataclass(frozen=True)
 class Semantic:
     """Finds records by the cosine similarity of their embeddings. Only embeddings with a cluster in
-    common are compared; equal embeddings are duplicates in any clusters. An embedding that is all
-    0, or has a nan or an infinite number, is never a duplicate.
+    common are compared; equal embeddings are duplicates even in different clusters. An embedding
+    that is all 0, or has a nan or an infinite number, is never a duplicate.
 
     In SemDeDup (Abbas et al. 2023) each embedding is in one cluster, so similar embeddings in
     different clusters are never compared. Here the column `clusters` may list several nearest
@@ -149,7 +149,7 @@ def _fingerprints(payload: np.ndarray) -> np.ndarray:
 
 def _near_pairs(vectors: np.ndarray, threshold: float) -> list[Edges]:
     """Returns the pairs of vectors with a cosine of at least the threshold, as pairs of row
-    numbers; of over MAX_PAIRS pairs, only a spanning forest.
+    numbers. If more than MAX_PAIRS pairs are found, they are reduced to a spanning forest.
 
     The matrix of all cosines is computed in blocks, only on and above its diagonal. If a pair is
     found, its cosine is computed again, because the last bits of a product of blocks depend on the

@@ -103,13 +103,13 @@ def _batches_of_runs(starts: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
 
 @dataclass(frozen=True)
 class ShareInCommon:
-    """Computes the similarity of two records: the number of images in both, divided by the number
-    of images of the record with fewer images.
+    """Computes the similarity of two records: the number of images that are in both records,
+    divided by the number of images of the record with fewer images.
 
     Records with images [p, q] and [q, r, s, t] have a similarity of 1/2. Images of one record in
-    one family count once. An image of one record is in the other record too if an image there is in
-    the same family and is also within the tolerance: a family can connect images that do not look
-    the same by a chain of other images.
+    one family count once. An image is in both records if an image of the other record is in the
+    same family, and the two images differ by no more than the tolerance. The family alone is not
+    enough: by a chain of other images, it can connect images that do not look the same.
     """
 
     min_similarity: float

@@ -140,8 +140,8 @@ def repeated_keys(keys: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FindCandidates:
-    """A task: finds the pairs of units (records or images) that share a key, and of these the pairs
-    that may be duplicates according to `kind`.
+    """A task: finds the pairs of units (records or images) that share a key and may be duplicates
+    according to `kind`.
 
     The keys in `hot`, which too many units have for one task, are compared by separate tasks.
     `first_earlier` is the lowest id of a unit from an earlier run's index. Units with this id or a

@@ -13,7 +13,7 @@ but do not look the same need so many comparisons."""
 
 def by_family(family: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sorts records by family (group of duplicates). Returns (starts, order): the records of family
-    i, in their old order, are order[starts[i] : starts[i + 1]].
+    i, in ascending order of their positions, are order[starts[i] : starts[i + 1]].
 
     by_family([7, 2, 7]) -> [0, 1, 3], [1, 0, 2].
     """

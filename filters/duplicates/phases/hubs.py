@@ -29,8 +29,8 @@ def note(space: Workspace, text: str) -> None:
 
 def hub_note(forest: Forest, members: Members, survivors: Survivors) -> str:
     """Returns a note about the units (records or images) of which more than MIN_JOINED other units
-    are duplicates; "" if there are none. The note lists the record ids of the three such units that
-    have the most duplicates."""
+    are duplicates; "" if there is no such unit. The note lists the record ids of the three such
+    units that have the most duplicates."""
     of = survivors.duplicate_of
     joined = np.bincount(of[of >= 0], minlength=len(forest.units))
     hubs = np.flatnonzero(joined > MIN_JOINED)

@@ -91,7 +91,8 @@ class ImageProof:
         near hashes. All records that the pairs of `same` connect are a group. The returned pairs
         connect the records of a group as far as possible: two records are connected if there is a
         chain from one to the other in which neighbours look the same. In a group, at most
-        MAX_COMPARED records are compared with all others; a note states how many were not.
+        MAX_COMPARED records are compared with all others. A note for the user states how many
+        records were not compared with all others.
 
         Example: three records with one image each, a, b and c, are a group. a looks like b and b
         looks like c, but a does not look like c. The pairs a-b and b-c connect all three. If the
@@ -159,9 +160,9 @@ class ImageProof:
 
     def _search(self, members: Members, family: np.ndarray, open_: np.ndarray) -> Links:
         """Compares records of the same family, and returns the pairs of records that look the same.
-        `open_` has the positions of the records to compare: those of families that the pairs found
-        so far do not connect completely. family[i] is the family of record i, a group of records
-        that are linked by similar images."""
+        `open_` has the positions of the records to compare. These are the records of families that
+        are not yet completely connected by the pairs found so far. family[i] is the family of
+        record i, a group of records that are linked by similar images."""
         from manifests.kernels.look_families import chained
 
         assert members.looks is not None
@@ -171,8 +172,8 @@ class ImageProof:
 
 def _numbered(pairs: Edges) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Returns the distinct units (records or images) of the pairs, ascending; and two arrays of
-    positions in this array: for each pair, the position of its first unit, and that of its second
-    unit."""
+    positions in this array: for each pair, the position of its first unit, and the position of its
+    second unit."""
     units = np.unique(np.concatenate([pairs.a, pairs.b]))
     return units, (np.searchsorted(units, pairs.a), np.searchsorted(units, pairs.b))
 

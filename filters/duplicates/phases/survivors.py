@@ -21,8 +21,8 @@ class Survivors(NamedTuple):
     `duplicate_of` int64: the position of the next unit on the path to the survivor, which may be
     the survivor itself. For a unit that stays, `survivor` and `duplicate_of` are -1. `similarity`
     float32: the similarity of the unit and `duplicate_of`. `family_size` int32: the number of units
-    in the family, without units of earlier runs; in a family that is cut, of the units with the
-    same survivor.
+    in the family, without units of earlier runs. If several units of a family stay, only the units
+    with the same survivor, and the survivor, are counted.
     """
 
     survivor: np.ndarray

@@ -50,8 +50,8 @@ class PairSlice(NamedTuple):
 def verify_pairs(
     candidates: Edges, verifier: Verifier, sources: list[Source], read: ReadUnits, space: Workspace
 ) -> Edges:
-    """Compares the candidate pairs, in slices. Returns the pairs that are duplicates, with their
-    exact similarity; of the pairs in a slice, only a spanning forest."""
+    """Compares the candidate pairs, in slices. Finds the pairs that are duplicates, and returns a
+    spanning forest of the pairs in each slice, with their exact similarity."""
     if not len(candidates.a):
         return candidates
     pairs = _sorted_by_component(candidates)

@@ -148,8 +148,8 @@ def _checked(keep: tuple[Line, ...]) -> tuple[Line, ...]:
 
 
 def unknown_measure(measure: str) -> str:
-    """Returns the error text for a measure whose first word is that of a measure of records, but
-    which does not exist, such as "text.lenght"; "" for any other measure."""
+    """Returns the error text for a misspelt measure of records, such as "text.lenght": its first
+    word is right, but there is no such measure. Returns "" for any other text."""
     groups = {name.partition(".")[0] for name in RECORD_MEASURES if "." in name}
     if measure in RECORD_MEASURES or measure.partition(".")[0] not in groups:
         return ""

@@ -61,7 +61,9 @@ def _mapping(text: str, path: str) -> dict[str, str]:
     for old, new in parsed.items():
         if not (isinstance(old, str) and isinstance(new, str)):
             raise InputError(
-                f"a label is not text in {old!r}: {new!r}.", path, "Put quotes around both labels."
+                f"a label in the entry `{old!r}: {new!r}` is not text.",
+                path,
+                "Put quotes around both labels.",
             )
     return parsed
 

@@ -107,7 +107,7 @@ def test_new_names_come_from_a_file(tmp_path: Path, name: str) -> None:
         (
             "n.yaml",
             "no: norway",
-            "a label is not text in False: 'norway'. Put quotes around both labels.",
+            "a label in the entry `False: 'norway'` is not text. Put quotes around both labels.",
         ),
         ("n.yaml", "- a\n- b", "is not a mapping of `old: new`"),
         ("n.yaml", "a: [", "broken YAML"),

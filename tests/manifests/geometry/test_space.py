@@ -153,7 +153,7 @@ def test_a_space_can_be_given_in_words_or_in_full(text: object, space: Space) ->
 
 @pytest.mark.parametrize(("text", "fault"), [
     ("xywhh pixel", "the word 'xywhh' is unknown. Did you mean 'xywh'?"),
-    ("xyxy xywh pixel", "'xyxy' and 'xywh' are both its form. Remove one of them"),
+    ("xyxy xywh pixel", "'xyxy' and 'xywh' both state the form. Remove one of them"),
     ("coco pixel", "'coco' is the name of a whole space. Write it alone"),
     ("xyxy", "unit"),
     ("xyxy fraction one", "only for coordinates in pixels, but the unit is fraction"),

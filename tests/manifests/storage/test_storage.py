@@ -171,5 +171,5 @@ def test_a_folder_in_the_place_of_a_file_is_an_error_with_a_fix(tmp_path: Path) 
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "f").write_text("x")
     for name in ("link", "f", "f/below"):
-        with pytest.raises(StorageError, match="it is, or lies below, a file or a link to nothing"):
+        with pytest.raises(StorageError, match="cannot be a folder: it is a file or a broken link"):
             storage.make_folder(str(tmp_path / name))

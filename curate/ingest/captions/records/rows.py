@@ -141,9 +141,9 @@ def one_unit_each(found: ReadBatch, elements: int) -> ReadBatch:
     instead of rows, because one element may have several rows (`12.0`, `12.1`, ...). `elements` is
     the number of elements from which the batch was made.
 
-    Each failure counts as one row. An element from which a record was made is one of the elements
-    that became records. An element without a record is one failed element: its first failure counts
-    as 1 element, and its other failures as 0.
+    Each failure counts as one row. An element counts as used if at least one record was made from
+    it, even if it also has failures. Otherwise it counts as one failed element: its first failure
+    counts as 1 element, and its other failures as 0.
     """
     seen = {_element(origin) for origin in found.records["origin"].to_pylist()}
     failures = list[Failure]()

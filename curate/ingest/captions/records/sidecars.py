@@ -53,10 +53,10 @@ def describe(sidecars: Mapping[str, bytes | memoryview], names: Sequence[str]) -
 
     Each of `names` is first the suffix of a file. If there is no such file, or the file is blank,
     the name is that of a field of the `json` file. The first text that is not blank is the caption.
-    The other fields are the fields of the `json` file, except for some of those in `names`: a field
-    whose text equals the caption is left out and, if there is no caption, a field whose text is
-    blank. Raises RowError if a text is not UTF-8, if the JSON is not one object, or or if a field
-    that is looked at for the caption is not text, null or a list of texts.
+    The other fields are the fields of the `json` file. Of the fields whose names are in `names`,
+    two kinds are left out: a field whose text equals the caption and, if there is no caption, a
+    field whose text is blank. Raises RowError if a text is not UTF-8, if the JSON is not one
+    object, or if a field in which the caption is searched for is not text, null or a list of texts.
 
         {"json": b'{"caption": "A cat.", "w": 640}'}, ["txt", "caption"] ->
         Description("A cat.", '{"w":640}')

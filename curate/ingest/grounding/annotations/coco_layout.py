@@ -145,9 +145,9 @@ class CocoLayout(GroundingReader):
         return found._replace(failures=[first, *more])
 
     def _found(self, joined: Joined, split: Split, context: Context) -> Count:
-        """Returns the number of units for which the records and failures of this split must
-        account: its images and their annotations. In the first split, the number of annotations
-        that belong to no image is added.
+        """Returns the number of images of this split and of their annotations. The records and
+        failures of the split must count as many units. In the first split, the number of
+        annotations that belong to no image is added.
 
         The sum over all splits equals the sum of `count` over all splits, although `count` adds all
         annotations to the number of the first split.

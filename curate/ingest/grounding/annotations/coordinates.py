@@ -78,8 +78,8 @@ def malformed(images: Sequence[ReadyImage]) -> dict[int, RowError]:
 
 
 def to_units(coordinates: Coordinates, images: Sequence[ReadyImage], space: Space) -> np.ndarray:
-    """Converts coordinates from `space` to thousandths (0 to 1000) of the width and height that the
-    image has after its Exif orientation is applied."""
+    """Converts coordinates from `space` to numbers from 0 to 1000. The number 1000 stands for the
+    width or the height that the image has after its Exif orientation is applied."""
     units = coordinates.to_units(coordinates.values, coordinates.sizes, space)
     if space.exif == "shown" or not len(units):
         return units

@@ -56,8 +56,7 @@ class FilePerImage(GroundingReader):
         folders with the same name are in one group, because they may name the same image.
 
         A group has GROUP_FILES files on average. A hash of a file's name decides whether the file
-        starts a new group, so that adding or removing a file changes only the groups beside this
-        file.
+        starts a new group, so that adding or removing a file changes at most two groups.
         """
         groups: list[list[File]] = []
         last = ""

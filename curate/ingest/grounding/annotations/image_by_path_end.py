@@ -29,17 +29,17 @@ class SharedEnds:
 
     `paths` is a function that yields the paths of all images. It is called only if an image is not
     found by its full path: first to find the file names that occur several times, then to collect
-    the paths with these names. These paths are kept for the next split of the file with the same
-    `key`. `key` must contain the file and everything else on which the paths depend; if `key` is
-    None, the paths are not kept.
+    the paths with these names. The collected paths are kept in memory and used again for the same
+    `key`, such as for the next split of the file. So `key` must contain the file and everything
+    else on which the paths depend; if `key` is None, the paths are not kept.
     """
 
     def __init__(self, paths: Callable[[], Iterable[str]], key: Hashable = None) -> None:
         self._paths, self._key = paths, key
 
     def others(self, path: str, end: str) -> list[str]:
-        """Returns the paths, other than `path`, that are `end` or end in `/end`, sorted: for
-        `a/1.jpg` and the end `1.jpg`, also `b/1.jpg`."""
+        """Returns the other paths that have the same end as `path`, sorted: for the path `a/1.jpg`
+        and the end `1.jpg`, the result may be [`b/1.jpg`, `c/1.jpg`]."""
         own = _slashed(path)
         some = self._by_last_name.get(end.rpartition("/")[2], ())
         return sorted(one for one in some if one != own and (one == end or one.endswith(f"/{end}")))

@@ -20,9 +20,9 @@ from manifests.text.json_values import dump_json
 
 
 class Units(NamedTuple):
-    """The coordinates of all annotations of a batch, in thousandths of the image: boxes (n, 4),
-    points (n, 2) and polygon vertices (n, 2), in the order of the annotations. An annotation
-    without a box has no row in `boxes`."""
+    """The coordinates of all annotations of a batch, where 1000 stands for the width or the height
+    of the image: boxes (n, 4), points (n, 2) and polygon vertices (n, 2), in the order of the
+    annotations. An annotation without a box has no row in `boxes`."""
 
     boxes: np.ndarray
     points: np.ndarray

@@ -34,7 +34,7 @@ from curate.engine.inline import Inline  # noqa: E402
 from curate.engine.part_view import PartView  # noqa: E402
 from curate.engine.progress import Progress  # noqa: E402
 from curate.engine.workspace import Workspace  # noqa: E402
-from manifests import record  # noqa: E402
+from manifests import record, storage  # noqa: E402
 from manifests.storage import parts  # noqa: E402
 from manifests.vectors.units import units_of  # noqa: E402
 
@@ -64,6 +64,7 @@ def inertia(found: np.ndarray, centroids: np.ndarray) -> float:
 def ours(found: np.ndarray, clusters: int, rounds: int) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         space = Workspace(folder, "", folder, Inline(), Progress(quiet=True), "")
+        storage.make_folder(space.scratch)
         shards = -(-len(found) // SHARD_ROWS)
         cuts = np.array_split(np.arange(len(found)), shards)
         sample = Sample(folder, tuple(map(len, cuts)), found.shape[1])

@@ -133,7 +133,7 @@ def measure_memory(pool: int, marked: int, width: int, count: int) -> None:
         space = Workspace(folder, "", folder, Inline(), Progress(quiet=True), "retrieve")
         fit = step.fit(corpus, space, 0)
         for part in corpus.parts:
-            context = Context(Media(), lambda data: None, part=part)  # type: ignore[arg-type, return-value]
+            context = Context(Media(), lambda data: None, part=part)  # type: ignore[arg-type]
             outcome = step.apply(corpus.read(part), fit, context)
             assert outcome.drop is not None
             kept += outcome.drop.null_count

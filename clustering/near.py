@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,12 @@ from pydantic import Field
 
 from manifests import storage
 from manifests.errors import InputError, StepError
-from manifests.examples.embedded import EmbeddedItems, ItemEmbedder, nothing_embedded
+from manifests.examples.embedded import (
+    EmbeddedItems,
+    ItemEmbedder,
+    checked_embedder,
+    nothing_embedded,
+)
 from manifests.examples.files import Fields, ItemFiles
 from manifests.examples.items import Item, check_images, files_used, items_of
 from manifests.step import (
@@ -21,6 +26,7 @@ from manifests.step import (
     Location,
     Resources,
     RowStep,
+    Step,
     Worker,
     reasons,
 )
@@ -69,6 +75,9 @@ class Near(RowStep):
 
     def made_by(self) -> str | None:
         return self.of if self.embedding is None else None
+
+    def with_maker(self, maker: Step) -> Self:
+        return super().with_maker(checked_embedder(maker))
 
     def resources(self) -> Resources:
         return Resources() if self.maker is None else self.maker.resources()

@@ -80,6 +80,7 @@ STEPS = {
     "embed_ngrams": "clustering.embed.embed_ngrams:EmbedNgrams",
     "embed_endpoint": "clustering.embed.embed_endpoint:EmbedEndpoint",
     "alignment": "clustering.alignment:Alignment",
+    "retrieve": "clustering.retrieve:Retrieve",
     "cluster": "clustering.cluster:Cluster",
     "recaption": "recaption.caption.recaption:Recaption",
     "judge": "recaption.judge.judge:Judge",

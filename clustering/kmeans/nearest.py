@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -26,12 +28,8 @@ class Centroids:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def _indexed(self) -> object:
-        import faiss
-
-        index = faiss.IndexFlatIP(self.vectors.shape[1])
-        index.add(self.vectors)
-        return index
+    def _indexed(self) -> Any:
+        return _index(self.vectors)
 
     def nearest(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the numbers (n, count) int32 of the `count` nearest centroids of each unit vector
@@ -61,13 +59,11 @@ class Centroids:
             for start in range(0, len(undecided), step):
                 rows = undecided[start : start + step]
                 own = vectors if len(rows) == len(vectors) else vectors[rows]
-                approximate, candidates = self._candidates(own, size)
+                approximate, candidates, beyond = self._candidates(own, size)
                 numbers[rows], found[rows] = best_candidates(
                     own, self.vectors, candidates, approximate, self._error, count
                 )
-                if size < total:
-                    floor = approximate[:, count - 1] - 2 * self._error
-                    left.append(rows[approximate[:, -1] >= floor])
+                left.append(rows[beyond >= approximate[:, count - 1] - 2 * self._error])
             undecided = np.concatenate(left)
 
     @property
@@ -77,53 +73,66 @@ class Centroids:
         that were rounded to float16 and for the rounding of the exact cosine."""
         return 1.01 * 2**-24 * float(self.vectors.shape[1] + 2)
 
-    def _candidates(self, vectors: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the cosines (n, size) of faiss, in descending order, and the numbers (n, size)
-        int64 of the centroids; -1 where there are fewer."""
+    def _candidates(
+        self, vectors: np.ndarray, size: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the cosines (n, m) of faiss in descending order, the numbers (n, m) int64 of the
+        centroids, -1 where there are fewer, and a cosine (n,) that no other centroid exceeds."""
         if size == len(self):
             everything = np.broadcast_to(np.arange(size), (len(vectors), size))
             unknown = np.zeros((len(vectors), size), np.float32)
-            return unknown, np.ascontiguousarray(everything)
+            return unknown, np.ascontiguousarray(everything), np.full(len(vectors), -np.inf)
         with one_thread():
-            approximate, candidates = self._index.search(vectors, size)  # type: ignore[attr-defined]
-        return approximate, candidates
+            approximate, candidates = self._index.search(vectors, size)
+        return approximate, candidates, approximate[:, -1]
 
 
 class CellCentroids(Centroids):
     """Centroids that are searched in the `probe` nearest cells of a vector only.
 
     `centres` (cells, width) are the centroids of the cells, and `cells` (k,) is the cell of each
-    centroid. Every cell has a centroid, and `probe` is at least 2.
+    centroid, in ascending order. Every cell has a centroid, and `probe` is at least 2.
     """
 
     def __init__(
         self, vectors: np.ndarray, centres: np.ndarray, cells: np.ndarray, probe: int
     ) -> None:
-        self._centres, self._cells = Centroids(centres), np.ascontiguousarray(cells, np.int64)
-        self._probe = min(probe, len(centres))
+        self._centres, self._probe = Centroids(centres), min(probe, len(centres))
+        self._starts = np.searchsorted(cells, np.arange(len(centres) + 1))
         super().__init__(vectors)
 
-    def _indexed(self) -> object:
-        import faiss
+    def _indexed(self) -> Any:
+        return [_index(self.vectors[start:end]) for start, end in pairwise(self._starts)]
 
-        self._quantizer = faiss.IndexFlatIP(self.vectors.shape[1])  # faiss keeps no reference
-        self._quantizer.add(self._centres.vectors)
-        index = faiss.IndexIVFFlat(
-            self._quantizer, self.vectors.shape[1], len(self._centres), faiss.METRIC_INNER_PRODUCT
-        )
-        pointers = faiss.swig_ptr(self.vectors), None, faiss.swig_ptr(self._cells)
-        index.add_core(len(self), *pointers)
-        index.nprobe = self._probe
-        return index
+    def _candidates(
+        self, vectors: np.ndarray, size: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        shape = (len(vectors), self._probe, size)
+        approximate, candidates = np.empty(shape, np.float32), np.empty(shape, np.int64)
+        cells = self._centres.nearest(vectors, self._probe)[0].reshape(-1)
+        order = np.argsort(cells, kind="stable")
+        rows, places = np.divmod(order, self._probe)
+        ends = np.searchsorted(cells[order], np.arange(len(self._index) + 1))
+        for index, first, start, end in zip(
+            self._index, self._starts, ends[:-1], ends[1:], strict=False
+        ):
+            if start < end:
+                own, at = rows[start:end], places[start:end]
+                with one_thread():
+                    approximate[own, at], found = index.search(vectors[own], size)
+                candidates[own, at] = np.where(found < 0, -1, found + first)
+        beyond = approximate[:, :, -1].max(axis=1)
+        flat, numbers = approximate.reshape(len(vectors), -1), candidates.reshape(len(vectors), -1)
+        best = np.argsort(-flat, axis=1)
+        return np.take_along_axis(flat, best, 1), np.take_along_axis(numbers, best, 1), beyond
 
-    def _candidates(self, vectors: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        cells, _ = self._centres.nearest(vectors, self._probe)
-        no_distances = np.zeros(cells.shape, np.float32)  # an IndexIVFFlat does not use them
-        with one_thread():
-            approximate, candidates = self._index.search_preassigned(  # type: ignore[attr-defined]
-                vectors, size, cells.astype(np.int64), no_distances
-            )
-        return approximate, candidates
+
+def _index(vectors: np.ndarray) -> Any:
+    import faiss
+
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    return index
 
 
 @contextlib.contextmanager

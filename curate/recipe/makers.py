@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from curate.engine.planned import PlannedStep
 from manifests.errors import RecipeError
-from manifests.step import RequestStep, RowStep
 
 
 def with_maker(planned: list[PlannedStep], place: str) -> PlannedStep:
     """Returns the last step, with the step that makes the column which its method `made_by` names.
 
-    Raises RecipeError if no row step without requests makes the column. `place` is the place of the
+    Raises RecipeError if no earlier step makes the column, or if the last step cannot use the one
+    that does. `place` is the place of the
     last step in the recipe.
     """
     last = planned[-1]
@@ -21,11 +21,9 @@ def with_maker(planned: list[PlannedStep], place: str) -> PlannedStep:
     if maker is None:
         fault = f"no step makes the column '{column}', so its model is not known."
         raise RecipeError(fault, place, "Name a measure of a step such as embed.")
-    if not isinstance(maker.step, RowStep) or isinstance(maker.step, RequestStep):
-        raise RecipeError(
-            f"the step '{maker.name}' makes '{column}', and it cannot be used on other texts or "
-            f"images: it is a {maker.shape} step.",
-            place,
-            "Use a column of the step embed, or vectors in a field of the table (`embedding`).",
-        )
-    return last._replace(step=last.step.with_maker(maker.step))
+    try:
+        return last._replace(step=last.step.with_maker(maker.step))
+    except ValueError as error:
+        fault = f"the step '{maker.name}' makes the column '{column}', and {error}."
+        fix = "Use a column of the step embed, or vectors in a field of a table (`embedding`)."
+        raise RecipeError(fault, place, fix) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from filters.decontamination.matching.index import (
 from filters.image.perceptual.phash import SIDE
 from manifests import record, storage
 from manifests.errors import MediaError
-from manifests.examples.embedded import ItemEmbedder
+from manifests.examples.embedded import ItemEmbedder, checked_embedder
 from manifests.examples.files import may_have_images
 from manifests.examples.items import files_used
 from manifests.media import Media
@@ -35,6 +35,7 @@ from manifests.step import (
     Resources,
     RowErrors,
     RowStep,
+    Step,
     Worker,
     reasons,
 )
@@ -141,6 +142,9 @@ class Decontaminate(RowStep):
 
     def made_by(self) -> str | None:
         return self.embedding if self._embeds_items else None
+
+    def with_maker(self, maker: Step) -> Self:
+        return super().with_maker(checked_embedder(maker))
 
     def resources(self) -> Resources:
         return Resources() if self.maker is None else self.maker.resources()

@@ -14,7 +14,6 @@ from filters.duplicates.corpus.image_families import IMAGE_FAMILIES, write_image
 from filters.duplicates.corpus.index import (
     ENDING,
     IndexFiles,
-    corpus_passes,
     find_index_files,
     write_index,
 )
@@ -51,6 +50,7 @@ from filters.duplicates.ranking.sort_key import Keep, as_list, sort_key, sort_ke
 from filters.image.image_hash import ImageHash
 from filters.image.media_digest import MediaDigest
 from manifests import storage
+from manifests.run.kept_index import corpus_passes
 from manifests.run.manifest import NAME
 from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, RowStep, Workspace
 

@@ -11,7 +11,7 @@ from manifests import record
 from manifests.errors import InputError
 from manifests.examples.images import ItemImage, ItemMedia
 from manifests.examples.items import Item
-from manifests.step import Columns, Context, Measured, RowStep, Worker
+from manifests.step import Columns, Context, Measured, RequestStep, RowStep, Step, Worker
 from manifests.vectors.units import Units, dimensions_of, present_units, units_of
 
 _ITEMS_AT_ONCE = 64
@@ -23,6 +23,14 @@ class EmbeddedItems(NamedTuple):
 
     units: Units
     items: np.ndarray
+
+
+def checked_embedder(maker: Step) -> RowStep:
+    """Returns the step unchanged. Raises ValueError if it cannot embed items outside of the corpus:
+    a corpus step looks at the whole corpus, and a request step needs an endpoint."""
+    if isinstance(maker, RequestStep) or not isinstance(maker, RowStep):
+        raise ValueError("this step can embed only records of the corpus")
+    return maker
 
 
 class ItemEmbedder:

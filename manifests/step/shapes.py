@@ -48,8 +48,8 @@ class Step(BaseModel):
 
     def made_by(self) -> str | None:
         """Returns the column whose step this step uses, such as the step that embedded the records,
-        to embed examples with the same model. The column must be a measure of an earlier row step
-        that makes no requests; the engine provides that step as `maker`."""
+        to embed examples with the same model. The column must be a measure of an earlier step; the
+        engine provides that step as `maker`."""
         return None
 
     @property
@@ -58,7 +58,8 @@ class Step(BaseModel):
         return self._maker
 
     def with_maker(self, maker: Step) -> Self:
-        """Returns a copy of the step whose property `maker` is the given step."""
+        """Returns a copy of the step whose property `maker` is the given step. Raises ValueError if
+        the given step cannot be used."""
         copy = self.model_copy()
         copy._maker = maker
         return copy

@@ -19,7 +19,7 @@ class Units(NamedTuple):
     vectors: np.ndarray
     squares: np.ndarray
 
-    def __getitem__(self, which: slice | np.ndarray) -> Units:  # type: ignore[override]
+    def take(self, which: np.ndarray) -> Units:
         return Units(self.vectors[which], self.squares[which])
 
     @property

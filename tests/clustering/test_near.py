@@ -180,8 +180,7 @@ def test_an_example_that_cannot_be_read_stops_the_run_by_name(
         ([{"near": {"examples": "x", "of": "id"}}], "no step makes the column 'id'"),
         ([{"near": {"examples": "x"}}], "there is no column 'embed.vector'"),
         ([{"sample": {"share": 1}}, {"near": {"examples": "x", "of": "sample.rank"}}],
-         "the step 'sample' makes 'sample.rank', and it cannot be used on other texts or images: "
-         "it is a corpus step"),
+         "the step 'sample' makes the column 'sample.rank', and this step can embed only records"),
     ],
 )  # fmt: skip
 def test_a_column_without_an_embedder_is_refused(steps: list[Any], message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clustering.kmeans.nearest import Centroids
+from clustering.kmeans.nearest import CellCentroids, Centroids
 from manifests.vectors.units import units_of
 
 
@@ -45,3 +45,16 @@ def test_a_vector_has_the_same_centroids_and_cosines_in_any_batch() -> None:
         some_numbers, some_cosines = search.nearest(vectors[start:end], 2)
         assert np.array_equal(some_numbers, numbers[start:end])
         assert np.array_equal(some_cosines, cosines[start:end])
+
+
+def test_in_cells_the_nearest_of_the_nearest_cells_are_found() -> None:
+    vectors, centres = units(3000, 16, 7), units(9, 16, 8)
+    centroids = units(400, 16, 9)
+    cells = Centroids(centres).nearest(centroids, 1)[0][:, 0]
+    centroids, cells = centroids[np.argsort(cells, kind="stable")], np.sort(cells)
+    found, cosines = CellCentroids(centroids, centres, cells, 3).nearest(vectors, 2)
+    probed = np.argsort(-(vectors @ centres.T), axis=1)[:, :3]
+    every = (vectors.astype(np.float64) @ centroids.T.astype(np.float64)).astype(np.float32)
+    every[~(probed[:, None, :] == cells[None, :, None]).any(axis=2)] = -2
+    assert np.array_equal(found, np.argsort(-every, axis=1, kind="stable")[:, :2])
+    assert np.allclose(cosines, every.max(axis=1), atol=1e-6)

@@ -80,7 +80,7 @@ class EmbedPatches(CorpusStep):
         present, images = _images(rows)
         vectors = np.zeros((rows.num_rows, patches.WIDTH), np.float32)
         if fit is not None:
-            # One image at a time: products of other shapes may differ in their last bits.
+            # One image at a time: the 729 patches of an image are products enough.
             for row, image in zip(np.flatnonzero(present).tolist(), images, strict=True):
                 vectors[row] = fit.vector(image)
         made = halves(Vectors(vectors, present, RowErrors(rows.num_rows)))

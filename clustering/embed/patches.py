@@ -32,6 +32,9 @@ _PATCHES = 40_000
 """The number of patches that whitening and the dictionary are fitted on (our choice)."""
 _ROUNDS = 10
 """The rounds of k-means (published as enough: Coates and Ng 2012, section 4)."""
+_OVERSAMPLING, _ITERATIONS = 16, 4
+"""Additional columns and rounds of the subspace iteration (our choice; Halko et al. advise 5 to 10
+columns, and up to 3 rounds)."""
 COMPONENTS, _COLOURS = 64, 64
 """The numbers of values of a vector that are for patches and for colours (our choice)."""
 _LEVELS = 4
@@ -43,19 +46,19 @@ WIDTH = COMPONENTS + _COLOURS
 
 
 class Dictionary(NamedTuple):
-    """What is fitted on patches, all float32. `mean`, `whitening`: of normalised patches, (108,)
-    and (108, 108). `words`: the centroids, (128, 108)."""
+    """What patches are compared with, float32. `words`: (108, 128), by which a normalised patch is
+    multiplied to give its similarities to the whitened centroids; `shift`: (128,), what is
+    subtracted from the product, because patches are centred before they are whitened."""
 
-    mean: np.ndarray
-    whitening: np.ndarray
     words: np.ndarray
+    shift: np.ndarray
 
     def pooled(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns the square roots of the mean similarities to each word, and to its negative, in
-        each quarter of an image: (1024,). All images have products of the same shapes, so that a
-        vector does not depend on other images."""
-        white = (_normalised(_patches(pixels)) - self.mean) @ self.whitening
-        similar = white @ self.words.T
+        """Returns the square roots of the mean similarities to each centroid, and to its negative,
+        in each quarter of an image: (1024,) float32."""
+        from manifests.kernels.single_products import times
+
+        similar = times(_normalised(_patches(pixels)), self.words) - self.shift
         both = np.concatenate([similar, -similar], axis=1) - np.float32(_THRESHOLD)
         maps = np.maximum(both, 0).reshape(_ROWS, _ROWS, -1)
         half = _ROWS // 2
@@ -78,49 +81,85 @@ class Patches(NamedTuple):
     colours: np.ndarray
 
     def vector(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns the vector of an image, float32 (128,). `pixels`: uint8 (32, 32, 3)."""
-        pooled = (self.dictionary.pooled(pixels) - self.centre) @ self.axes
+        """Returns the vector of an image, float32 (128,). `pixels`: uint8 (32, 32, 3). It is the
+        same for any number of threads."""
+        from manifests.kernels.single_products import times
+
+        pooled = times((self.dictionary.pooled(pixels) - self.centre)[None], self.axes)[0]
         colours = _histogram(pixels) - self.colours
         return np.concatenate([_unit(pooled), np.float32(_COLOUR_WEIGHT) * _unit(colours)])
 
 
 def fit(images: np.ndarray, seed: int) -> Patches:
     """Fits the features on a sample of images, uint8 (n, 32, 32, 3). The order of the images and
-    the seed decide which patches are taken."""
+    the seed decide which patches are taken. The result is the same for any number of threads."""
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
     each = -(-_PATCHES // len(images))
     taken = [_patches(image)[random.integers(0, _ROWS * _ROWS, each)] for image in images]
-    patches = _normalised(np.concatenate(taken)).astype(np.float64)
-    mean = patches.mean(axis=0)
-    values, axes = np.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
-    whitening = (axes / np.sqrt(np.maximum(values, 0) + _WHITENING)) @ axes.T
-    white = (patches - mean) @ whitening
-    words = _centroids(white, white[random.integers(0, len(white), WORDS)])
-    dictionary = Dictionary(*(a.astype(np.float32) for a in (mean, whitening, words)))
-    pooled = np.stack([dictionary.pooled(image) for image in images])
-    centre, scaled = _components(pooled.astype(np.float64))
+    dictionary = _dictionary(_normalised(np.concatenate(taken)).astype(np.float64), random)
+    pooled = np.stack([dictionary.pooled(image) for image in images]).astype(np.float64)
+    centre = pooled.mean(axis=0)
+    axes = _components(pooled - centre, random)
     colours = np.stack([_histogram(image) for image in images]).mean(axis=0)
-    return Patches(dictionary, centre, scaled, colours)
+    return Patches(dictionary, centre.astype(np.float32), axes.astype(np.float32), colours)
+
+
+def _dictionary(patches: np.ndarray, random: np.random.Generator) -> Dictionary:
+    from manifests.kernels.symmetric import eigen, gram, times_small
+
+    mean = patches.mean(axis=0)
+    patches = patches - mean
+    values, axes = eigen(gram(patches) / len(patches))
+    scaled = axes / np.sqrt(np.maximum(values, 0) + _WHITENING)
+    whitening = times_small(scaled, np.ascontiguousarray(axes.T))
+    white = times_small(patches, whitening)
+    words = _centroids(white, white[random.integers(0, len(white), WORDS)])
+    product = times_small(whitening, np.ascontiguousarray(words.T))
+    shift = times_small(mean[None], product)[0]
+    return Dictionary(product.astype(np.float32), shift.astype(np.float32))
 
 
 def _centroids(white: np.ndarray, words: np.ndarray) -> np.ndarray:
     """Returns the centroids of whitened patches, of the length 1: k-means by the cosine, from the
     given first ones. A centroid moves by the sum of its patches, as in Coates and Ng 2012, Learning
     Feature Representations with K-means."""
+    from manifests.kernels.symmetric import times_small
+
     words = _units(words)
     for _ in range(_ROUNDS):
-        similar = white @ words.T
+        similar = times_small(white, np.ascontiguousarray(words.T))
         nearest = similar.argmax(axis=1)
-        members = np.zeros_like(similar)
-        rows = np.arange(len(white))
-        members[rows, nearest] = similar[rows, nearest]
-        words = _units(words + members.T @ white)
+        weighted = white * similar[np.arange(len(white)), nearest][:, None]
+        order = np.argsort(nearest, kind="stable")
+        found, starts = np.unique(nearest[order], return_index=True)
+        words[found] += np.add.reduceat(weighted[order], starts, axis=0)
+        words = _units(words)
     return words
 
 
 def _units(rows: np.ndarray) -> np.ndarray:
     units: np.ndarray = rows / (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-9)
     return units
+
+
+def _components(pooled: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Returns the first principal components of centred features, (1024, 64), by subspace iteration
+    (Halko et al. 2011). Each is divided by the fourth root of its variance, so that the strongest
+    do not outweigh the others (our choice). If the sample has fewer components, the others are
+    zeros."""
+    from manifests.kernels.symmetric import eigen, gram, orthonormal, times_small
+
+    across = np.ascontiguousarray(pooled.T)
+    columns = min(COMPONENTS + _OVERSAMPLING, len(pooled))
+    basis = orthonormal(random.standard_normal((len(across), columns)))
+    for _ in range(_ITERATIONS):
+        basis = orthonormal(times_small(across, times_small(pooled, basis)))
+    variances, rotation = eigen(gram(times_small(pooled, basis)) / len(pooled))
+    kept = min(COMPONENTS, int((variances > variances[0] * 1e-6).sum()))
+    axes = np.zeros((len(across), COMPONENTS))
+    scaled = rotation[:, :kept] / variances[:kept] ** 0.25
+    axes[:, :kept] = times_small(basis, np.ascontiguousarray(scaled))
+    return axes
 
 
 def _patches(pixels: np.ndarray) -> np.ndarray:
@@ -134,21 +173,6 @@ def _normalised(patches: np.ndarray) -> np.ndarray:
     centred -= centred.mean(axis=1, keepdims=True)
     centred /= np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + np.float32(_VARIANCE))
     return centred
-
-
-def _components(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean of the features, and their first principal components, each divided by the
-    fourth root of its variance, so that the strongest do not outweigh the others (our choice). If
-    the sample has fewer components, the others are zeros. The signs do not depend on the library:
-    the largest weight of a component is positive."""
-    centre = pooled.mean(axis=0)
-    values, axes = np.linalg.eigh((pooled - centre).T @ (pooled - centre) / len(pooled))
-    values, axes = values[::-1][:COMPONENTS], axes[:, ::-1][:, :COMPONENTS]
-    largest = np.abs(axes).argmax(axis=0)
-    axes = axes * np.sign(axes[largest, np.arange(COMPONENTS)])
-    strong = values > values[0] * 1e-6
-    scales = np.where(strong, np.where(strong, values, 1) ** -0.25, 0)
-    return centre.astype(np.float32), (axes * scales).astype(np.float32)
 
 
 def _histogram(pixels: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ class EmbedPatches(CorpusStep):
     can be compared only if the runs have the same corpus and seed.
 
     The vectors show textures, edges, layout and colours, and no objects: near images look alike,
-    whatever they show. They find charts among photographs, and clusters of one kind of picture; for
+    whatever they show. They find charts among photographs, and clusters of one kind of image; for
     concepts, use `embed` (figures: docs/performance.md).
 
     Sources: Coates, Lee and Ng, An Analysis of Single-Layer Networks in Unsupervised Feature

@@ -82,6 +82,8 @@ STEPS = {
     "alignment": "clustering.alignment:Alignment",
     "retrieve": "clustering.retrieve:Retrieve",
     "cluster": "clustering.cluster:Cluster",
+    "thumbnail": "clustering.embed.thumbnail:Thumbnail",
+    "embed_patches": "clustering.embed.embed_patches:EmbedPatches",
     "recaption": "recaption.caption.recaption:Recaption",
     "judge": "recaption.judge.judge:Judge",
     "label": "recaption.label.label:Label",

@@ -14,6 +14,7 @@ hypothesis.settings.register_profile("fast", max_examples=20, deadline=None)
 hypothesis.settings.load_profile("full")
 
 RAY = (
+    "tests/clustering/embed/test_killed.py::test_killed_workers",
     "tests/engine/test_cluster.py",
     "tests/engine/test_kill.py",
     "tests/recaption/test_budget.py::test_what_a_killed_run_paid_counts",

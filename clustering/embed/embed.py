@@ -151,7 +151,7 @@ class Embed(RowStep):
     def images(self) -> Images | None:
         if self.on == "text":
             return None
-        return Images(self.decode_side or (256 if self.packaged else None))
+        return Images(self.decode_side or (efficientnet.SIDE if self.packaged else None))
 
     def reads(self) -> tuple[str, ...]:
         return ("media",) if self.on == "image" else ("content",)

@@ -157,7 +157,7 @@ def embed_files(files: list[Path], open_image: Callable[[Path], Image.Image]) ->
 
 
 def test_near_images_share_categories_on_real_photos(real_data: Path) -> None:
-    """Known for this model and these 92 photos: 0.205 (by chance 0.072, by colours 0.099)."""
+    """Known for this model and these 92 photos: 0.206 (by chance 0.072, by colours 0.086)."""
     folder = real_data / "grounding/coco_permissive"
     labels: dict[str, set[int]] = {}
     for path in sorted((folder / "annotations").glob("*instances*")):
@@ -173,15 +173,15 @@ def test_near_images_share_categories_on_real_photos(real_data: Path) -> None:
         for a, row in enumerate(neighbours(vectors))
         for b in row
     ]
-    assert 0.19 < np.mean(shared) < 0.22
+    assert 0.2 < np.mean(shared) < 0.22
 
 
 def test_near_images_are_of_the_same_book(real_data: Path) -> None:
-    """Known for this model and 500 such figures: 0.426 (by chance 0.213, by colours 0.292)."""
+    """Known for this model and 500 such figures: 0.434 (by chance 0.208, by colours 0.256)."""
     folder = real_data / "captions/openstax"
     files = sorted(path for path in folder.glob("*/*") if path.suffix == ".jpg")
     chosen = sorted(random.Random(0).sample(files, 500))
     vectors = embed_files(chosen, lambda path: Image.open(path).convert("RGB"))
     books = np.array([path.parent.name for path in chosen])
     same = (books[neighbours(vectors)] == books[:, None]).mean()
-    assert 0.40 < same < 0.44
+    assert 0.426 <= same < 0.45

@@ -1,0 +1,55 @@
+"""The step `thumbnail`: a small square of the first image of each record."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.errors import MediaError
+from manifests.media import Reference
+from manifests.record.images import image_rows
+from manifests.step import Context, Images, Measured, RowErrors, RowStep
+
+SIDE = 32
+"""The side of a thumbnail in pixels (published: the images of Coates and Ng 2011)."""
+BYTES = SIDE * SIDE * 3
+
+
+class Thumbnail(RowStep):
+    """Reduce the first image of each record to a square of 32 x 32 pixels.
+
+    `pixels` is the square as 3072 bytes (RGB, row by row), as the image is shown; null for a record
+    without an image. `embed_patches` computes embeddings from it. Images are decoded at the
+    smallest scale of their codec that leaves their shorter side at least 32 pixels; steps that run
+    together decode each image only once, at a scale large enough for all. A record whose first
+    image cannot be decoded is quarantined.
+    """
+
+    def reads(self) -> tuple[str, ...]:
+        return ("media",)
+
+    def measures(self) -> dict[str, pa.DataType]:
+        return {"pixels": pa.binary(BYTES)}
+
+    def images(self) -> Images:
+        return Images(SIDE)
+
+    def measure(self, batch: pa.Table, context: Context) -> Measured:
+        from PIL.Image import Resampling
+
+        rows, images = image_rows(batch["media"])
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
+        references = [Reference(*fields) for fields in zip(*columns, strict=True)]
+        pixels: list[bytes | None] = [None] * batch.num_rows
+        errors = RowErrors(batch.num_rows)
+        # One image at a time: a codec takes one file, and decoding costs far more than the loop.
+        for number in first.tolist():
+            try:
+                image = context.media.decoded(references[number]).upright()
+                small = image.resize((SIDE, SIDE), Resampling.BILINEAR, reducing_gap=2.0)
+                pixels[rows[number]] = small.tobytes()
+            except MediaError as error:
+                errors.add(int(rows[number]), error)
+        return Measured({"pixels": pa.array(pixels, pa.binary(BYTES))}, errors)

@@ -158,8 +158,10 @@ def write_corpus(folder: Path, rows: int, width: int) -> list[PartView]:
     views = []
     for number, block in enumerate(mixture(rows, width, 4)):
         first = number * PART_ROWS
-        ids = record.record_ids("made", map(str, range(first, first + len(block))))
-        table = pa.table({"id": ids, "embed.vector": vectors.halves(block)})
+        keys = [str(row) for row in range(first, first + len(block))]
+        texts = pa.array(keys, pa.string())
+        table = record.captions("made", keys, texts, texts, None)
+        table = table.append_column("embed.vector", vectors.halves(block))
         uri = folder / f"part-{number:05d}.arrow"
         parts.write(str(uri), table.schema, [table])
         views.append(PartView(uri.stem, str(uri), str(number), len(block), ""))
@@ -169,7 +171,11 @@ def write_corpus(folder: Path, rows: int, width: int) -> list[PartView]:
 def run_step(folder: Path) -> None:
     """Runs the step over the corpus in a folder."""
     uris = sorted(folder.glob("part-*.arrow"))
-    views = [PartView(u.stem, str(u), u.stem, parts.open_part(str(u)).num_rows, "") for u in uris]
+    rows = [parts.read_columns(str(uri), ("id",)).num_rows for uri in uris]
+    views = [
+        PartView(uri.stem, str(uri), uri.stem, count, "")
+        for uri, count in zip(uris, rows, strict=True)
+    ]
     with tempfile.TemporaryDirectory(dir=folder) as out:
         write_sidecars(views, "cluster", {"k": 1000, "neighbours": 0}, out)
 

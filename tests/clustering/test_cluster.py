@@ -11,6 +11,7 @@ import pytest
 from clustering.cluster import Cluster
 from clustering.kmeans import bins, sample
 from clustering.kmeans.table import read_table
+from curate.engine.progress import Progress
 from manifests.errors import StepError
 from tests.clustering.embeddings import VECTOR, embedded, in_parts, mixture
 from tests.filters.corpus_steps import MemoryCorpus, decide, temporary_workspace
@@ -167,3 +168,30 @@ def test_settings_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Cluster(**settings)
+
+
+def test_inertia_is_about_that_of_faiss() -> None:
+    import faiss
+
+    vectors = mixture(4000, 16, 100, spread=0.5)
+    found = clustered(in_parts(embedded(vectors)), k=50, sample=80)
+    units = vectors.astype(np.float32)
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    means = faiss.Kmeans(16, 50, niter=25, seed=1, spherical=True)
+    means.train(units)
+    assert means.centroids is not None
+    cosines = (units @ means.centroids.T).max(axis=1)
+    assert np.asarray(found["distance"]).mean() == pytest.approx((1 - cosines).mean(), rel=0.05)
+
+
+def test_notes_state_what_is_unusual(capsys: pytest.CaptureFixture[str]) -> None:
+    vectors = np.repeat(np.eye(3, dtype=np.float16), 4, axis=0)
+    vectors[5] = 0
+    corpus = in_parts(embedded(vectors, missing=(1, 2)))
+    with temporary_workspace() as workspace:
+        spoken = workspace._replace(progress=Progress())
+        Cluster(k=9).fit(corpus, spoken, 1)
+    printed = capsys.readouterr().err
+    assert "3 records are in no cluster: 2 without a vector, 1 with a vector that is all" in printed
+    assert "3 clusters instead of 9: the sample has too few different vectors" in printed
+    assert "3 clusters of 2 to 4 records (0 empty), mean distance 0.000" in printed

@@ -116,7 +116,7 @@ def objects(table: pa.Table) -> pa.Array:
 
 
 def videos(table: pa.Table) -> pa.Array:
-    """Returns references to the shown videos as list<VIDEO>."""
+    """Returns references to the videos of each record's content as list<VIDEO>."""
     shown = shown_media(table, "video")
     columns = [pc.struct_field(shown.media, field.name) for field in VIDEO]
     structs = pa.StructArray.from_arrays(columns, fields=list(VIDEO))

@@ -69,8 +69,8 @@ class Bar:
     @property
     def summary(self) -> str:
         """A summary, such as `1,200 rows, 400/s, 1,100 kept, 100 dropped`. If no completed part has
-        rows, the summary is the number of completed tasks and, for a request step, what it has
-        asked and paid: `3 of 8 parts, ...`."""
+        rows, the summary is the number of completed tasks, such as `3 of 8 parts`; for a request
+        step, the number of requests and their cost are added."""
         if not self.rows_in:
             asked = f", {self.asked}" if self.asked else ""
             return f"{self.done:,} of {self.tasks:,} parts{asked}"

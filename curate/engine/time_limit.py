@@ -233,9 +233,9 @@ def _broken(ended: list[Ended]) -> StepError:
 
 
 def _place_of(folder: str, part: str) -> str:
-    """Returns the path of the note, the file that names the rows a process is working on, for the
-    work on `part`. The note is in `folder`, or on the disk of this machine if `folder` is on object
-    storage."""
+    """Returns the path of a file that a process writes while it works on `part`: it names the rows
+    that the process works on. The file is in `folder`, or on the disk of this machine if `folder`
+    is on object storage."""
     if not storage.is_remote(folder):
         return storage.join(folder, f".{part}.work")
     name = fingerprint([folder, part])

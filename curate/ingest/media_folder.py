@@ -161,8 +161,9 @@ def _ambiguous(
             "last part, so it is not known from which of these urls the image with this name was "
             "downloaded.",
             place if isinstance(place, str) else "",
-            "Name the images by their complete urls, and set `file` to this name, such as "
-            "`{url_sha256}`. If the reader has no setting `file`, leave the rows in quarantine.",
+            "Name each image by its complete url, for example by the SHA-256 of the url, and set "
+            "`file` to the pattern of these names, such as `{url_sha256}`. If the "
+            "reader has no setting `file`, leave the rows in quarantine.",
         )
         for (row, place), url, number in counted
         if number > 1

@@ -1,7 +1,7 @@
-"""Sorts the files that a source's path finds: files that are read, and files that are left aside.
+"""Divides the files under a source's path into files that are read and files that are left aside.
 
-If curate wrote the output of a run into a folder below the source, this folder is not listed at
-all, because each run may change the number of files in it.
+If curate wrote the output of a run into a folder below the source, the files of this folder belong
+to neither, because their number may change with each run.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ LISTED = 10
 class StoredRow(NamedTuple):
     """The row of a record in a file of a pass: a table of one row, and the row's index in the file.
 
-    `ending` is the ending of the file's name; it shows whether the file has kept (`PART`), dropped
-    or quarantined rows.
+    `ending` is the ending of the file's name. It shows whether the rows of the file were kept
+    (`PART`), dropped or quarantined.
     """
 
     table: pa.Table

@@ -24,8 +24,8 @@ def new_setting(kind: type[BaseModel], name: str) -> str | None:
 
 
 def new_column(column: str, steps: Iterable[PlannedStep]) -> str | None:
-    """Return the new name of a column, such as `old_step.old_measure`, if its step or its measure
-    was renamed; None otherwise."""
+    """Return the present name of `column`, such as `old_step.old_measure`, if its step or its
+    measure was renamed; None otherwise."""
     name, dot, measure = column.partition(".")
     if not dot:
         return None

@@ -22,8 +22,8 @@ class Outliers(CorpusStep):
 
     By default the column is the density: the mean cosine to the nearest records. With a minus
     before the name, the records with the highest values are dropped (`of: -cluster.distance`). With
-    `by`, it is this share of each group. The share is exact, rounded to whole records; of equal
-    values, the record with the lower id is dropped.
+    `by`, this share of each group is dropped. The number of dropped records is the share of the
+    records, rounded; of equal values, the record with the lower id is dropped.
 
     Or records with a value under `min` or over `max` are dropped (`of: cluster.distance, max:
     0.6`). A record without a value stays.

@@ -128,7 +128,7 @@ def _size(size: Any, number_is_square: bool) -> tuple[int, int] | int:
         return _side(size["shortest_edge"])
     if isinstance(size, dict) and size.keys() == {"height", "width"}:
         return _side(size["width"]), _side(size["height"])
-    raise ValueError(f"size {size!r}; known are a number, shortest_edge, and height with width")
+    raise ValueError(f"size {size!r}; it must be a number, shortest_edge, or height and width")
 
 
 def _crop(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -20,8 +20,8 @@ class _FileTokenizer:
     def count(self, text: str) -> int:
         if len(text) > _MAX_CHARACTERS:
             raise RowError(
-                f"the text has {len(text):,} characters; a tokenizer.json can count at most "
-                f"{_MAX_CHARACTERS:,}",
+                f"the text has {len(text):,} characters; with a tokenizer.json, tokens are counted "
+                f"only in texts of up to {_MAX_CHARACTERS:,}",
                 fix="Use the tokenizer `qwen`, which has no such limit, or leave the record out.",
             )
         return len(self._encode(text, add_special_tokens=False))

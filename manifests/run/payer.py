@@ -1,8 +1,9 @@
 """Stores what the request steps of a run have asked and paid for, in a folder inside the run's
 output folder.
 
-The folder has a file with the id of the run, which journal entries state as their payer. For each
-request step, it has a file with the step's bill, which is updated while the step asks.
+The folder has a file with the id of the run. A journal entry states the id of the run that paid for
+its reply. For each request step, the folder has a file with the sum of what the step has asked and
+paid for; it is updated while the step sends requests.
 """
 
 from __future__ import annotations

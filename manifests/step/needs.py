@@ -33,8 +33,8 @@ class ModelIdentity(NamedTuple):
 
 
 class Location:
-    """Marks a setting that is only a location: a path, an endpoint or a cache folder, or how the
-    endpoint is reached, such as a time limit.
+    """Marks a setting that only states where a model or file is, such as a path or an endpoint, or
+    how the endpoint is asked, such as a time limit.
 
     Example: `path: Annotated[str, Location()]`. The setting is not part of the step's identity, so
     a model file can be moved. The content of the file is part of the identity, through the step's

@@ -3,8 +3,8 @@
 The reply to each key stays the same: neighbouring files are joined in their order, and the new file
 takes the place of the first. The old files are deleted when the new one is complete on the disk and
 was read back, so nothing is lost if the process is killed. A file that a running process writes is
-not changed. A process that looks for an entry in a deleted file finds it in the new one. Only one
-process at a time compacts a journal on a local disk.
+not changed. A process that looks for an entry in a deleted file finds it in the new one. On a local
+disk, a lock prevents that two processes compact a journal at the same time.
 """
 
 from __future__ import annotations

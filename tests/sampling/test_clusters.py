@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from curate.engine.ray import RayExecutor
 from curate.sampling.hierarchical import Hierarchical
 from curate.sampling.outliers import Outliers
 from curate.sampling.representatives import Representatives
@@ -16,6 +18,8 @@ from curate.sampling.selection import limits
 from manifests.errors import StepError
 from manifests.step import CorpusStep
 from tests.filters.corpus_steps import decide
+from tests.make import write_texts
+from tests.runs import file_bytes, row_counts, run_steps
 from tests.sampling.corpora import SEED, in_parts, table
 
 ROWS = 3000
@@ -204,3 +208,23 @@ def test_very_many_equal_values_are_divided_by_their_ids(
         own = [r for r, c in zip(found, whole["cluster.id"].to_pylist(), strict=True)
                if c == cluster]  # fmt: skip
         assert own.count(None) == min(100, size - own.count("no value to order by"))
+
+
+CLUSTERED: list[dict[str, Any]] = [
+    {"tests.engine.pieces:Embed": {}},
+    {"cluster": {"of": "Embed.vector", "levels": [8, 2], "rounds": 3}},
+    {"outliers": {"share": 0.1}},
+    {"representatives": {"count": 25}},
+    {"hierarchical": {"records": 100}},
+]
+
+
+def test_the_clusters_of_a_run_are_selected_from(ray: None, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(200, 8))
+    write_texts(tmp_path / "data", [f"text {n}" for n in range(200)], vector=vectors.tolist())
+    counts = row_counts(run_steps(tmp_path, "inline", *CLUSTERED))
+    assert counts["outliers"] == (200, 180, {"outlier": 20}, {})
+    assert counts["representatives"][1] == counts["hierarchical"][0] > 100
+    assert counts["hierarchical"][1] == 100
+    run_steps(tmp_path, "ray", *CLUSTERED, executor=RayExecutor(2))
+    assert file_bytes(tmp_path / "ray") == file_bytes(tmp_path / "inline")

@@ -201,10 +201,12 @@ def _stored(folder: str, known: PassManifest, found: FoundRecord, ending: str) -
 def _survivor_events(out: str, entry: PassEntry, last: Event) -> Iterator[Event]:
     """Yield an event for each record on the path from a dropped duplicate to the record that was
     kept in its place. The duplicate itself gets no event here; the last event is that of the kept
-    record. `last` is the event that states that the duplicate was dropped."""
+    record. `last` is the event that states that the duplicate was dropped. If the step only
+    measures the nearest record (`of`), as `retrieve` does, that record gets an event."""
     if of := last.facts.get(f"{last.step}.of"):
+        is_duplicate = f"{last.step}.survivor" in last.facts
         for what, facts in families.path_to_survivor(out, entry, last.step, of):
-            yield Event(last.step, what, facts)
+            yield Event(last.step, what if is_duplicate else "nearest", facts)
 
 
 def _shard_events(run: RunManifest, out: str, found: FoundRecord) -> Iterator[Event]:

@@ -86,7 +86,8 @@ def test_a_model_with_8_bit_numbers_embeds_an_image_alone(folder: Path) -> None:
     """Its numbers are scaled by the whole batch."""
     node = helper.make_node
     nodes = [
-        node("DynamicQuantizeLinear", ["pixels"], ["small", "scale", "zero"]),
+        node("Sqrt", ["pixels"], ["roots"]),
+        node("DynamicQuantizeLinear", ["roots"], ["small", "scale", "zero"]),
         node("DequantizeLinear", ["small", "scale", "zero"], ["large"]),
         node("Reshape", ["large", "shape"], ["flat"]), node("MatMul", ["flat", "w"], ["vector"]),
     ]  # fmt: skip

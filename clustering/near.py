@@ -101,7 +101,7 @@ class Near(RowStep):
         images = self.maker is not None and "media" in self.maker.reads()
         items = items_of(self._files(), place)
         count = sum(1 for _ in (check_images(items) if images else items))
-        return (f"near: {count:,} example{'' if count == 1 else 's'}",)
+        return (f"{count:,} example{'' if count == 1 else 's'}",)
 
     def load(self, worker: Worker) -> Examples:
         """Reads and embeds the examples."""

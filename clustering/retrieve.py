@@ -91,6 +91,9 @@ class Retrieve(CorpusStep):
         (), description="folders of earlier runs whose indexes have vectors of the pool"
     )
 
+    def sources(self) -> tuple[str, ...]:
+        return self.pool
+
     def made_by(self) -> str | None:
         return self.of if self.against else None
 
@@ -149,9 +152,9 @@ class Retrieve(CorpusStep):
         found = {name for one in details for name in one["pool"]}
         for name in self.pool:
             if name not in found:
-                workspace.note(f"retrieve: no record is of the source '{name}' (pool)")
+                workspace.note(f"no record is of the source '{name}' (pool)")
         if not any(one["marked"] for one in details):
-            workspace.note(f"retrieve: no record outside of the pool is marked by '{self.near}'")
+            workspace.note(f"no record outside of the pool is marked by '{self.near}'")
 
     def _indexes(self, workspace: Workspace) -> tuple[KeptIndex, ...]:
         kind = f"{type(self).__module__}:{type(self).__qualname__}"

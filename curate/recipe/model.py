@@ -17,8 +17,8 @@ from curate.emit.rows import check_columns
 from curate.emit.settings import Shards
 from curate.engine.planned import PlannedStep, part_schema
 from curate.ingest.reader import Reader
-from curate.recipe.makers import with_maker
 from curate.recipe.presets import load_presets
+from curate.recipe.references import check_sources, with_maker
 from curate.recipe.refusal import refusal
 from curate.recipe.renames import new_column, refuse_old
 from curate.recipe.text import Text, assign, read
@@ -188,6 +188,7 @@ def build(content: dict[str, Any], text: Text | None = None, base: str = "") -> 
         fault = f"several sources have the name '{twice[0]}'."
         raise RecipeError(fault, text.place(("sources",)), "Give each source its own name.")
     steps = _steps(_expand(recipe.steps, text), text)
+    check_sources(steps, [reader.name for reader in readers], text)
     at = text.place(("shards", "columns"))
     refuse_old(recipe.shards.columns, steps, at)
     check_columns(recipe.shards.columns, part_schema(steps).names, at)
@@ -366,37 +367,3 @@ def _only(value: Any, text: Text, path: Path) -> dict[str, list[Any]] | None:
             text.place(path),
         )
     return {str(k): v if isinstance(v, list) else [v] for k, v in value.items()}
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a recipe, for editors: every reader, step and preset with its
-    settings."""
-    schema = Recipe.model_json_schema()
-    defs = schema.setdefault("$defs", {})
-    sources, steps = [], []
-    for name, kind in catalog.readers().items():
-        entry = _inlined(kind, defs)
-        entry["properties"]["reader"] = {"const": name}
-        entry.setdefault("required", []).append("reader")
-        sources.append(entry)
-    for name in catalog.STEPS:
-        entry = _inlined(catalog.resolve_step(name), defs)
-        entry["properties"]["only"] = {"type": "object"}
-        one = {"anyOf": [entry, {"type": "null"}]}
-        steps.append({"type": "object", "properties": {name: one}, "required": [name],
-                      "additionalProperties": False})  # fmt: skip
-    steps.append({"type": "object", "properties": {"preset": {"enum": list(load_presets())}},
-                  "required": ["preset"], "additionalProperties": False})  # fmt: skip
-    schema["properties"]["sources"]["items"] = {"anyOf": sources}
-    schema["properties"]["steps"]["items"] = {"anyOf": steps}
-    schema["properties"]["base"] = {
-        "type": "string",
-        "description": "path of a recipe that this one extends",
-    }
-    return schema
-
-
-def _inlined(kind: type[BaseModel], defs: dict[str, Any]) -> dict[str, Any]:
-    entry = kind.model_json_schema()
-    defs.update(entry.pop("$defs", {}))
-    return entry

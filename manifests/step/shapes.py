@@ -46,6 +46,11 @@ class Step(BaseModel):
     _plain_numbers = field_validator("*", mode="before")(plain_number)
     _maker: Step | None = PrivateAttr(None)
 
+    def sources(self) -> tuple[str, ...]:
+        """Returns the names of sources of the recipe that the settings contain, such as those of a
+        pool. A recipe without one of these sources is refused."""
+        return ()
+
     def made_by(self) -> str | None:
         """Returns the column whose step this step uses, such as the step that embedded the records,
         to embed examples with the same model. The column must be a measure of an earlier step; the

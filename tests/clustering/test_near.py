@@ -178,6 +178,9 @@ def test_an_example_that_cannot_be_read_stops_the_run_by_name(
     ("steps", "message"),
     [
         ([{"near": {"examples": "x", "of": "id"}}], "no step makes the column 'id'"),
+        ([{"embed_endpoint": {"model": "m", "endpoint": "http://h/v1", "width": 8}},
+          {"near": {"examples": "x", "of": "embed_endpoint.vector"}}],
+         "makes the column 'embed_endpoint.vector', and this step can embed only records"),
         ([{"near": {"examples": "x"}}], "there is no column 'embed.vector'"),
         ([{"sample": {"share": 1}}, {"near": {"examples": "x", "of": "sample.rank"}}],
          "the step 'sample' makes the column 'sample.rank', and this step can embed only records"),

@@ -12,6 +12,7 @@ import pytest
 
 from clustering.neighbours import search
 from clustering.retrieve import Retrieve
+from curate import recipe as recipes
 from curate.engine.inline import Inline
 from curate.engine.ray import RayExecutor
 from manifests import record
@@ -240,6 +241,11 @@ def test_a_changed_index_runs_the_step_again(base: Path) -> None:
     (base / "pool" / "3.jsonl").write_text('{"text": "a red boat in the snow"}\n')
     run_engine(recipe(index=True), base, base / "first")
     assert run_engine(later, base, base / "second").fingerprint != one
+
+
+def test_a_pool_that_is_no_source_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"there is no source named 'pol'\. Did you mean 'pool'"):
+        recipes.build(recipe(pool=["pool", "pol"]))
 
 
 def test_interrupted_anywhere_it_resumes_to_the_same_bytes(base: Path) -> None:

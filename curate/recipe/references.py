@@ -1,9 +1,11 @@
-"""Gives a step the step that makes one of its columns, such as the embedder of `embed.vector`."""
+"""What the settings of a step refer to: the step that makes a column, and sources of the recipe."""
 
 from __future__ import annotations
 
 from curate.engine.planned import PlannedStep
+from curate.recipe.text import Text
 from manifests.errors import RecipeError
+from manifests.step.spelling import nearest
 
 
 def with_maker(planned: list[PlannedStep], place: str) -> PlannedStep:
@@ -27,3 +29,13 @@ def with_maker(planned: list[PlannedStep], place: str) -> PlannedStep:
         fault = f"the step '{maker.name}' makes the column '{column}', and {error}."
         fix = "Use a column of the step embed, or vectors in a field of a table (`embedding`)."
         raise RecipeError(fault, place, fix) from None
+
+
+def check_sources(planned: list[PlannedStep], sources: list[str], text: Text) -> None:
+    """Raises RecipeError if a setting of a step, such as `pool`, names a source that the recipe
+    does not have. `sources` are the names of the recipe's sources, and `text` has its lines."""
+    for one in planned:
+        for name in one.step.sources():
+            if name not in sources:
+                fault = f"there is no source named '{name}'."
+                raise RecipeError(fault, text.place(one.place), nearest(name, sources))

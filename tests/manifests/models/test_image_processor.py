@@ -136,7 +136,7 @@ GOOD = {"size": 4, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}
     [
         ([1], "the file has a list, not an object of settings"),
         ({"architectures": ["SiglipModel"]}, "no 'image_mean'"),
-        ({**GOOD, "size": {}}, "size {}; known are a number, shortest_edge"),
+        ({**GOOD, "size": {}}, "size {}; it must be a number, shortest_edge"),
         ({**GOOD, "size": {"longest_edge": 9, "shortest_edge": 4}}, "size {'longest_edge': 9"),
         ({**GOOD, "size": {"max_height": 9, "max_width": 4}}, "size {'max_height': 9"),
         ({**GOOD, "size": 0}, "a side of 0 pixels"),

@@ -58,6 +58,20 @@ def _dot(one: np.ndarray, other: np.ndarray) -> np.float32:
     return np.float32(((a + b) + (c + d)) + ((e + f) + (g + h)))
 
 
+@inlined
+def _insert(numbers: np.ndarray, found: np.ndarray, number: int, cosine: np.float32) -> None:
+    """Inserts a candidate into the best ones, if it is one of them."""
+    at = len(numbers)
+    while at > 0 and (
+        found[at - 1] < cosine or (found[at - 1] == cosine and numbers[at - 1] > number)
+    ):
+        at -= 1
+    for later in range(len(numbers) - 1, at, -1):
+        numbers[later], found[later] = numbers[later - 1], found[later - 1]
+    if at < len(numbers):
+        numbers[at], found[at] = number, cosine
+
+
 @compiled(void(_VECTORS, _VECTORS, _CANDIDATES, _VECTORS, float64, int32[:, ::1], float32[::1]))
 def _best_candidates(
     vectors: np.ndarray,
@@ -87,16 +101,7 @@ def _best_candidates(
             if number < 0 or approximate[row, place] < floor:
                 break
             cosine = _dot(vectors[row], centroids[number])
-            at = count
-            while at > 0 and (
-                found[at - 1] < cosine
-                or (found[at - 1] == cosine and numbers[row, at - 1] > number)
-            ):
-                at -= 1
-            for later in range(count - 1, at, -1):
-                numbers[row, later], found[later] = numbers[row, later - 1], found[later - 1]
-            if at < count:
-                numbers[row, at], found[at] = number, cosine
+            _insert(numbers[row], found, number, cosine)
         highest[row] = found[0]
 
 

@@ -91,7 +91,7 @@ class Retrieve(CorpusStep):
         (), description="folders of earlier runs whose indexes have vectors of the pool"
     )
 
-    def sources(self) -> tuple[str, ...]:
+    def named_sources(self) -> tuple[str, ...]:
         return self.pool
 
     def made_by(self) -> str | None:

@@ -35,7 +35,7 @@ def check_sources(planned: list[PlannedStep], sources: list[str], text: Text) ->
     """Raises RecipeError if a setting of a step, such as `pool`, names a source that the recipe
     does not have. `sources` are the names of the recipe's sources, and `text` has its lines."""
     for one in planned:
-        for name in one.step.sources():
+        for name in one.step.named_sources():
             if name not in sources:
                 fault = f"there is no source named '{name}'."
                 raise RecipeError(fault, text.place(one.place), nearest(name, sources))

@@ -46,7 +46,7 @@ class Step(BaseModel):
     _plain_numbers = field_validator("*", mode="before")(plain_number)
     _maker: Step | None = PrivateAttr(None)
 
-    def sources(self) -> tuple[str, ...]:
+    def named_sources(self) -> tuple[str, ...]:
         """Returns the names of sources of the recipe that the settings contain, such as those of a
         pool. A recipe without one of these sources is refused."""
         return ()

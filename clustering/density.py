@@ -16,13 +16,13 @@ from manifests import storage
 from manifests.step import Part, TaskResult, Workspace
 from manifests.storage import parts
 
-NEAR_CLUSTERS = 4
-"""In how many clusters the neighbours of a record are searched, at least: the record's own and
-those with the nearest centroids. Our choice: benchmarks/sparse_concepts.py finds the same share of
-rare records with 8."""
+SEARCHED = 8
+"""In how many clusters the neighbours of a record are searched, at least: those with the nearest
+centroids (our choice: benchmarks/sparse_concepts.py compares it with a search of all records)."""
 CANDIDATES = 10
-"""More clusters are searched until they have this many records for each neighbour. Our choice: with
-5, benchmarks/sparse_concepts.py finds fewer rare records."""
+"""More clusters are searched until they have this many records for each neighbour (our choice)."""
+_AROUND = 8 * SEARCHED
+"""From how many clusters around a record's own the searched ones are chosen (our choice)."""
 _QUERIES, _BASE = 1024, 4096
 """How many records are compared with how many others at a time (our choice: 32 MB of cosines)."""
 _CENTROIDS = 1024
@@ -59,12 +59,13 @@ def measure_density(
     Nearest records are searched in the record's cluster and the nearest other clusters. The cosines
     are exact, so they do not depend on the order of records or on the linear algebra library.
     """
-    near = near_clusters(centroids, files.sizes, neighbours)
-    bins = files.bins
-    folder, _ = space.phase("density", DensityOfBin(files, near, neighbours), bins)
-    names = tuple(one.name + ".arrow" for one in bins)
+    rounded = centroids.astype(np.float16)
+    around = clusters_around(rounded, files.sizes, neighbours)
+    work = DensityOfBin(files, rounded, around, neighbours)
+    folder, _ = space.phase("density", work, files.bins)
+    names = tuple(one.name + ".arrow" for one in files.bins)
     count = round(sparse_share * int(files.sizes.sum()))
-    return Density(folder, names, last_of_sparsest(folder, names, count, space))
+    return Density(folder, names, last_of_sparsest(folder, files.bins, count, space))
 
 
 def density_of_part(found: Density | None, part: Part) -> dict[str, pa.Array]:
@@ -83,33 +84,38 @@ def density_of_part(found: Density | None, part: Part) -> dict[str, pa.Array]:
     }
 
 
-def near_clusters(
+def clusters_around(
     centroids: np.ndarray, sizes: np.ndarray, neighbours: int
 ) -> tuple[np.ndarray, ...]:
-    """Returns, for each cluster, the numbers of the clusters in which the neighbours of its records
-    are searched: itself, then those with the nearest centroids. Empty clusters are left out."""
+    """Returns, for each cluster, the numbers of the clusters with the nearest centroids, itself
+    first. Empty clusters are left out. `centroids` (k, width) float16."""
     full = np.flatnonzero(sizes)
-    halves = centroids[full].astype(np.float16)
-    near: list[np.ndarray] = [np.empty(0, np.int64)] * len(sizes)
+    around: list[np.ndarray] = [np.empty(0, np.int64)] * len(sizes)
     for start in range(0, len(full), _CENTROIDS):
-        cosines = _cosines(halves[start : start + _CENTROIDS], halves)
+        cosines = _cosines(centroids[full[start : start + _CENTROIDS]], centroids[full])
         own = np.arange(len(cosines))
         cosines[own, start + own] = np.inf
         order = np.argsort(-cosines, axis=1, kind="stable")
-        held = np.cumsum(sizes[full][order], axis=1)
-        enough = (held < CANDIDATES * neighbours).sum(axis=1) + 1
+        counts = np.maximum(_AROUND, _enough(sizes[full][order], neighbours))
         for row, cluster in enumerate(full[start : start + _CENTROIDS].tolist()):
-            near[cluster] = full[order[row, : max(NEAR_CLUSTERS, int(enough[row]))]]
-    return tuple(near)
+            around[cluster] = full[order[row, : int(counts[row])]]
+    return tuple(around)
+
+
+def _enough(sizes: np.ndarray, neighbours: int) -> np.ndarray:
+    """Returns how many of the clusters of each row have enough records together."""
+    enough: np.ndarray = (np.cumsum(sizes, axis=1) < CANDIDATES * neighbours).sum(axis=1) + 1
+    return enough
 
 
 @dataclass(frozen=True)
 class DensityOfBin:
-    """A task: finds the nearest neighbours of the records of a bin. `near`: for each cluster, the
-    clusters in which they are searched."""
+    """A task: finds the nearest neighbours of the records of a bin. `centroids` (k, width) float16.
+    `around`: for each cluster, the clusters around it."""
 
     files: ClusterFiles
-    near: tuple[np.ndarray, ...]
+    centroids: np.ndarray
+    around: tuple[np.ndarray, ...]
     neighbours: int
 
     def __call__(self, one: Bin, folder: str) -> TaskResult:
@@ -121,12 +127,28 @@ class DensityOfBin:
     def _cluster(self, one: Bin, cluster: int) -> pa.Table:
         queries = self.files.read_bin(one, cluster)
         best = np.full((len(queries.keys), self.neighbours), -np.inf)
-        for other in self.near[cluster].tolist() if len(best) else ():
-            for base in _pieces(self.files.blocks(other), _BASE):
-                _improve(best, queries, base, other == cluster)
+        searched = self._searched(queries, cluster)
+        for other, column in zip(self.around[cluster].tolist(), searched.T, strict=True):
+            rows = np.flatnonzero(column)
+            for base in _pieces(self.files.blocks(other), _BASE) if len(rows) else ():
+                _improve(best, rows, queries, base, other == cluster)
         density, sparsity = densities(best)
         columns = {"key": queries.keys, "part": queries.parts, "row": queries.rows}
         return pa.table(columns | {"density": density, "sparsity": sparsity})
+
+    def _searched(self, queries: ClusterRows, cluster: int) -> np.ndarray:
+        """Returns (n, clusters) bool: whether each record's neighbours are searched in each of the
+        clusters around its own."""
+        around = self.around[cluster]
+        searched = np.zeros((len(queries.keys), len(around)), bool)
+        for start in range(0, len(searched), _QUERIES):
+            block = searched[start : start + _QUERIES]
+            vectors = queries.vectors[start : start + _QUERIES]
+            order = np.argsort(-_cosines(vectors, self.centroids[around]), axis=1, kind="stable")
+            counts = np.maximum(SEARCHED, _enough(self.files.sizes[around][order], self.neighbours))
+            chosen = np.arange(len(around)) < counts[:, None]
+            np.put_along_axis(block, order, chosen, axis=1)
+        return searched
 
 
 def densities(cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,20 +168,22 @@ def densities(cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return density.astype(np.float32), np.maximum(1 - farthest, 0).astype(np.float32)
 
 
-def _improve(best: np.ndarray, queries: ClusterRows, base: ClusterRows, same: bool) -> None:
-    """Replaces the cosines (n, neighbours) in `best` by larger ones to the records of `base`.
-    `same`: both are of one cluster, so that a record may meet itself."""
+def _improve(
+    best: np.ndarray, chosen: np.ndarray, queries: ClusterRows, base: ClusterRows, same: bool
+) -> None:
+    """Replaces the cosines (n, neighbours) in `best` by larger ones to the records of `base`, in
+    the rows `chosen`. `same`: both are of one cluster, so that a record may meet itself."""
     count = best.shape[1]
-    for start in range(0, len(best), _QUERIES):
-        rows = slice(start, start + _QUERIES)
+    for start in range(0, len(chosen), _QUERIES):
+        rows = chosen[start : start + _QUERIES]
         cosines = _cosines(queries.vectors[rows], base.vectors)
         if same:
             itself = queries.rows[rows, None] == base.rows
             cosines[itself & (queries.parts[rows, None] == base.parts)] = -np.inf
-        better = np.flatnonzero(cosines.max(axis=1) > best[rows].min(axis=1))
-        both = np.concatenate([best[rows][better], cosines[better]], axis=1)
+        better = cosines.max(axis=1) > best[rows].min(axis=1)
+        both = np.concatenate([best[rows[better]], cosines[better]], axis=1)
         both.partition(both.shape[1] - count, axis=1)
-        best[start + better] = both[:, -count:]
+        best[rows[better]] = both[:, -count:]
 
 
 def _cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:

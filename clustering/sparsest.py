@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from clustering.kmeans.bins import Bin
 from manifests import storage
-from manifests.step import Workspace
+from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
 
 _BITS, _VALUES = 16, 1 << 16
@@ -34,14 +35,15 @@ class Last(NamedTuple):
 NOTHING = Last(0, -1)
 
 
-def last_of_sparsest(folder: str, names: tuple[str, ...], count: int, space: Workspace) -> Last:
-    """Returns the place of the last of the `count` sparsest records of the files `names`, which
+def last_of_sparsest(folder: str, bins: tuple[Bin, ...], count: int, space: Workspace) -> Last:
+    """Returns the place of the last of the `count` sparsest records of the files of the bins, which
     have the columns `sparsity` (float32, 0 or more) and `key` (uint64)."""
     prefix: tuple[int, ...] = ()
     while count and len(prefix) < _DIGITS:
         counts = np.zeros(_VALUES, np.int64)
-        for _, (values, found) in space.map(_CountValues(folder, prefix), names):
-            counts[values] += found
+        work = _CountValues(folder, prefix)
+        for commit in space.phase(f"sparsest-{len(prefix)}", work, bins)[1]:
+            counts[commit.detail["values"]] += np.array(commit.detail["counts"], np.int64)
         up_to = np.cumsum(counts)
         value = int(np.searchsorted(up_to, count))
         count -= int(up_to[value] - counts[value])
@@ -66,20 +68,22 @@ def sparsest(rows: pa.Table, last: Last) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _CountValues:
-    """A task: returns the values of the digit after `prefix`, and how many records of a file have
+    """A task: states the values of the digit after `prefix`, and how many records of a bin have
     each of them. Records whose place begins with other digits are not counted."""
 
     folder: str
     prefix: tuple[int, ...]
 
-    def __call__(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        rows = parts.read_columns(storage.join(self.folder, name), ("sparsity", "key"))
+    def __call__(self, one: Bin, folder: str) -> TaskResult:
+        uri = storage.join(self.folder, one.name + ".arrow")
+        rows = parts.read_columns(uri, ("sparsity", "key"))
         sparsity, keys = _places(rows)
         within = np.ones(len(keys), bool)
         for number, value in enumerate(self.prefix):
             within &= _digit(sparsity, keys, number) == value
         digits = _digit(sparsity[within], keys[within], len(self.prefix))
-        return np.unique(digits, return_counts=True)
+        values, counts = np.unique(digits, return_counts=True)
+        return TaskResult([], {"values": values.tolist(), "counts": counts.tolist()})
 
 
 def _places(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import pytest
 
 from clustering import density
 from clustering.cluster import Cluster
-from clustering.density import density_of_part, measure_density, near_clusters
+from clustering.density import clusters_around, density_of_part, measure_density
 from clustering.kmeans.bins import Bin
 from tests.clustering.cluster_files import Clustered, clustered, parts_of, unit, write_files
 from tests.clustering.embeddings import embedded, in_parts, mixture
@@ -65,7 +65,7 @@ def _length(vector: list[Fraction]) -> float:
 def test_density_is_the_mean_cosine_to_the_nearest_and_sparsity_the_distance_to_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(density, "NEAR_CLUSTERS", CLUSTERS)
+    monkeypatch.setattr(density, "SEARCHED", CLUSTERS)
     made = clustered(60, CLUSTERS, width=4)
     found = measured(tmp_path / "files", made)
     dense, sparse = expected(made, 5)
@@ -148,15 +148,36 @@ def test_a_record_in_no_cluster_has_no_density(tmp_path: Path) -> None:
     assert columns["sparse"].type == pa.bool_()
 
 
-def test_the_searched_clusters_are_the_nearest_and_hold_enough_records() -> None:
+def test_the_clusters_around_are_the_nearest_and_hold_enough_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(density, "_AROUND", 4)
     angles = np.radians([0, 10, 20, 30, 40, 51, 63, 76])
-    centroids = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    centroids = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float16)
     sizes = np.array([100, 100, 0, 100, 1, 1, 1, 100])
-    near = near_clusters(centroids, sizes, neighbours=10)
-    assert near[0].tolist() == [0, 1, 3, 4]
-    assert near[5].tolist() == [5, 4, 6, 3]
-    assert near[2].tolist() == []  # an empty cluster has no records
-    assert near_clusters(centroids, sizes, 25)[5].tolist() == [5, 4, 6, 3, 7, 1]
+    around = clusters_around(centroids, sizes, neighbours=10)
+    assert around[0].tolist() == [0, 1, 3, 4]
+    assert around[5].tolist() == [5, 4, 6, 3]
+    assert around[2].tolist() == []  # an empty cluster has no records
+    assert clusters_around(centroids, sizes, 25)[5].tolist() == [5, 4, 6, 3, 7, 1]
+
+
+def test_a_record_is_compared_with_the_clusters_nearest_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(density, "SEARCHED", 2)
+    monkeypatch.setattr(density, "CANDIDATES", 1)
+    angles = np.radians([0, 30, 60, 31, 29])  # the last two on both sides of the second centroid
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    made = Clustered(points.astype(np.float16), np.array([0, 1, 2, 1, 1]), points[:3])
+    bins = (Bin(0, 0, 3),)
+    in_parts = np.zeros(5, int)
+    found = measured(tmp_path / "files", made, neighbours=3, bins=bins, in_parts=in_parts)
+    distances = 1 - np.cos(np.radians([30, 31]))
+    # Three neighbours at 31 degrees: two in its cluster, one in that at 60 degrees, not at 0.
+    np.testing.assert_allclose(found["sparsity"][3], 1 - np.cos(np.radians(29)), atol=1e-3)
+    np.testing.assert_allclose(found["sparsity"][4], 1 - np.cos(np.radians(29)), atol=1e-3)
+    np.testing.assert_allclose(found["sparsity"][0], distances[1], atol=1e-3)
 
 
 def test_the_step_measures_density_unless_neighbours_is_0() -> None:

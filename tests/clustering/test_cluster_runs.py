@@ -89,7 +89,7 @@ def test_interrupted_anywhere_it_resumes_to_the_same_bytes(base: Path, more: Any
     interrupted = 0
     while True:
         try:
-            run_steps(base, "pieces", EMBED, step, executor=Interrupting(7))
+            run_steps(base, "pieces", EMBED, step, executor=Interrupting(7 + interrupted))
             break
         except Interrupted:
             interrupted += 1

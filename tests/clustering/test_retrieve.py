@@ -253,7 +253,7 @@ def test_interrupted_anywhere_it_resumes_to_the_same_bytes(base: Path) -> None:
     interrupted = 0
     while True:
         try:
-            run_engine(recipe(index=True), base, base / "pieces", Interrupting(4))
+            run_engine(recipe(index=True), base, base / "pieces", Interrupting(4 + interrupted))
             break
         except Interrupted:
             interrupted += 1

@@ -59,7 +59,7 @@ class Cluster(CorpusStep):
     only in the `probe` nearest cells: for very many clusters.
 
     `density` is the mean cosine of the record and its `neighbours` nearest records. `sparsity` is 1
-    - cosine of the record and the last of them: it is large if the corpus has no more than
+    minus the cosine of the record and the last of them: it is large if the corpus has no more than
     `neighbours` records of this kind. `sparse` is true for the share `sparse_share` of the records,
     those of the highest sparsity; of equal ones, the hashes of their ids decide. Neighbours are
     searched in the record's cluster and the clusters around it. Near duplicates count as

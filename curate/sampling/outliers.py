@@ -25,8 +25,8 @@ class Outliers(CorpusStep):
     `by`, this share of each group is dropped. The number of dropped records is the share of the
     records, rounded; of equal values, the record with the lower id is dropped.
 
-    Or records with a value under `min` or over `max` are dropped (`of: cluster.distance, max:
-    0.6`). A record without a value stays.
+    If `min` or `max` is set instead of `share`, the records with a value under `min` or over `max`
+    are dropped (`of: cluster.distance, max: 0.6`). A record without a value stays.
     """
 
     version: ClassVar[int] = 1
@@ -55,8 +55,8 @@ class Outliers(CorpusStep):
     def fit(
         self, corpus: Corpus, workspace: Workspace, seed: int
     ) -> dict[str, Limit | None] | None:
-        """Returns the limit of each group: its first record that stays. Returns None alone with
-        `min` or `max`."""
+        """Returns the limit of each group: its first record that stays. If `min` or `max` is set,
+        there are no limits, and the result is None."""
         share = self.share
         if share is None:
             return None

@@ -17,8 +17,8 @@ class Power(RowStep):
 
     An exponent between 0 and 1 flattens: with 0.5, four times the number gives twice the weight. A
     negative exponent prefers small numbers. A record without the number has no weight. A record
-    with a negative number is quarantined. If the exponent is negative, so is a record with 0,
-    unless `floor` is over 0.
+    with a negative number is quarantined. If the exponent is negative and `floor` is 0, a record
+    with the number 0 is quarantined too.
     """
 
     of: str = Field(description="column of the number, such as a measure of an earlier step")

@@ -19,25 +19,25 @@ Times = Annotated[float, Field(ge=0, allow_inf_nan=False)] | str
 class Repeat(ReshapeStep):
     """Repeat records: a record becomes as many records as `times` says.
 
-    `times` is a number, or a column with a number for each record. With 2.3, a record is there
-    twice, and a third time with a probability of 0.3, by the hash of the recipe's seed and the
-    record's id. With 0 it is dropped. A record without a number in the column stays once; one with
-    a negative or infinite number is quarantined. `only` names the records to repeat, such as those
-    of sparse concepts:
+    `times` is a number, or a column with a number for each record. With 2.3, a record becomes three
+    records with a probability of 0.3, and otherwise two; the hash of the recipe's seed and the
+    record's id decides. With 0, a record is dropped. A record without a number in the column
+    becomes one record. A record with a negative or infinite number is quarantined. `only` names the
+    records to repeat, such as those of sparse concepts:
 
         - repeat: {times: 3, only: {cluster.sparse: true}}
 
-    The first record keeps its id; each other one has a new id. `of` is the id of the first, and
-    `copy` is 0 for the first, then 1, 2 and so on. All other columns are the same. Put this step
-    last: steps that look for duplicates find the copies.
+    The first of the records keeps its id; every other record has a new id. `of` is the id of the
+    first, and `copy` is 0 for the first, then 1, 2 and so on. All other columns are the same. Put
+    this step last: steps that look for duplicates find the copies.
     """
 
     version: ClassVar[int] = 1
     uses_seed: ClassVar[bool] = True
 
-    times: Times = Field(description="how often a record is there: a number or a column")
+    times: Times = Field(description="how many records a record becomes: a number or a column")
     max: PositiveInt = Field(
-        100, le=10_000, description="numbers in the column over this are replaced by it (our "
+        100, le=10_000, description="larger numbers in the column are replaced by this (our "
         "choice)"
     )  # fmt: skip
 
@@ -71,8 +71,8 @@ class Repeat(ReshapeStep):
         return Reshaped(rows, parents, measures, drop, errors)
 
     def _counts(self, batch: pa.Table, seed: int, errors: RowErrors) -> np.ndarray:
-        """Returns how often each row is there, (rows,) int64. Rows with an invalid number are added
-        to `errors`, and are there 0 times."""
+        """Returns how many records each row becomes, (rows,) int64. A row with an invalid number
+        becomes 0 records, and gets an error in `errors`."""
         if isinstance(self.times, str):
             given = numbers(batch, self.times, "times")
             given = np.where(np.isnan(given), 1, given)
@@ -90,6 +90,7 @@ class Repeat(ReshapeStep):
 
 
 def _replaced(ids: list[str], copy: np.ndarray, new: pa.Array) -> list[str]:
-    """Returns `ids` with the ids of all copies replaced by the next of `new`."""
+    """Returns `ids` with new ids for the rows in which `copy` is over 0. `new` has these new ids in
+    the same order."""
     made = iter(new.to_pylist())
     return [next(made) if n else own for own, n in zip(ids, copy.tolist(), strict=True)]

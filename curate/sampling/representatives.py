@@ -20,9 +20,9 @@ class Representatives(CorpusStep):
     """Keep the `count` records nearest to the centre of each cluster, and drop the others.
 
     `order` names any column of numbers: the records of a group with the lowest values are kept;
-    with a minus before the name (`-cluster.density`), those with the highest. Of equal values, the
-    lower id counts. A record without a value is dropped. A group with fewer records keeps all.
-    Records without a cluster are a group as well.
+    with a minus before the name (`-cluster.density`), those with the highest. Of records with equal
+    values, those with the lower ids are kept. A record without a value is dropped. A group with
+    fewer than `count` records keeps all of them. Records without a cluster form a group as well.
     """
 
     version: ClassVar[int] = 1

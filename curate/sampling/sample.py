@@ -50,10 +50,10 @@ class Sample(CorpusStep):
     value over the values of the next column. This is the hierarchical sampling of Vo et al. 2024,
     whose groups are clusters of clusters. Records without a value are the group `null`.
 
-    `rank` is the logarithm of -ln(u) / weight; the records with the lowest ranks of a group are
-    kept. `probability` is the probability that the record is kept, given the ranks of all others: 1
-    - exp(-weight * t), where t is -ln(u) / weight of the first record of the group that is not
-    kept; it is 1 if the whole group is kept (Cohen and Kaplan 2007). The sum of 1 / `probability`
+    `rank` is ln(-ln(u) / weight); the records with the lowest ranks of a group are kept.
+    `probability` is the probability that the record is kept, given the ranks of all other records:
+    1 - exp(-weight * t), where t is -ln(u) / weight of the first record of the group that is not
+    kept. If the whole group is kept, it is 1 (Cohen and Kaplan 2007). The sum of 1 / `probability`
     over the sample is an unbiased estimate of the number of records from which the sample was
     taken.
 
@@ -153,14 +153,14 @@ class Sample(CorpusStep):
         self, corpus: Corpus, workspace: Workspace, seed: int
     ) -> dict[str, Limit | None] | None:
         """Returns the limit of each group: the first record that is not kept, or None if all
-        records are kept. Returns None alone with `probability`, which has no limits."""
+        records are kept. If `probability` is set, there are no limits, and the result is None."""
         if self.probability is not None:
             return None
         return limits(corpus, workspace, _Ranking(self, seed), self._budgets)
 
     def _budgets(self, totals: dict[str, int]) -> dict[str, int]:
-        """Returns how many records, or tokens, to keep of each group. `totals` are those each group
-        has."""
+        """Returns how many records or tokens of each group to keep. `totals` has the number of
+        records or tokens in each group."""
         size = self._size
         if isinstance(size, dict):
             own = {group: size[group] for group in totals if group in size}

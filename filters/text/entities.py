@@ -25,11 +25,11 @@ class Entities(RowStep):
     Aliases are a list, or text with | between them. Without an id, the name is the id. An entity
     with a language is only found in records of that language.
 
-    A name or an alias is found if its words and signs follow each other in the text; case and
-    whitespace are ignored. Part of a word is no match: `cat` is found in "A cat's bowl", but not in
-    "cats". In scripts without spaces, each character is a word. Names that overlap are all found:
-    "New York" and "York". `ids`, `names`, `categories` and `prominences` are lists of the record's
-    entities, each entity once, in the order in which they begin in the text.
+    A name or an alias is found if the text has its words and signs in the same order, with at most
+    whitespace between them; case is ignored. Part of a word is no match: `cat` is found in "A cat's
+    bowl", but not in "cats". In scripts without spaces, each character is a word. Names that
+    overlap are all found: "New York" and "York". `ids`, `names`, `categories` and `prominences` are
+    lists of the record's entities, each entity once, in the order in which they begin in the text.
     """
 
     table: Annotated[str, Location()] = Field(description="file, folder or glob of the table")

@@ -26,8 +26,8 @@ class EmbeddedItems(NamedTuple):
 
 
 def checked_embedder(maker: Step) -> RowStep:
-    """Returns the step unchanged. Raises ValueError if it cannot embed items outside of the corpus:
-    a corpus step looks at the whole corpus, and a request step needs an endpoint."""
+    """Returns the step unchanged. Raises ValueError for a corpus step or a request step, because
+    these steps cannot embed items that are not in the corpus."""
     if isinstance(maker, RequestStep) or not isinstance(maker, RowStep):
         raise ValueError("this step can embed only records of the corpus")
     return maker
@@ -51,7 +51,7 @@ class ItemEmbedder:
 
     def add(self, number: int, item: Item) -> None:
         """Embeds the texts of an item if the step reads texts, and its images if it reads
-        images. Raises InputError if that fails."""
+        images. Raises InputError if the step fails."""
         if "content" in self._step.reads():
             for text in item.texts:
                 content = [{"kind": "text", "text": text, "loss": True}]
@@ -113,7 +113,7 @@ def _refuse(data: bytes | memoryview) -> NoReturn:
 
 
 def nothing_embedded(what: str, column: str, reads: tuple[str, ...], place: str) -> InputError:
-    """Returns the error for items of which none has a vector."""
+    """Returns the error for the case that no item has a vector."""
     wanted = "images" if "media" in reads else "texts"
     return InputError(
         f"{what}: the step that makes '{column}' embeds {wanted}, and no item has one.", place,

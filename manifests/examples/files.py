@@ -1,4 +1,4 @@
-"""The settings that state where items are and which of their fields are used, and their files."""
+"""The settings that state which files have items, and which fields of the items are used."""
 
 from __future__ import annotations
 

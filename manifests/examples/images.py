@@ -20,7 +20,7 @@ class ItemImage(NamedTuple):
 
 
 class ItemMedia(Media):
-    """Reads the images of items. The uri of an image is its position in the list of these images.
+    """Reads the images of items. The uri of an image is its position in the list `images`, as text.
     `side` is the length in pixels that the shorter side of a decoded image must have."""
 
     def __init__(self, images: list[ItemImage], limits: Limits, side: int | None) -> None:

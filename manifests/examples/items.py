@@ -26,7 +26,7 @@ _CHECKED_SIDE = 64
 
 
 class Item(NamedTuple):
-    """One item, such as a question of a given. Each of its `images` is either the bytes of an
+    """One item, such as a question of a benchmark. Each of its `images` is either the bytes of an
     image file, or the full path or URL of the file.
 
     `place` is the file and the row number of the item, for error messages.

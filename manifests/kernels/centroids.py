@@ -1,6 +1,6 @@
 """Cosines of vectors and centroids, and sums of vectors by cluster, the same on every machine.
 
-The order of additions is fixed, and sums are float64, as in `cosine`.
+The order of additions is fixed, and sums are float64, as in the module `cosine`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ def best_candidates(
     error: float,
     count: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the numbers (n, count) int32 of the candidates with the highest dot products, the
-    highest first, and the highest dot product (n,) float32; of equal ones the lowest number.
+    """Returns for each vector the numbers of the `count` centroids with the highest dot products,
+    the highest first, (n, count) int32, and the highest dot product, (n,) float32. Of centroids
+    with equal dot products, the one with the lowest number comes first.
 
-    `candidates` (n, m) int64 are numbers of centroids, -1 for none, and `approximate` (n, m)
-    float32 their dot products in descending order, which are wrong by at most `error`. A dot
-    product is computed if it is the highest, or if the approximate ones do not decide its place.
+    `candidates` (n, m) int64 has the numbers of the centroids to compare, -1 for none.
+    `approximate` (n, m) float32 has their dot products in descending order, which are wrong by at
+    most `error`. If these do not decide the result for a vector, exact ones are computed.
 
-    best_candidates([[1, 0]], [[0, 1], [1, 0]], [[1, 0]], [[1, 0]], 0.1, 1) -> [[1]], [1]
+    best_candidates([[1, 0]], [[0, 1], [1, 0]], [[1, 0]], [[1, 0]], 0.1, 1) -> [[1]], [1]: centroid
+    1 is best, with the dot product 1.
     """
     numbers = np.empty((len(vectors), count), np.int32)
     highest = np.empty(len(vectors), np.float32)
@@ -60,7 +62,8 @@ def _dot(one: np.ndarray, other: np.ndarray) -> np.float32:
 
 @inlined
 def _insert(numbers: np.ndarray, found: np.ndarray, number: int, cosine: np.float32) -> None:
-    """Inserts a candidate into the best ones, if it is one of them."""
+    """Inserts a candidate into the arrays of the best candidates, if it is better than the last of
+    them. `numbers` has the numbers of the best candidates, and `found` their cosines."""
     at = len(numbers)
     while at > 0 and (
         found[at - 1] < cosine or (found[at - 1] == cosine and numbers[at - 1] > number)

@@ -24,8 +24,8 @@ def hash_class_tokens(points: np.ndarray, table: np.ndarray, hashes: np.ndarray)
     """Writes a 64-bit hash of each token of a text into `hashes`, which must have one element more
     than the text has code points. Returns the number of tokens.
 
-    The unfinished hash is written at each character, and the index advances when a token ends: a
-    branch at the end of each word would cost more.
+    The hash of the unfinished token is written after each character, and overwritten until the
+    token ends. This is faster than a branch that writes it only at the end of the token.
     """
     count, kind, hashed = 0, _WHITESPACE, _BASIS
     for point in points:

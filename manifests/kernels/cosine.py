@@ -15,8 +15,8 @@ _LANES = 8
 def dot_products(
     vectors: np.ndarray, a: np.ndarray, b: np.ndarray, others: np.ndarray | None = None
 ) -> np.ndarray:
-    """Returns (pairs,) float32: for each i, the dot product of vectors[a[i]] and others[b[i]]; of
-    vectors[b[i]] if `others` is None.
+    """Returns (pairs,) float32: for each i, the dot product of vectors[a[i]] and others[b[i]]. If
+    `others` is None, vectors[b[i]] replaces others[b[i]].
 
     `vectors` and `others` are (n, dimensions) float32; `a` and `b` are (pairs,) int64. In a linear
     algebra library the order of additions depends on the processor and the number of threads. Here

@@ -3,7 +3,7 @@ r"""Hashes the tokens of texts and their pairs into buckets, for the weights of 
 
 The tokens of a text are the matches of `\w+|[^\w\s]+` in lower case. Its features are all tokens
 and all pairs of neighbouring tokens; a hash puts each feature into a bucket. The authors' code
-hashes with SHA-256; the hash here is faster, and gives a feature another bucket.
+hashes with SHA-256; the hash here is faster, and puts features into other buckets than SHA-256.
 """
 
 from __future__ import annotations

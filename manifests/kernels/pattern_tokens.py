@@ -20,8 +20,8 @@ _NONE, _ONE, _63 = np.uint64(0), np.uint64(1), np.uint64(63)
 
 @inlined
 def find_pattern_tokens(text: np.ndarray, end: int, edges: np.ndarray) -> int:
-    """Writes where each token of the copied text starts and ends into `edges`: start, end, start,
-    end ... The copied text ends at `end`. Returns the number of tokens."""
+    """Writes the start and the end of each token into `edges`: start, end, start, end ... `text` is
+    the copy that `write_lower` made; it ends at `end`. Returns the number of tokens."""
     starts, ends = 0, 0
     word_before, sign_before = _NONE, _NONE
     for at in range(FIRST, end, BLOCK):

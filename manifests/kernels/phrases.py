@@ -29,10 +29,10 @@ _NONE, _ONE = np.uint64(0), np.uint64(1)
 
 
 class PhraseTable(NamedTuple):
-    """A hash table of phrases. A row of `slots` (n, 2) uint64 has the hash of a phrase, and its
-    number plus 1, side by side so that a look-up waits for memory once; a free slot has two zeros.
-    `longest`: how many tokens the longest phrase has that begins with a given token; its index is
-    the low bits of that token's hash. `phrases`: the number of phrases."""
+    """A hash table of phrases. A row of `slots` (n, 2) uint64 has the hash of a phrase, and the
+    phrase's number plus 1, side by side so that a look-up waits for memory once. A free slot has
+    two zeros. `longest`: for each token, the number of tokens of the longest phrase that begins
+    with it; the index is the low bits of the token's hash. `phrases`: the number of phrases."""
 
     slots: np.ndarray
     longest: np.ndarray

@@ -1,5 +1,5 @@
-"""Products of float32 matrices, the same to the last bit for any number of threads: in a linear
-algebra library the order of additions depends on it."""
+"""Products of float32 matrices, the same to the last bit for any number of threads. In a linear
+algebra library the order of additions depends on the number of threads."""
 
 from __future__ import annotations
 

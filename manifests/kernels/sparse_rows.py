@@ -18,8 +18,9 @@ _DENSE = types.Array(float64, 2, "C", readonly=True)
 
 
 def row_sums(offsets: np.ndarray, columns: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Returns (rows, width) float32: for each row the sum of its rows of `table`, (any, width)
-    float32."""
+    """Returns (rows, width) float32: for each row i of the sparse matrix, the sum of the rows
+    `columns[offsets[i] : offsets[i + 1]]` of `table`. `table` is float32 and has `width`
+    columns."""
     sums = np.zeros((len(offsets) - 1, table.shape[1]), np.float32)
     _row_sums(offsets, columns, table, sums)
     return sums
@@ -37,7 +38,8 @@ def _row_sums(
 
 
 def times_dense(offsets: np.ndarray, columns: np.ndarray, dense: np.ndarray) -> np.ndarray:
-    """Returns the product with `dense`, (columns, width) float64: (rows, width)."""
+    """Returns the product of the sparse matrix and `dense`, (rows, width) float64. `dense` is
+    float64 and has `width` columns."""
     product = np.zeros((len(offsets) - 1, dense.shape[1]), np.float64)
     _times_dense(offsets, columns, dense, product)
     return product
@@ -57,8 +59,8 @@ def _times_dense(
 def transposed_times_dense(
     offsets: np.ndarray, columns: np.ndarray, dense: np.ndarray, width: int
 ) -> np.ndarray:
-    """Returns the product of the transposed sparse matrix, which has `width` columns, with `dense`,
-    (rows, k) float64: (width, k)."""
+    """Returns the product of the transposed sparse matrix and `dense`, (width, k) float64. The
+    sparse matrix has `width` columns; `dense` is (rows, k) float64."""
     product = np.zeros((width, dense.shape[1]), np.float64)
     _transposed_times_dense(offsets, columns, dense, product)
     return product

@@ -109,9 +109,9 @@ class OnnxModel:
         return [np.asarray(found) for found in self._session.run(list(outputs), given)]
 
     def run_rows(self, output: str, name: str, rows: np.ndarray) -> np.ndarray:
-        """Runs the model on rows of its input `name`, always as many at once: as many as the model
-        takes, or GROUPS. The last rows are filled up with zeros. So the output of a row does not
-        depend on how many rows there are.
+        """Runs the model on rows of its input `name`, in batches of equal size: the size that the
+        model states, or else the one in GROUPS. The last batch is filled up with zeros. So the
+        output of a row does not depend on how many rows there are.
 
         Raises InputError if the output does not have one row for each row of the input.
         """
@@ -148,7 +148,8 @@ def _providers(runtime: Any, place: str, gpu: bool) -> list[str]:
 
 
 def _add_weights(options: Any, weights: Mapping[str, bytes], place: str) -> None:
-    """Gives the files of weights to the options of a session."""
+    """Adds the weights to the options of a session. Raises InputError if the installed onnxruntime
+    has no method for this."""
     add = getattr(options, "add_external_initializers_from_files_in_memory", None)
     if add is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The tokens of texts as a model of texts expects them, by its tokenizer.json."""
+"""Splits texts into the tokens that a text model expects, with the model's tokenizer.json."""
 
 from __future__ import annotations
 

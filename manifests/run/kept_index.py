@@ -33,8 +33,8 @@ def corpus_passes(run: str) -> list[str]:
 def kept_files(
     run: str, kind: str, version: int, settings: dict[str, Any], ending: str
 ) -> list[KeptFile]:
-    """Returns the files with one ending that a step of the class `kind` and of the version
-    `version` kept in the folder of an earlier run, with `index: true` and the same `settings`.
+    """Returns the files with the ending `ending` that a step kept in the folder of an earlier run.
+    The step must have had the class `kind`, this `version`, `index: true` and these `settings`.
 
     `kind` is the name of the step's class, as manifests state it. Every file is read once, to check
     it. Raises RecipeError if the run has no such index, and ManifestError if a file is not as its

@@ -2,8 +2,8 @@
 output folder.
 
 The folder has a file with the id of the run. A journal entry states the id of the run that paid for
-its reply. For each request step, the folder has a file with the sum of what the step has asked and
-paid for; it is updated while the step sends requests.
+its reply. For each request step, the folder has a file with the step's bill: the sum of all that
+the step has asked and paid for. This file is updated while the step sends requests.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class Step(BaseModel):
     _maker: Step | None = PrivateAttr(None)
 
     def named_sources(self) -> tuple[str, ...]:
-        """Returns the names of sources of the recipe that the settings contain, such as those of a
-        pool. A recipe without one of these sources is refused."""
+        """Returns the names of the recipe's sources that the settings name, such as the sources of
+        a pool. If one of these sources is not in the recipe, the recipe is refused."""
         return ()
 
     def made_by(self) -> str | None:

@@ -23,8 +23,8 @@ _PACKED = (".gz", ".zst", ".bz2", ".lz4")
 
 
 def kind_of(name: str) -> Kind | None:
-    """Returns the format of a file from its name: "a.jsonl.gz" -> Kind.JSON. Returns None if the
-    format is none of these."""
+    """Returns the format of a file from its name: "a.jsonl.gz" -> Kind.JSON. Returns None if no
+    format of `Kind` has the ending of the name."""
     name = name.lower()
     for ending in _PACKED:
         name = name.removesuffix(ending)

@@ -17,7 +17,7 @@ MB)."""
 
 class Nearest(NamedTuple):
     """For each row, the position of the nearest known vector (int64), -1 for none, and its cosine
-    (float32). If several are equally near, the first of them."""
+    (float32). If several known vectors are equally near, the first one counts."""
 
     at: np.ndarray
     cosine: np.ndarray
@@ -26,8 +26,9 @@ class Nearest(NamedTuple):
 def nearest(rows: Units, known: Units) -> Nearest:
     """Returns the nearest known vector of each row.
 
-    A product of matrices gives other last bits in other blocks. So all known vectors whose product
-    is near the highest are compared again, by cosines that are the same in every block.
+    The last bits of a product of matrices depend on how the matrices are divided into blocks. So
+    all known vectors whose product is near the highest are compared again, by cosines that do not
+    depend on the blocks.
     """
     at, best = np.full(rows.rows, -1, np.int64), np.full(rows.rows, -np.inf, np.float32)
     for top in range(0, rows.rows, TILE):
@@ -44,8 +45,8 @@ def nearest(rows: Units, known: Units) -> Nearest:
 def raise_best(
     at: np.ndarray, best: np.ndarray, row: np.ndarray, column: np.ndarray, cosine: np.ndarray
 ) -> None:
-    """Writes to `at` and `best` the pair (row, column) of the highest cosine of each row, if it is
-    over `best`. Of equal cosines, the lowest column counts."""
+    """Finds the highest of the new cosines of each row. If it is over the row's value in `best`,
+    writes it to `best`, and its column to `at`. Of equal cosines, the lowest column counts."""
     order = np.lexsort((column, -cosine, row))
     first = order[np.flatnonzero(np.diff(row[order], prepend=-1))]
     higher = first[cosine[first] > best[row[first]]]

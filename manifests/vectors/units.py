@@ -14,7 +14,7 @@ from manifests.record import one_chunk
 
 class Units(NamedTuple):
     """Unit vectors, (n, dimensions) float32, and the dot product of each vector with itself, (n,)
-    float32, which rounding makes differ a little from 1."""
+    float32. Because of rounding, this product differs a little from 1."""
 
     vectors: np.ndarray
     squares: np.ndarray
@@ -38,7 +38,7 @@ class Present(NamedTuple):
 def dimensions_of(column: pa.Array | pa.ChunkedArray, setting: str) -> int | None:
     """Returns the number of values of a column's vectors; None if no row has a vector.
 
-    Raises StepError if the column is not one of lists of numbers, or if the vectors have different
+    Raises StepError if the column does not have lists of numbers, or if the vectors have different
     numbers of values. `setting` is the setting that names the column.
     """
     kind = column.type

@@ -167,8 +167,8 @@ def _embedding(answer: dict[str, Any]) -> Reply:
 
 
 def _vector(value: Any) -> tuple[float, ...]:
-    """Returns the numbers of an embedding: of a list, or of the base64 of float32 in little-endian
-    order."""
+    """Returns the numbers of an embedding. `value` is a list of numbers, or the base64 of
+    little-endian float32 numbers."""
     if isinstance(value, str):
         data = base64.b64decode(value, validate=True)
         return struct.unpack(f"<{len(data) // 4}f", data)

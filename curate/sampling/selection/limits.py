@@ -2,8 +2,8 @@
 
 Records are taken in the order (rank, id) until the budget of their group is used up. The workers
 count in bins how many records have ranks that start with the same bits. Then only the bin in which
-a budget ends is divided further; if very many records have the same rank, by the bits of their
-ids. So neither a worker nor the driver holds all ranks of the corpus.
+a budget ends is divided further. If very many records have the same rank, their bin is divided by
+the bits of their ids. So neither a worker nor the driver holds all ranks of the corpus.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ EVERYTHING = Limit(np.inf, "g")
 
 class _Open(NamedTuple):
     """For each group, the bin in which its budget ends. `before`: the amount in all earlier bins.
-    `prefix`: the first bits of the ranks in the bin, as a number. If `ranks` is not None, the bin
-    is one of ids: of the records with the rank `ranks`, those whose ids begin with `prefix`."""
+    `prefix`: the first bits of the ranks in the bin, as a number. If `ranks` is not None, all
+    records in the bin have the rank `ranks`, and `prefix` has the first bits of their ids."""
 
     groups: pa.Array
     before: np.ndarray
@@ -126,7 +126,8 @@ def inside(
 
 
 def _cuts(group: pa.Array, found: Mapping[str, Limit | None]) -> tuple[np.ndarray, list[Limit]]:
-    """Returns the number of each record's group, and the limits of the groups."""
+    """Returns two values: for each record, the position of its group's limit in a list of limits;
+    and this list."""
     coded = group.dictionary_encode()
     cuts = [found.get(name, NOTHING) for name in coded.dictionary.to_pylist()]
     return np.asarray(coded.indices), [EVERYTHING if cut is None else cut for cut in cuts]
@@ -179,7 +180,7 @@ def _first_outside(rest: pa.Table, opened: _Open, budget: np.ndarray) -> dict[st
 @dataclass(frozen=True)
 class _CountBins:
     """A task for a worker: counts the records of a part and sums their amounts, for each group and
-    bin. `opened` are the bins whose records are counted; None: all records are."""
+    bin. Only the records in the bins `opened` are counted; None: all records are counted."""
 
     corpus: Corpus
     ranking: Ranking

@@ -12,11 +12,12 @@ Path = tuple[str, ...]
 
 def filled(total: int, weights: Sequence[int], available: Sequence[int]) -> list[int]:
     """Returns how much each group gives: min(x * weight, available), where x is chosen so that the
-    sum is `total` ("water filling"). If there is less than `total`, each group with a weight gives
-    all.
+    sum is `total` ("water filling"). If the groups have less than `total` together, each group with
+    a weight gives all that it has.
 
     `filled(10, [1, 1, 1], [2, 9, 9]) -> [2, 4, 4]`. Amounts are rounded down; what is left goes to
-    the groups with the largest remainders, and to the first of equal ones (our choice).
+    the groups with the largest remainders. Of groups with equal remainders, the earlier one is
+    first (our choice).
     """
     given = [0] * len(weights)
     left, weight_left = total, sum(weights)
@@ -65,15 +66,15 @@ def equal(total: int, available: Mapping[Path, int]) -> dict[Path, int]:
 def proportional(
     total: int, available: Mapping[Path, int], weights: Mapping[Path, float]
 ) -> dict[Path, int]:
-    """Divides the total in the proportions of `weights`; a group that has less than its part gives
-    all. A group without a weight is not in the result."""
+    """Divides the total in the proportions of `weights`. A group that has less than its quota gives
+    all that it has. A group without a weight is not in the result."""
     paths = sorted(path for path in available if path in weights)
     given = filled(total, _whole([weights[p] for p in paths]), [available[p] for p in paths])
     return dict(zip(paths, given, strict=True))
 
 
 def _whole(weights: Sequence[float]) -> list[int]:
-    """Returns whole numbers in exactly the same proportions: [0.5, 0.25] -> [2, 1]."""
+    """Returns whole numbers in exactly the proportions of `weights`: [0.5, 0.25] -> [2, 1]."""
     fractions = [Fraction(weight) for weight in weights]
     scale = max((fraction.denominator for fraction in fractions), default=1)  # powers of two
     return [int(fraction * scale) for fraction in fractions]

@@ -54,9 +54,9 @@ def rank_rows(
     log_weight: str | None,
     counted: str | None,
 ) -> Ranked:
-    """Ranks rows by ln(-ln(u) / weight), where u is 1 minus the random key of the row's id, scaled
-    to the range from 0 to 1. `weight`, `log_weight` and `counted` are names of columns; `counted`
-    is the column of amounts."""
+    """Ranks rows by ln(-ln(u) / weight). u is 1 - x, where x is the random key of the row's id,
+    scaled to the range from 0 to 1. `weight`, `log_weight` and `counted` are names of columns; the
+    column `counted` states how much of its group's budget a row uses."""
     errors = RowErrors(rows.num_rows)
     logs = _log_weights(rows, weight, log_weight, errors)
     amounts = _amounts(rows, counted, errors)

@@ -58,7 +58,8 @@ def build_index(
     placed: list[Placed], settings: Settings, embedder: ItemEmbedder | None = None
 ) -> Index:
     """Reads all items of the benchmarks. `placed` has the benchmarks and their full paths.
-    `embedder` embeds the items; None if the benchmarks have their embeddings, or none.
+    `embedder` embeds the items; None if the benchmarks have embeddings of their items, or if no
+    embeddings are compared.
 
     Raises InputError for the first item that cannot be read, for a benchmark that has no item long
     enough or detailed enough to be compared, and for a benchmark whose field of embeddings is

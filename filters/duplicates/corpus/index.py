@@ -46,7 +46,7 @@ def find_index_files(
     runs: tuple[str, ...], kind: str, version: int, settings: dict[str, Any]
 ) -> IndexFiles:
     """Returns the index files in the folders of earlier runs, if a step of the class `kind` and of
-    the version `version` wrote the files with the same `settings`. Errors are those of
-    `kept_files`."""
+    the version `version` wrote the files with the same `settings`. Raises the errors of the
+    function `kept_files`."""
     found = [f for run in runs for f in kept_files(run, kind, version, settings, ENDING)]
     return IndexFiles(tuple(file.uri for file in found), sum(file.entry.rows for file in found))

@@ -57,11 +57,11 @@ class Sample(CorpusStep):
     over the sample is an unbiased estimate of the number of records from which the sample was
     taken.
 
-    A record is quarantined if its weight is negative or infinite, its number of tokens is negative,
-    or its probability is outside of 0 to 1.
+    A record is quarantined if its weight is negative or infinite, its number of tokens is negative
+    or over 2^40, or its probability is outside of 0 to 1.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     uses_seed: ClassVar[bool] = True
     renamed: ClassVar[dict[str, str]] = {"rows": "records"}
 

@@ -90,6 +90,19 @@ def test_a_budget_of_tokens_lacks_less_than_the_next_record() -> None:
     assert total <= 2_500_000 < total + tokens[order[kept]]
 
 
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64()])
+def test_numbers_of_tokens_that_overflow_are_quarantined_and_the_budget_is_kept(
+    kind: pa.DataType,
+) -> None:
+    tokens = pa.array([2**62, 10, 2**63 - 1, 2**40] * 25, kind)
+    found = sampled(table(100, **{"tokens.total": tokens}), tokens=100)
+    assert (np.asarray(tokens)[found.mask] == 10).all()
+    assert found.mask.sum() <= 10
+    refused = [message for message in found.errors if message]
+    assert len(refused) == 50
+    assert "It must be 0 to 1,099,511,627,776." in refused[0]
+
+
 def test_a_corpus_within_the_size_is_kept_with_probability_1() -> None:
     whole = table(100, **{"tokens.total": np.arange(100)})
     for settings in ({"records": 100}, {"records": 900}, {"share": 1.0}, {"tokens": 4950}):

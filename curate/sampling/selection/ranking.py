@@ -15,6 +15,9 @@ from manifests.step import RowErrors
 
 SEPARATOR = "\x1f"
 """Separates the values of several columns in the name of a group: the unit separator of ASCII."""
+MAX_AMOUNT = 1 << 40
+"""The most tokens that a record may have (our choice). Sums over 8 million such records still fit
+64 bits; without a bound, a number that stands for "unlimited" makes them negative."""
 _BLOCK_ROWS = 16384
 """How many rows are ranked at a time, so that intermediate arrays fit the CPU cache (our
 choice)."""
@@ -118,8 +121,9 @@ def _amounts(rows: pa.Table, counted: str | None, errors: RowErrors) -> np.ndarr
     if not pa.types.is_integer(rows[counted].type):
         raise _unusable(rows, counted, "token_column", "whole numbers")
     amounts = numbers(rows, counted, "token_column")
-    _refuse(errors, amounts, amounts < 0, f"the number of tokens '{counted}'", "0 or more")
-    return np.where(amounts < 0, np.nan, amounts)
+    wrong = (amounts < 0) | (amounts > MAX_AMOUNT)
+    _refuse(errors, amounts, wrong, f"the number of tokens '{counted}'", f"0 to {MAX_AMOUNT:,}")
+    return np.where(wrong, np.nan, amounts)
 
 
 def _refuse(

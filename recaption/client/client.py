@@ -59,7 +59,8 @@ _FATAL = {
 _BUSY = (429, 503)
 _TRANSIENT = (408, 409, 425)
 _NO_SCHEMA = "Set `structured: false` if the step has it: then only the prompt describes the reply."
-_SHORTER = "If the request is too long, lower `max_pixels` or `max_tokens`."
+_SIZES = ("max_pixels", "max_tokens", "max_chars")
+"""Settings of request steps that make a request shorter; not every step has them."""
 RAISE_BUDGET = "Raise the setting `budget` of the step, and run the same command again."
 
 Fault = Callable[[Request, Reply], str | None]
@@ -339,7 +340,7 @@ class Client:
         if self._stopping.has_refused_all():
             return self._stopping.unusable(f"it refused the first {REFUSED} requests ({fault})")
         self._stopping.refused()
-        return ReplyError(f"the endpoint refuses the request: {fault}", fix=_SHORTER)
+        return ReplyError(f"the endpoint refuses the request: {fault}", fix=_shorter(self._step))
 
     def _unreadable(self, fault: str) -> Exception:
         """Returns the error for an answer of status 200 without a reply, such as a page of a proxy.
@@ -364,3 +365,9 @@ def _answered(futures: Sequence[Future[Any] | None]) -> tuple[int, ...]:
         return future.done() and not future.cancelled() and future.exception() is None
 
     return tuple(n for n, one in enumerate(futures) if one is None or is_answered(one))
+
+
+def _shorter(step: RequestStep) -> str:
+    """Returns how to make the requests of a step shorter, by settings that it has."""
+    names = [f"`{name}`" for name in _SIZES if name in type(step).model_fields]
+    return f"If the request is too long, lower {' or '.join(names)}." if names else ""

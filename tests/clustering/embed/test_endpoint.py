@@ -100,7 +100,7 @@ def test_a_text_in_the_journal_is_not_paid_for_again(tmp_path: Path) -> None:
         (embedding("AAAA"), "gave no reply after several attempts.*is not a reply"),
         (embedding("?"), "gave no reply after several attempts.*is not a reply"),
         (Answer(body=b'{"data": 5}'), "gave no reply after several attempts.*is not a reply"),
-        (refusal(400, "input too long"), "the endpoint refuses the request.*input too long"),
+        (refusal(400, "input too long"), "refuses the request.*input too long.*lower `max_chars`"),
         (refusal(500, "oops"), "gave no reply after several attempts.*oops"),
     ],
 )

@@ -128,7 +128,8 @@ class Sample(CorpusStep):
             )
         if self.quotas is not None and not divided:
             raise ValueError(
-                "`quotas` can only divide one number of `records` or `tokens`: remove `quotas`"
+                "`quotas` divides one total of `records` or `tokens`, which is not set: remove "
+                "`quotas`"
             )
         return self
 

@@ -46,8 +46,8 @@ class Faces(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The share of the image that the faces cover, at most 1; faces that overlap count
-        twice."""
+        """The share of the image that the faces cover, at most 1. An area where two faces
+        overlap counts twice."""
         return min(1.0, float(areas(self.boxes).sum()))
 
 

@@ -1,2 +1,2 @@
-"""Files of texts, images or embeddings beside a recipe, with which records are compared: items of
-benchmarks, examples."""
+"""Reads files of items with which records are compared, such as the questions of a benchmark. Items
+have texts, images or embeddings."""

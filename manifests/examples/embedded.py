@@ -109,7 +109,10 @@ class ItemEmbedder:
 
 
 def _refuse(data: bytes | memoryview) -> NoReturn:
-    raise InputError("the step stores bytes of an item, which no record refers to", "examples")
+    raise InputError(
+        "the step that embeds the items stores bytes, but bytes can be stored only for records",
+        "examples",
+    )
 
 
 def nothing_embedded(what: str, column: str, reads: tuple[str, ...], place: str) -> InputError:

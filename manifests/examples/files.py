@@ -86,8 +86,8 @@ def _checked(given: ItemFiles, file: File, kind: Kind | None) -> Kind:
     if kind is None:
         known = ", ".join(ending for one in Kind if one is not Kind.IMAGE for ending in one.value)
         raise InputError(
-            f"{given.what}: this file has an ending that cannot be read. Images and {known} can be "
-            "read.",
+            f"{given.what}: files with this ending cannot be read. Images can be read, and files "
+            f"with the endings {known}.",
             file.uri, "Write a path that excludes this file, such as folder/*.parquet.",
         )  # fmt: skip
     if kind in TABLES and not (given.text or given.image or given.embedding):

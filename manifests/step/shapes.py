@@ -52,9 +52,9 @@ class Step(BaseModel):
         return ()
 
     def made_by(self) -> str | None:
-        """Returns the column whose step this step uses, such as the step that embedded the records,
-        to embed examples with the same model. The column must be a measure of an earlier step; the
-        engine provides that step as `maker`."""
+        """Returns the name of a column if this step needs the step that made the column, for
+        example to embed items with the model that embedded the records. The column must be a
+        measure of an earlier step; the engine provides that step as `maker`."""
         return None
 
     @property

@@ -1,5 +1,5 @@
-"""Tables beside a recipe: JSON, Parquet, CSV, TSV, and texts of one line each. They hold items of
-benchmarks, entities, examples or a target corpus."""
+"""Reads tables that a recipe names: JSON, Parquet, CSV, TSV, and files with a text on each line.
+They hold items of benchmarks, entities, examples or a target corpus."""
 
 from manifests.tables.kinds import TABLES, Kind, kind_of
 from manifests.tables.read import Row, lines, rows, value

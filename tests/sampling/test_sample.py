@@ -211,7 +211,7 @@ def test_what_has_no_usable_weight_is_dropped_or_quarantined_with_its_reason() -
         ({"records": {"en": 3}}, "need the setting `by`"),
         ({"records": 3, "quotas": "equal"}, "need the setting `by`"),
         ({"records": 3, "by": "language"}, "needs `quotas`"),
-        ({"share": 0.5, "by": "language", "quotas": "equal"}, "divide one number"),
+        ({"share": 0.5, "by": "language", "quotas": "equal"}, "divides one total"),
         ({"records": {"en": 3}, "by": ["language", "source"]}, "single column"),
         ({"tokens": "2.5"}, "not a whole number"),
         ({"tokens": "2G"}, "not a whole number"),

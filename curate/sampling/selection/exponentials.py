@@ -58,7 +58,8 @@ def exponential(y: np.ndarray) -> np.ndarray:
 
 
 def one_minus_exponential(x: np.ndarray) -> np.ndarray:
-    """Returns 1 - exp(-x) for x >= 0, also infinity, without losing the digits of a small x."""
+    """Returns 1 - exp(-x) for x >= 0, including infinity. Keeps the digits of the result for a
+    small x."""
     power, rest = _reduced(-np.minimum(x, _ONE_FROM))
     inside = (1 - np.ldexp(np.ones_like(rest), power)) - np.ldexp(rest, power)
     return np.where(x > _ONE_FROM, 1.0, inside)

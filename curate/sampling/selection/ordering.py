@@ -21,7 +21,7 @@ def column_of(order: str) -> str:
 
 
 def ordered_ranks(rows: pa.Table, order: str, setting: str) -> np.ndarray:
-    """Returns a float64 rank for each row, the lowest first; NaN for a row without a value.
-    `setting` is the setting that names the column, for error messages."""
+    """Returns a float64 rank for each row; NaN for a row without a value. Rows with the lowest
+    ranks come first. `setting` is the setting that names the column, for error messages."""
     values = numbers(rows, column_of(order), setting)
     return -values if order.startswith("-") else values

@@ -156,8 +156,8 @@ def test_files_of_folders_and_globs_are_read_sorted_by_name(tmp_path: Path, path
          "{0}: benchmark 'b': the recipe names fields, but this file is not a table. "
          "Remove the settings text, id, image and embedding, or write a path"),
         ("a.docx", b"x", {"text": "q"},
-         "{0}: benchmark 'b': this file has an ending that cannot be read. Images and .json, "
-         ".jsonl, .ndjson, .parquet, .parq, .pq, .csv, .tsv, .txt can be read. Write a path"),
+         "{0}: benchmark 'b': files with this ending cannot be read. Images can be read, and files "
+         "with the endings .json, .jsonl, .ndjson, .parquet, .parq, .pq, .csv, .tsv, .txt. Write"),
         ("a.jsonl", b'{"q": "x", "k": null}', {"text": "q", "id": "k"},
          "{0}#1: the field 'k' is None, which is not an id."),
         ("a.jsonl", b'{"i": 7}', {"image": "i"}, "{0}#1: the field 'i' is 7, which is not an "

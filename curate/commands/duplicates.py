@@ -98,7 +98,7 @@ def _as_json(family: Family) -> dict[str, object]:
 
 def _listed(family: Family) -> str:
     """Format a group of duplicate records as text: one line for the record that was kept, then one
-    line for each record that was dropped."""
+    line for each record that was dropped, and its text if it is another one."""
     origin = on_one_line(family.origin or "in an earlier corpus")
     lines = [f"{family.dropped:,} dropped by {family.step}; kept: {family.survivor}  {origin}"]
     if family.text:
@@ -106,6 +106,8 @@ def _listed(family: Family) -> str:
     for one in family.members:
         of = "" if one.of == family.survivor else f"  duplicate of {one.of}"
         lines.append(f"  {number(one.similarity):>6}  {one.id}  {on_one_line(one.origin)}{of}")
+        if one.text and one.text != family.text:
+            lines.append(f"          {shortened(one.text)}")
     if family.dropped > len(family.members):
         lines.append(f"          and {family.dropped - len(family.members):,} more")
     return "\n".join(lines)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 
-from curate.commands.tables import number, shortened, shortened_origin, table, without_bytes
+from curate.commands.tables import (
+    number,
+    shortened,
+    shortened_list,
+    shortened_origin,
+    table,
+    without_bytes,
+)
 from curate.inspect.explain import Explanation, explain
 from curate.inspect.quarantine import quarantined
 from curate.inspect.step_events import MAY_SUCCEED
 from manifests.errors import RecipeError
 from manifests.visible import on_one_line
-
-SHOWN_VALUES = 8
-"""How many values of a long list, such as a vector, are printed (our choice)."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -80,7 +84,4 @@ def _content(found: Explanation, segment: dict[str, object]) -> str:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, list) and len(value) > SHOWN_VALUES:
-        shown = ", ".join(_value(one) for one in value[:SHOWN_VALUES])
-        return f"[{shown}, ...] ({len(value):,} values)"
-    return number(value) if isinstance(value, float) else on_one_line(str(value))
+    return number(value) if isinstance(value, float) else shortened_list(value)

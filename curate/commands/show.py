@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from curate.commands.tables import without_bytes
+from curate.commands.tables import shortened_list, without_bytes
 from curate.inspect.dropped_content import dropped
 from curate.inspect.pass_files import files_of
 from curate.inspect.quarantine import quarantined
@@ -166,7 +166,7 @@ def _text(row: dict[str, Any]) -> str:
     facts = {k: v for k, v in row.items() if k not in hidden and v is not None}
     if facts.pop("later", False):
         facts["retry"] = MAY_SUCCEED
-    lines += [f"  {name}: {on_one_line(str(value))}" for name, value in facts.items()]
+    lines += [f"  {name}: {shortened_list(value)}" for name, value in facts.items()]
     return "\n".join(lines)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from manifests.visible import on_one_line
 
 SHOWN_CHARACTERS = 72
 """The number of characters of a text that are printed in a line of a list (our choice)."""
+SHOWN_VALUES = 8
+"""How many values of a long list, such as a vector, are printed (our choice)."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -47,6 +50,15 @@ def shortened_origin(origin: str) -> str:
     `curate explain` finds the record by this end."""
     line = on_one_line(origin)
     return line if len(line) <= SHOWN_CHARACTERS else "…" + line[1 - SHOWN_CHARACTERS :]
+
+
+def shortened_list(value: object) -> str:
+    """Format a value on one line. Of a list with more than SHOWN_VALUES values, such as a vector,
+    only the first are shown, and their number: "[1, 0.5, ...] (256 values)"."""
+    if not isinstance(value, list) or len(value) <= SHOWN_VALUES:
+        return on_one_line(str(value))
+    first = (number(v) if isinstance(v, float) else on_one_line(str(v)) for v in value)
+    return f"[{', '.join(islice(first, SHOWN_VALUES))}, ...] ({len(value):,} values)"
 
 
 def number(value: float) -> str:

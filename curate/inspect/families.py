@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.inspect.part_records import passes_of, records_after
 from curate.inspect.pass_files import files_of
-from manifests import record
+from manifests import record, storage
 from manifests.run import manifest
 from manifests.run.file_names import DROPPED, PART
 from manifests.run.manifest import PassEntry, RunManifest
@@ -23,20 +24,22 @@ from manifests.storage import parts
 
 class Member(NamedTuple):
     """A record that was dropped as a duplicate. `of` is the id of the record that it duplicates,
-    and `similarity` is the similarity of these two records."""
+    and `similarity` is the similarity of these two records. `text` is its text as it was compared;
+    None if it has none."""
 
     id: str
     origin: str
     of: str
     similarity: float
+    text: str | None
 
 
 class Family(NamedTuple):
     """A group of duplicates: the survivor (the record that was kept), the number of records that
     were dropped as its duplicates, and some of the dropped records, least similar first.
 
-    `origin` and `text` are those of the survivor; None if the survivor is a record of an earlier
-    run.
+    `origin` and `text` are those of the survivor, the text as it was compared; None if the survivor
+    is a record of an earlier run.
     """
 
     step: str
@@ -75,19 +78,40 @@ def _largest_of_step(
 ) -> Iterator[Family]:
     columns = ["id", "origin", *(f"{name}.{c}" for c in ("of", "similarity", "survivor"))]
     dropped = [t.filter(pc.equal(t["step"], name)).select(columns) for t in _dropped(out, entry)]
-    table = pa.concat_tables(dropped).rename_columns([*Member._fields, "survivor"])
+    names = ["id", "origin", "of", "similarity", "survivor"]
+    table = pa.concat_tables(dropped).rename_columns(names)
     sizes = pc.value_counts(table["survivor"].combine_chunks())
     order = pc.array_sort_indices(sizes.field("counts"), order="descending")
     top = sizes.take(order[:count]).to_pylist()
-    known = _records(run, out, [one["values"] for one in top])
+    found = {}
     for one in top:
         family = table.filter(pc.equal(table["survivor"], one["values"]))
         family = family.sort_by([("similarity", "ascending"), ("id", "ascending")])
-        shown = family.slice(0, members).select(list(Member._fields)).to_pylist()
-        origin, text = known.get(one["values"], (None, None))
-        yield Family(
-            name, one["values"], origin, text, one["counts"], [Member(**row) for row in shown]
-        )
+        found[one["values"]] = family.slice(0, members).select(names[:-1]).to_pylist()
+    known = _compared(out, entry, [*found, *(row["id"] for rows in found.values() for row in rows)])
+    nothing = (None, None)
+    for one in top:
+        origin, text = known.get(one["values"], nothing)
+        shown = [
+            Member(**row, text=known.get(row["id"], nothing)[1]) for row in found[one["values"]]
+        ]
+        yield Family(name, one["values"], origin, text, one["counts"], shown)
+
+
+def _compared(
+    out: str, entry: PassEntry, ids: list[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Return a dict from id to (origin, text) for the records with the ids `ids`, as they were
+    before a pass. An id of another run is left out."""
+    passes, wanted = passes_of(out), pa.array(ids, pa.string())
+    folder = storage.join(out, entry.folder)
+    at = next(number for number, made in enumerate(passes) if made.folder == folder)
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for part in passes[at].commits:
+        view = records_after(passes[:at], part, ("content",))
+        table = view.read_columns(("id", "origin", "content"), parts.read_checked)
+        found |= _texts(table, wanted)
+    return found
 
 
 def path_to_survivor(
@@ -150,9 +174,12 @@ def _in_pass(
 ) -> dict[str, tuple[str | None, str | None]]:
     found: dict[str, tuple[str | None, str | None]] = {}
     for uri in files_of(out, entry, PART):
-        table = parts.read_checked(uri, ("id", "origin", "content"))
-        rows = table.filter(pc.is_in(table["id"], wanted))
-        texts = record.texts(rows["content"]).to_pylist() if rows.num_rows else []
-        described = zip(rows["origin"].to_pylist(), texts, strict=True)
-        found |= dict(zip(rows["id"].to_pylist(), described, strict=True))
+        found |= _texts(parts.read_checked(uri, ("id", "origin", "content")), wanted)
     return found
+
+
+def _texts(table: pa.Table, wanted: pa.Array) -> dict[str, tuple[str | None, str | None]]:
+    rows = table.filter(pc.is_in(table["id"], wanted))
+    texts = record.texts(rows["content"]).to_pylist() if rows.num_rows else []
+    described = zip(rows["origin"].to_pylist(), texts, strict=True)
+    return dict(zip(rows["id"].to_pylist(), described, strict=True))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.cli import FAILED, MISTAKE, OK
+from curate.commands.show import _text
 from tests.make import write_captions, write_texts
 from tests.runs import caption_recipe, curate, run_engine, run_recipe, text_source
 
@@ -162,3 +163,12 @@ def test_files_left_aside_that_cannot_be_listed_are_an_error_of_their_own(
     _, output = answer(tmp_path, capsys, "explain", "out", "old/a.jsonl")
     fault = "Whether a source left aside a file of this name cannot be found: "
     assert f"{fault}out: the environment variable GLOB is not set" in output
+
+
+def test_show_prints_the_first_numbers_of_a_vector_and_how_many_there_are() -> None:
+    row = {"id": "5e", "origin": "a.jsonl#1", "embed.vector": [0.25] * 1280, "cluster.path": [3, 8]}
+    assert _text(row).splitlines() == [
+        "5e  a.jsonl#1",
+        f"  embed.vector: [{'0.25, ' * 8}...] (1,280 values)",
+        "  cluster.path: [3, 8]",
+    ]

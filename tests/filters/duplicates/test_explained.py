@@ -108,6 +108,8 @@ def test_an_indirect_member_names_the_record_between_and_a_long_text_is_cut(
     (line,) = (line for line in output.splitlines() if line.split()[1:2] == [last])
     assert line.split()[0] == "0.7"
     assert line.endswith(f"  duplicate of {middle}")
+    printed = output.splitlines()
+    assert printed[printed.index(line) + 1].split() == CHAIN[2].split()
     (cut,) = (line for line in output.splitlines() if line.startswith("  a third"))
     assert len(cut) == 2 + 72
     assert cut.endswith("…")

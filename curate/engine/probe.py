@@ -197,15 +197,18 @@ def _by_value(values: pa.Array) -> dict[str, int]:
 
 def _bins(numbers: np.ndarray) -> dict[str, int]:
     """Divides the range from the lowest number to the 99th percentile into bins of equal width, and
-    returns how many numbers are in each bin: {"0 .. 5": 12}. Larger numbers are counted in the last
-    bin."""
+    returns how many numbers are in each bin: {"0 .. 5": 12}. Larger numbers are in one more bin, up
+    to the highest."""
     low, high = float(numbers.min()), float(np.quantile(numbers, 0.99))
     if np.all(numbers == np.floor(numbers)):
         step = max(1, -(-(int(high) - int(low) + 1) // _BINS))
         edges = np.arange(int(low), int(high) + step + 1, step).astype(float)
     else:
         edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
-    counts, _ = np.histogram(np.minimum(numbers, edges[-1]), edges)
-    return {
+    counts, _ = np.histogram(numbers, edges)
+    found = {
         f"{a:.4g} .. {b:.4g}": int(n) for a, b, n in zip(edges, edges[1:], counts, strict=False)
     }
+    if larger := len(numbers) - int(counts.sum()):
+        found[f"{edges[-1]:.4g} .. {numbers.max():.4g}"] = larger
+    return found

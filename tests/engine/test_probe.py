@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from curate import recipe
-from curate.engine.probe import Probed, probe
+from curate.engine.probe import Probed, _bins, probe
 from manifests.step import Columns, Context, RowStep
 from tests.make import write_captions, write_texts
 from tests.runs import caption_recipe, text_recipe
@@ -120,3 +121,10 @@ def test_the_time_of_a_record_is_limited_as_in_a_run(
     slow = {"tests.engine.hanging:Hangs": {"how": "slow"}}
     found = probed(tmp_path, text_recipe(slow) | {"max_cpu_seconds": seconds})
     assert [account.quarantined for account in found.accounts] == [too_slow]
+
+
+def test_numbers_over_the_99th_percentile_have_a_bin_of_their_own() -> None:
+    fractions, whole = np.append(np.linspace(0, 0.12, 1000), 0.9), np.append(np.arange(1000), 5000)
+    assert [*_bins(fractions).items()][-1] == ("0.1189 .. 0.9", 10)
+    assert [*_bins(whole).items()][-1] == ("996 .. 5000", 4)
+    assert sum(_bins(whole).values()) == 1001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import isqrt
 from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ from manifests import storage
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace
 from manifests.step.bounds import Share
 
+_FEW_RECORDS = 4
+"""If clusters have fewer records than this on average, a note states it (our choice)."""
 _ROW_BYTES = 28
 """The bytes of a row in a cluster file beside its vector."""
 
@@ -155,6 +158,12 @@ class Cluster(CorpusStep):
             )
         if not counted.usable:
             return Fit("", "", workspace.kept, ())
+        if counted.usable < _FEW_RECORDS * self._clusters:
+            workspace.note(
+                f"{self._clusters:,} clusters are many for {counted.usable:,} records: similar "
+                "records will be in different clusters. The square root of the number of records, "
+                f"{isqrt(counted.usable):,}, is a common choice"
+            )
         fitted = self._fitted(column, counted, seed, workspace)
         plans = [
             Plan(number + 2, clusters, self.resample[number + 1])

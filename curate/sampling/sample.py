@@ -157,7 +157,21 @@ class Sample(CorpusStep):
         records are kept. If `probability` is set, there are no limits, and the result is None."""
         if self.probability is not None:
             return None
-        return limits(corpus, workspace, _Ranking(self, seed), self._budgets)
+
+        def budgets(totals: dict[str, int]) -> dict[str, int]:
+            self._note_if_few(sum(totals.values()), workspace)
+            return self._budgets(totals)
+
+        return limits(corpus, workspace, _Ranking(self, seed), budgets)
+
+    def _note_if_few(self, total: int, workspace: Workspace) -> None:
+        """States if there are fewer records, or tokens, than the sample asks for in all."""
+        size = self.records if self.records is not None else self.tokens
+        if isinstance(size, int) and total < size:
+            what = "records" if self.records is not None else "tokens"
+            workspace.note(
+                f"{size:,} {what} are asked for, but only {total:,} can be in the sample"
+            )
 
     def _budgets(self, totals: dict[str, int]) -> dict[str, int]:
         """Returns how many records or tokens of each group to keep. `totals` has the number of

@@ -193,5 +193,7 @@ def test_notes_state_what_is_unusual(capsys: pytest.CaptureFixture[str]) -> None
         Cluster(k=9).fit(corpus, spoken, 1)
     printed = capsys.readouterr().err
     assert "3 records are in no cluster: 2 without a vector, 1 with a vector that is all" in printed
+    many = "9 clusters are many for 9 records: similar records will be in different clusters"
+    assert f"{many}. The square root of the number of records, 3, is a common choice" in printed
     assert "3 clusters instead of 9: the sample has too few different vectors" in printed
     assert "3 clusters of 2 to 4 records (0 empty), mean distance 0.000" in printed

@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from curate.engine.progress import Progress
 from curate.sampling.sample import Sample
 from curate.sampling.selection import limits
 from manifests import record
 from manifests.errors import RecipeError, StepError
+from tests.filters.corpus_steps import temporary_workspace
 from tests.runs import caption_recipe, run_engine
-from tests.sampling.corpora import SEED, sampled, table
+from tests.sampling.corpora import SEED, in_parts, sampled, table
 
 ROWS = 100_000
 WEIGHTS = np.array([0.0, 1, 2, 5, 20])[np.arange(ROWS) % 5]
@@ -244,3 +246,17 @@ def test_a_column_of_an_unusable_type_is_named(settings: dict[str, str], column:
 def test_a_corpus_without_records_has_an_empty_sample() -> None:
     assert sampled(table(0), records=3).drop == []
     assert sampled(table(0), share=0.5, parts=1).drop == []
+
+
+def test_a_note_states_that_fewer_records_than_asked_for_can_be_in_the_sample(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    corpus = in_parts(table(5, w=[0, 0, 1, 1, 1], t=[1] * 5), 2)
+    for size in ({"records": 4}, {"records": 3}, {"tokens": 9, "token_column": "t"}):
+        with temporary_workspace() as workspace:
+            Sample(weight="w", **size).fit(corpus, workspace._replace(progress=Progress()), SEED)
+    notes = capsys.readouterr().err.splitlines()
+    assert [note for note in notes if "asked for" in note] == [
+        "test: 4 records are asked for, but only 3 can be in the sample",
+        "test: 9 tokens are asked for, but only 3 can be in the sample",
+    ]

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from curate import demo, demo_server
-from curate.cli import FAILED, OK, run
+from curate.cli import FAILED, MISTAKE, OK, run
 from curate.demo_server import MODEL, DemoServer, described
 from manifests.run.manifest import load_run
 from tests.runs import environment
@@ -167,3 +167,10 @@ def test_the_server_of_a_demo_can_be_started_again(made: Path) -> None:
         )
         started.send_signal(signal.SIGINT)
         assert started.wait(10) == OK
+
+
+def test_without_the_recipe_of_the_demo_the_message_names_the_command_that_makes_it(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    assert run(["demo", "--serve", "-o", str(tmp_path / "none")]) == MISTAKE
+    assert f"Make the demo first: curate demo -o {tmp_path}/none" in capsys.readouterr().err

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 from urllib.parse import urlsplit
 
 from curate import demo, demo_server, recipe
 from curate.commands.run import execute, ledger_table, summary
 from curate.commands.tables import count
 from manifests import storage
-from manifests.errors import InputError
+from manifests.errors import InputError, RecipeError
 from manifests.step import RequestStep
 
 _WHO = f"{demo_server.MODEL}, which is no model but a program that measures pixels"
@@ -37,6 +38,10 @@ def main(options: argparse.Namespace) -> int:
 def _serve(folder: str) -> int:
     """Answer requests at the address in the demo's recipe until Ctrl-C."""
     place = storage.join(folder, "recipe.yaml")
+    if not storage.exists(place):
+        fault = "the server answers at the address in this recipe, which does not exist"
+        fix = f"Make the demo first: curate demo -o {shlex.quote(folder)}"
+        raise RecipeError(fault, place, fix)
     steps = (planned.step for planned in recipe.load(place, base=folder).steps)
     (endpoint,) = (step.endpoint for step in steps if isinstance(step, RequestStep))
     try:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from curate import recipe
+from curate.catalog import STEPS
 from curate.commands.tables import count, size, table
 from curate.engine.inline import Inline
 from curate.engine.planned import PlannedStep
@@ -18,6 +19,7 @@ from curate.engine.run import Run, transient_count
 from curate.recipe import Loaded
 from manifests import storage
 from manifests.errors import RecipeError, SpentError
+from manifests.run import manifest
 from manifests.run.bill import money_text
 from manifests.run.counted import Counted
 from manifests.run.file_names import RUN_QUARANTINE
@@ -139,7 +141,7 @@ def bill_table(made: RunManifest) -> str:
     if not made.bills:
         return ""
     kept = sum(entry.rows for entry in made.passes if entry.kind == "order")
-    head = ("asked", "requests", "in the journal", "tokens in", "tokens out", "money",
+    head = ("asked by all runs", "requests", "in the journal", "tokens in", "tokens out", "money",
             "money per kept record")  # fmt: skip
     rows = [
         (
@@ -179,6 +181,19 @@ def _reasons(account: Account) -> list[tuple[str, int]]:
     return [*shown, *account.dropped.items(), *account.quarantined.items()]
 
 
+def _cluster_commands(made: RunManifest, out: str) -> list[list[str]]:
+    """Return the commands that list the clusters of each step that made some."""
+    steps = [
+        one["name"]
+        for entry in made.passes
+        if entry.kind == "corpus"
+        for one in manifest.load_pass_of(out, entry).steps
+        if one.get("kind") == STEPS["cluster"]
+    ]
+    chosen = [["--step", name] if len(steps) > 1 else [] for name in steps]
+    return [["curate", "clusters", out, *step, "--sort", "sparsity"] for step in chosen]
+
+
 def summary(made: RunManifest, out: str) -> str:
     """Describe what the run made, where it is stored, and which command to run next."""
     lines = []
@@ -193,4 +208,5 @@ def summary(made: RunManifest, out: str) -> str:
         lines.append(f"            {again:,} of them may succeed now: run again with --retry")
     lines.append(f"manifest    {made.digest}   {storage.join(out, 'manifest.json')}")
     lines.append(f"next:       curate show {out}")
+    lines += [f"            {shlex.join(command)}" for command in _cluster_commands(made, out)]
     return "\n".join(lines)

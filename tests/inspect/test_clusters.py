@@ -18,8 +18,10 @@ import pytest
 from PIL import Image
 
 from curate.cli import FAILED, MISTAKE, OK, run
+from curate.commands.run import summary
 from curate.commands.text_width import fitted, fitted_end, shown_width
 from curate.inspect.cluster_page import SIDE
+from manifests.run.manifest import load_run
 from tests.make import write_json_lines
 from tests.runs import run_recipe
 
@@ -148,6 +150,14 @@ def test_a_wrong_step_and_a_run_without_clusters_are_refused(
     code, _, error = answer(tmp_path, capsys)
     assert code == FAILED
     assert "no step of this run made clusters" in error
+
+
+def test_a_run_names_the_commands_that_list_its_clusters(base: Path) -> None:
+    out = str(base / "out")
+    last = summary(load_run(out), out).splitlines()[-2:]
+    assert [line.strip() for line in last] == [
+        f"curate clusters {out} --step {step} --sort sparsity" for step in ("cluster", "cluster-2")
+    ]
 
 
 def images_of(page: str) -> Iterator[Image.Image]:

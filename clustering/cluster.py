@@ -33,10 +33,10 @@ _ROW_BYTES = 28
 
 
 class Fit(NamedTuple):
-    """What `fit` of the step returns. `assigned`: the folder of the clusters of each part; "" if no
-    record has a vector. `table`: the file of the table of clusters. `kept`: the folder in which the
-    table is kept. `of_below`: for each level above the first, the clusters of the level below.
-    `density`: where the densities are; None if they are not measured."""
+    """What the method `fit` of the step returns. `assigned`: the folder of the clusters of each
+    part; "" if no record has a vector. `table`: the file of the table of clusters. `kept`: the
+    folder in which the table is kept. `of_below`: for each level above the first, the clusters of
+    the level below. `density`: where the densities are; None if they are not measured."""
 
     assigned: str
     table: str
@@ -58,15 +58,16 @@ class Cluster(CorpusStep):
     `levels` instead of `k` makes hierarchical clusters (Vo et al. 2024, arXiv 2405.15613): the
     clusters of a level are clusters of the centroids of the level below, so that frequent concepts
     get fewer of the higher clusters. `path` lists the clusters of a record from the highest level
-    to `id`. With `cells`, the clusters of the lowest level are fitted in two levels, and searched
-    only in the `probe` nearest cells: for very many clusters.
+    to `id`. With `cells`, for very many clusters, the lowest level is fitted in two steps: first
+    the cells, then the clusters in each cell. The clusters of a vector are then searched only in
+    its `probe` nearest cells.
 
     `density` is the mean cosine of the record and its `neighbours` nearest records. `sparsity` is 1
-    minus the cosine of the record and the last of them: it is large if the corpus has no more than
-    `neighbours` records of this kind. `sparse` is true for the share `sparse_share` of the records,
-    those of the highest sparsity; of equal ones, the hashes of their ids decide. Neighbours are
-    searched in the record's cluster and the clusters around it. Near duplicates count as
-    neighbours, so remove them first.
+    minus the cosine of the record and the farthest of these neighbours: it is large if fewer than
+    `neighbours` other records are like this one. `sparse` is true for the records of the highest
+    sparsity; `sparse_share` is their share of all records in clusters. If the sparsity of two
+    records is equal, the hashes of their ids decide. Neighbours are searched in the record's
+    cluster and the clusters around it. Near duplicates count as neighbours, so remove them first.
 
     A record without a vector, or whose vector is all zeros or has NaN or an infinite number, is in
     no cluster: its measures are null. If the sample has fewer different vectors than `k`, there are
@@ -203,8 +204,8 @@ class Cluster(CorpusStep):
     def _assigned(
         self, column: Column, counted: Counted, fitted: Fitted, space: Workspace
     ) -> tuple[str, ClusterFiles]:
-        """Assigns all records. Returns the folder of the clusters of each part, and the cluster
-        files."""
+        """Assigns all records to clusters. Returns the folder that has the clusters of each part,
+        and the cluster files."""
         search = Search.over(fitted, storage.join(space.scratch, "centroids"), self.probe)
         expected = fitted.counts * (counted.usable / max(1, int(fitted.counts.sum())))
         bins = plan_bins(expected, 2 * counted.width + _ROW_BYTES)

@@ -43,12 +43,13 @@ def count_terms(texts: Iterable[str]) -> Counter[str]:
 
 
 def distinctive_terms(own: Counter[str], corpus: Counter[str], count: int) -> list[str]:
-    """Returns the `count` terms that are most frequent in the texts of a cluster against those of
-    the corpus. Terms that are not more frequent are left out.
+    """Returns the `count` terms that distinguish the texts of a cluster most. A term that is not
+    more frequent in the cluster than in the corpus is left out.
 
-    The score is the log-odds ratio with an informative Dirichlet prior, divided by its standard
-    deviation (Monroe, Colaresi and Quinn 2008, section 3.5.1); the prior is the distribution of
-    terms in both. `own` and `corpus` have the number of texts with each term.
+    The terms are ordered by a score: the log-odds ratio with an informative Dirichlet prior,
+    divided by its standard deviation (Monroe, Colaresi and Quinn 2008, section 3.5.1); the prior is
+    the distribution of terms in the cluster and the corpus together. `own` and `corpus` have the
+    number of texts with each term.
     """
     totals = own.total(), corpus.total()
     scored = []
@@ -64,14 +65,14 @@ def distinctive_terms(own: Counter[str], corpus: Counter[str], count: int) -> li
 
 @lru_cache(maxsize=1)
 def _runs() -> re.Pattern[str]:
-    """Returns the pattern of a run of characters of scripts without spaces (group 1) and of any
-    other word (group 2)."""
+    """Returns a pattern with two groups: group 1 matches a run of characters of scripts without
+    spaces, and group 2 any other word."""
     classes, unspaced = class_table(), without_spaces()
     in_words = (classes & ALPHANUMERIC > 0) | (classes & SPECIAL == 0)
     return re.compile(f"([{_ranges(in_words & unspaced)}]+)|([{_ranges(in_words & ~unspaced)}]+)")
 
 
 def _ranges(members: np.ndarray) -> str:
-    """Returns the code points of a mask as the ranges of a character class."""
+    """Returns the code points for which `members` is true, as the ranges of a character class."""
     edges = np.flatnonzero(np.diff(members.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
     return "".join(rf"\U{first:08x}-\U{end - 1:08x}" for first, end in edges.tolist())

@@ -30,15 +30,17 @@ _CENTROIDS = 1024
 
 
 class Density(NamedTuple):
-    """Where the densities of all records are. `names`: the files in `folder`, one for each bin.
-    `last`: the last of the sparse records, in the order from the sparsest on."""
+    """The files that have the densities of all records. `names`: the files in `folder`, one for
+    each bin. `last`: the last record that counts as sparse, if the records are ordered from the
+    sparsest on."""
 
     folder: str
     names: tuple[str, ...]
     last: Last
 
     def of_part(self, part: Part) -> Iterator[tuple[pa.Table, np.ndarray]]:
-        """Yields the records of a part that are in each bin, and whether they are sparse."""
+        """Yields, for each bin, the records of the part in this bin, and which of them are
+        sparse."""
         for name in self.names:
             table = parts.read_columns(storage.join(self.folder, name))
             first, end = np.searchsorted(np.asarray(table["part"]), [part.number, part.number + 1])
@@ -69,8 +71,8 @@ def measure_density(
 
 
 def density_of_part(found: Density | None, part: Part) -> dict[str, pa.Array]:
-    """Returns the columns of a part; null for a record that is in no cluster. None: no record is in
-    one."""
+    """Returns the columns of a part; they are null for a record that is in no cluster. `found` is
+    None if no record of the corpus is in a cluster."""
     values = np.zeros((2, part.rows), np.float32)
     sparse, known = np.zeros(part.rows, bool), np.zeros(part.rows, bool)
     for table, is_sparse in found.of_part(part) if found else ():
@@ -87,8 +89,8 @@ def density_of_part(found: Density | None, part: Part) -> dict[str, pa.Array]:
 def clusters_around(
     centroids: np.ndarray, sizes: np.ndarray, neighbours: int
 ) -> tuple[np.ndarray, ...]:
-    """Returns, for each cluster, the numbers of the clusters with the nearest centroids, itself
-    first. Empty clusters are left out. `centroids` (k, width) float16."""
+    """Returns, for each cluster, the numbers of the clusters with the nearest centroids, the
+    cluster itself first. Empty clusters are left out. `centroids` (k, width) float16."""
     full = np.flatnonzero(sizes)
     around: list[np.ndarray] = [np.empty(0, np.int64)] * len(sizes)
     for start in range(0, len(full), _CENTROIDS):
@@ -103,7 +105,8 @@ def clusters_around(
 
 
 def _enough(sizes: np.ndarray, neighbours: int) -> np.ndarray:
-    """Returns how many of the clusters of each row have enough records together."""
+    """Returns, for each row of `sizes`, how many of its first clusters are needed to have
+    CANDIDATES * `neighbours` records together."""
     enough: np.ndarray = (np.cumsum(sizes, axis=1) < CANDIDATES * neighbours).sum(axis=1) + 1
     return enough
 
@@ -152,11 +155,11 @@ class DensityOfBin:
 
 
 def densities(cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the density and the sparsity of records from the cosines to their neighbours (n,
-    neighbours), -inf where there is no other record.
+    """Returns the density and the sparsity of n records. `cosines` (n, neighbours): the cosines of
+    each record and its neighbours; -inf in place of neighbours that it does not have.
 
     The density is the mean cosine, and the sparsity is 1 - cosine to the farthest neighbour. A
-    record that is alone has density 0 and sparsity 1.
+    record without neighbours has density 0 and sparsity 1.
     """
     nearest_first = -np.sort(-cosines, axis=1)
     found = np.isfinite(nearest_first)
@@ -171,8 +174,9 @@ def densities(cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _improve(
     best: np.ndarray, chosen: np.ndarray, queries: ClusterRows, base: ClusterRows, same: bool
 ) -> None:
-    """Replaces the cosines (n, neighbours) in `best` by larger ones to the records of `base`, in
-    the rows `chosen`. `same`: both are of one cluster, so that a record may meet itself."""
+    """Compares the records `chosen` of `queries` with those of `base`, and keeps the largest
+    cosines of each record in its row of `best` (n, neighbours). `same`: both are of one cluster, so
+    a record may meet itself, which is not counted."""
     count = best.shape[1]
     for start in range(0, len(chosen), _QUERIES):
         rows = chosen[start : start + _QUERIES]

@@ -38,16 +38,17 @@ class Near(RowStep):
     """Drop, or keep, the records that are near one of some example images or texts.
 
     `examples` is a file, a folder or a glob: images, `.txt` files with a text on each line, or
-    tables (JSON lines, JSON arrays, Parquet, CSV, TSV), of which `text` or `image` name fields. The
-    examples are embedded by the step that makes the column `of`, with its model, so nothing about
-    the model is stated twice. If that step is not a row step (such as `embed_patches` or
-    `embed_endpoint`), `embedding` names a field of the table that has the vectors of the examples.
+    tables (JSON lines, JSON arrays, Parquet, CSV, TSV). In tables, `text` or `image` names the
+    fields that have the examples. The examples are embedded by the step that makes the column `of`,
+    with its model, so nothing about the model is stated twice. If that step is not a row step (such
+    as `embed_patches` or `embed_endpoint`), `embedding` names a field of the table that has the
+    vectors of the examples.
 
-    `cosine` is the highest cosine of a record's vector and an example's, and `example` is this
-    example: the file name of an image, the file name and number of a text (`bad.txt#3`), or the
-    value of the field `id`; of equally near ones the first. With `action: drop`, records with a
-    cosine of at least `min` are dropped, and a record without a vector stays; with `action: keep`,
-    all others are dropped.
+    `cosine` is the cosine of the record's vector and the vector of the nearest example, and
+    `example` names this example: the file name of an image, the file name and number of a text
+    (`bad.txt#3`), or the value of the field `id`. If examples are equally near, the first is named.
+    With `action: drop`, records with a cosine of at least `min` are dropped, and a record without a
+    vector stays; with `action: keep`, only records with a cosine of at least `min` stay.
 
     An example that cannot be read or decoded stops the run before it starts. Every worker embeds
     the examples once.
@@ -96,7 +97,7 @@ class Near(RowStep):
         return tuple(files_used(self._files(), storage.resolve(base, self.examples)))
 
     def notes(self, base: str) -> tuple[str, ...]:
-        """Returns the number of examples. Raises InputError for one that cannot be read."""
+        """Returns the number of examples. Raises InputError for an example that cannot be read."""
         place = storage.resolve(base, self.examples)
         images = self.maker is not None and "media" in self.maker.reads()
         items = items_of(self._files(), place)

@@ -1,4 +1,5 @@
-"""The step `retrieve`: keeps of a pool what is nearest to marked records, such as sparse ones."""
+"""The step `retrieve`: keeps the records of a pool that are nearest to marked (such as sparse)
+records."""
 
 from __future__ import annotations
 
@@ -40,8 +41,10 @@ INDEXED = {"pool", "of"}
 
 
 class Fit(NamedTuple):
-    """What the search has found: the folder of the nearest marked records, the files with the
-    chosen rows, the number of values of a vector, and the folder and indexes of kept files."""
+    """What the search has found. `searched`: the folder of the files with the nearest marked
+    records. `chosen`: the files of the chosen rows. `width`: the number of values of a vector; None
+    if there are no vectors. `kept`: the folder of the files that this run keeps. `indexes`: the
+    indexes that earlier runs kept."""
 
     searched: str
     chosen: tuple[str, ...]
@@ -53,25 +56,25 @@ class Fit(NamedTuple):
 class Retrieve(CorpusStep):
     """Keep those records of a pool that are nearest to marked records, and drop the rest of it.
 
-    `pool` names one or several sources of the recipe. A record of any other source is marked if
-    the column `near` is true, such as `cluster.sparse`; these records all stay. A record of the
-    pool stays if it is among the `count` nearest of a marked record, by the cosine of the vectors
-    in the column `of`, and has a cosine of at least `min` with it. Of equally near records of the
-    pool, those with the lowest ids count. So rare concepts are strengthened from a pool that is
-    much larger than the corpus.
+    `pool` names one or several sources of the recipe. A record of any other source is marked if it
+    has true in the column `near` (such as `cluster.sparse`). All records of other sources stay. A
+    record of the pool stays if it is one of the `count` records that are nearest to a marked
+    record, and their cosine is at least `min`. The cosine is that of the vectors in the column
+    `of`. If records of the pool are equally near, those with the lowest ids are taken. So rare
+    concepts are strengthened from a pool that is much larger than the corpus.
 
-    `cosine` and `of` are the cosine and the id of the nearest marked record of each record of the
-    pool, also of the dropped ones. A record of the pool without a vector is dropped.
+    For each record of the pool, also for a dropped one, `of` is the id of the nearest marked
+    record, and `cosine` the cosine of the two. A record of the pool without a vector is dropped.
 
     The search is exact: all records of the pool are compared with all marked records, block by
-    block, on all workers. A worker holds a block of each, and `count` numbers for each marked
-    record.
+    block, on all workers. A worker holds one block of the pool, one block of marked records, and
+    `count` numbers for each marked record.
 
     With `index: true` the run keeps a faiss index (IndexFlatIP) of the pool's vectors, one file for
-    each part. A later run with `against: [out]` uses the vectors in it for records of the pool that
-    have none, so the pool need not be embedded again (`embed: {only: {source: [main]}}`). The
-    digest of the earlier run is part of the identity; a run that embeds with another model is
-    refused.
+    each part. If a later run has `against: [out]`, a record of its pool without a vector gets its
+    vector from this index, so the pool need not be embedded again (`embed: {only: {source:
+    [main]}}`). The digest of the earlier run is part of the identity of this step. A run that makes
+    the vectors with another model than the earlier run is refused.
     """
 
     version: ClassVar[int] = 1
@@ -83,7 +86,9 @@ class Retrieve(CorpusStep):
     )  # fmt: skip
     of: str = Field("embed.vector", description="column of vectors")
     count: PositiveInt = Field(
-        10, le=10_000, description="records of the pool for each marked record (our choice)"
+        10,
+        le=10_000,
+        description="number of records of the pool for each marked record (our choice)",
     )
     min: float = Field(0.5, ge=-1, le=1, description="lowest cosine (our choice)")
     index: bool = Field(False, description="keep a faiss index of the pool for later runs")
@@ -152,9 +157,9 @@ class Retrieve(CorpusStep):
         found = {name for one in details for name in one["pool"]}
         for name in self.pool:
             if name not in found:
-                workspace.note(f"no record is of the source '{name}' (pool)")
+                workspace.note(f"the source '{name}' of the pool has no records")
         if not any(one["marked"] for one in details):
-            workspace.note(f"no record outside of the pool is marked by '{self.near}'")
+            workspace.note(f"no record outside of the pool has true in the column '{self.near}'")
 
     def _indexes(self, workspace: Workspace) -> tuple[KeptIndex, ...]:
         kind = f"{type(self).__module__}:{type(self).__qualname__}"

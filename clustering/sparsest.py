@@ -1,9 +1,10 @@
 """Finds the sparsest records of the corpus: an exact number of them, without sorting all.
 
 Records are in the order of their sparsity, the sparsest first; records of equal sparsity are in the
-order of their random keys. The place of a record in this order is a number of 96 bits. The workers
-count how many records have each value of the first 16 bits, then of the next 16 bits within the
-value in which the limit lies, and so on.
+order of their random keys. The place of a record in this order is a number of 96 bits. The last of
+the sparsest records is found by radix selection: the workers count how many records have each value
+of the first 16 bits of the place. Among the records with the value in which the limit lies, they
+then count the values of the next 16 bits, and so on.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ NOTHING = Last(0, -1)
 
 
 def last_of_sparsest(folder: str, bins: tuple[Bin, ...], count: int, space: Workspace) -> Last:
-    """Returns the place of the last of the `count` sparsest records of the files of the bins, which
-    have the columns `sparsity` (float32, 0 or more) and `key` (uint64)."""
+    """Returns the place of the last of the `count` sparsest records. The files of the bins are in
+    `folder`, with the columns `sparsity` (float32, 0 or more) and `key` (uint64)."""
     prefix: tuple[int, ...] = ()
     while count and len(prefix) < _DIGITS:
         counts = np.zeros(_VALUES, np.int64)
@@ -68,8 +69,9 @@ def sparsest(rows: pa.Table, last: Last) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _CountValues:
-    """A task: states the values of the digit after `prefix`, and how many records of a bin have
-    each of them. Records whose place begins with other digits are not counted."""
+    """A task of the radix selection, for which a place is six digits of 16 bits. Counts the records
+    of a bin by the digit that follows the digits `prefix`. Records whose places do not begin with
+    `prefix` are left out."""
 
     folder: str
     prefix: tuple[int, ...]
@@ -87,8 +89,9 @@ class _CountValues:
 
 
 def _places(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first 32 bits and the last 64 bits of the place of each row. The bits of a
-    float32 of 0 or more sort as the number; inverted, the largest number is the first."""
+    """Returns the place of each row: its first 32 bits, and its last 64 bits. The first 32 bits are
+    the inverted bits of the sparsity. The bits of a float32 of 0 or more have the order of the
+    numbers, so the inverted bits of the largest number come first."""
     return ~np.asarray(rows["sparsity"]).view(np.uint32), np.asarray(rows["key"])
 
 

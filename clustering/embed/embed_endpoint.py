@@ -30,10 +30,10 @@ class EmbedEndpoint(RequestStep):
     text is not sent, and its vector is null.
 
     `vector` is the model's embedding in float16, without normalisation. A reply must have one
-    embedding of `width` finite numbers; the server is asked once more after another reply, then the
-    record is quarantined. If no reply of a batch has `width` numbers, the run stops. With
-    `encoding_format: base64` the server sends, and the journal keeps, about a third of the bytes;
-    not all servers support it. See docs/embeddings.md.
+    embedding of `width` finite numbers; after any other reply the server is asked once more, and
+    after a second such reply the record is quarantined. If no reply of a batch has `width` numbers,
+    the run stops. With `encoding_format: base64` the server sends, and the journal keeps, about a
+    third of the bytes; not all servers support it. See docs/embeddings.md.
 
         - embed_endpoint: {model: BAAI/bge-m3, endpoint: "${EMBED_URL}", width: 1024}
     """
@@ -45,7 +45,7 @@ class EmbedEndpoint(RequestStep):
         "take its vectors as they are",
     )
     encoding_format: Literal["float", "base64"] | None = Field(
-        "float", description="how the server sends vectors; null: as it does without a request"
+        "float", description="how the server sends vectors; null: the server chooses"
     )
     prefix: str = Field("", description="what the model expects before a text")
     max_chars: PositiveInt = Field(

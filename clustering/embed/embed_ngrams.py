@@ -39,10 +39,10 @@ class EmbedNgrams(CorpusStep):
 
     The vectors are a latent semantic analysis (Deerwester et al. 1990): the pairs and triples of
     characters of a text, weighted by how rare they are, are reduced to `width` numbers by a
-    truncated singular value decomposition. It is fitted on a random sample of the corpus, about
-    `sample` texts. `vector` has length 1, in float16. It is null for a record without text, or
-    whose text has no n-gram of the sample. The text of a record is all its text segments, joined by
-    newlines; capitals do not matter.
+    truncated singular value decomposition. The decomposition is fitted on a random sample of the
+    corpus, about `sample` texts. `vector` has length 1, in float16. It is null for a record without
+    text, or whose text has no n-gram of the sample. The text of a record is all its text segments,
+    joined by newlines; capitals do not matter.
 
     These vectors find texts that are written alike. They do not know that two different words mean
     the same: for that, use `embed: {on: text}` with a model.
@@ -55,7 +55,7 @@ class EmbedNgrams(CorpusStep):
 
     width: PositiveInt = Field(256, le=1024, description="number of values in a vector")
     sample: PositiveInt = Field(
-        16_384, le=1 << 18, description="number of texts that the decomposition is fitted on, about"
+        16_384, le=1 << 18, description="about how many texts the decomposition is fitted on"
     )
     max_chars: PositiveInt = Field(
         2000, le=100_000, description="number of characters after which a text is cut"
@@ -77,7 +77,7 @@ class EmbedNgrams(CorpusStep):
         folder, commits = workspace.phase("sample", write, corpus.parts)
         if not sum(commit.rows for commit in commits):
             raise StepError(
-                f"no text of {texts} is in the sample of about {self.sample}",
+                f"none of {texts} texts was drawn for the sample of about {self.sample} texts",
                 "step embed_ngrams",
                 "Set a larger sample.",
             )
@@ -132,7 +132,8 @@ class CountTexts:
 
 @dataclass(frozen=True)
 class WriteGrams:
-    """A task: writes the n-grams of the texts of a part whose random key is below `limit`."""
+    """A task: writes the n-grams of those texts of a part whose records have a random key below
+    `limit`."""
 
     corpus: Corpus
     seed: int

@@ -34,10 +34,10 @@ class EmbedPatches(CorpusStep):
     """Embed the first image of each record by its patches and colours, without a trained model.
 
     It needs no extra packages. `vector` has 128 numbers (float16): 64 for patches, with the length
-    1, and 64 for colours, with the length 0.5; null for a record without an image. Patches of the
-    first image, reduced to 32 x 32 pixels, are compared with centroids of patches; the features
-    are fitted on `sample` images of the corpus, drawn by the recipe's seed. So vectors of two runs
-    can be compared only if the runs have the same corpus and seed.
+    1, and 64 for colours, with the length 0.5; null for a record without an image. The first image
+    is reduced to 32 x 32 pixels, and its patches are compared with centroids of patches. The
+    features are fitted on `sample` images of the corpus, drawn by the recipe's seed. So vectors of
+    two runs can be compared only if the runs have the same corpus and seed.
 
     The vectors show textures, edges, layout and colours, and no objects: near images look alike,
     whatever they show. They find charts among photographs, and clusters of one kind of image; for
@@ -96,7 +96,8 @@ class _Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class _Keys:
-    """Returns the `count` lowest random keys of a part's records that have an image, sorted."""
+    """A task: returns the `count` lowest of the random keys of those records of a part that have an
+    image, sorted."""
 
     corpus: Corpus
     seed: int
@@ -111,7 +112,8 @@ class _Keys:
 
 @dataclass(frozen=True)
 class _Draw:
-    """Returns the images of a part whose random keys are at most `highest`."""
+    """A task: returns the images of those records of a part whose random keys are at most
+    `highest`."""
 
     corpus: Corpus
     seed: int
@@ -126,7 +128,7 @@ class _Draw:
 
 
 def _images(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (rows,) bool, which rows have an image, and these images, uint8 (n, 32, 32, 3)."""
+    """Returns which rows have an image, bool (rows,), and these images, uint8 (n, 32, 32, 3)."""
     column = one_chunk(rows[_PIXELS])
     found = column.drop_null()
     data = np.frombuffer(b"".join(found.to_pylist()), np.uint8)

@@ -63,6 +63,6 @@ class TextSettings(Protocol):
     def vector_width(self) -> int: ...
 
     def files(self, base: str) -> tuple[str, ...]:
-        """The paths of the ONNX file, of its tokenizer.json, and of further files; empty for the
-        packaged model."""
+        """The paths of the ONNX file, of its tokenizer.json, and of the files that have its
+        weights; empty for the packaged model."""
         ...

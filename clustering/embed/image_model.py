@@ -54,7 +54,8 @@ class ImageModel:
 
     def embed(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the embedding of each prepared image: float32 (images, width). Raises InputError
-        if the output is not one vector for each image, or one for each token with `pooling`."""
+        if the output has another shape: it must have one vector for each image, or with `pooling`
+        one vector for each token of an image."""
         found = self._model.run_rows(self._output, self._input, np.stack(prepared))
         if self._pooling is None:
             if found[0].size != max(found.shape[1:], default=1):
@@ -134,7 +135,7 @@ def efficientnet_lite0(worker: Worker) -> ImageModel:
 def from_files(
     model: str, config: str, output: str | None, pooling: str | None, width: int, worker: Worker
 ) -> ImageModel:
-    """Load an ONNX file, with its `preprocessor_config.json`.
+    """Loads the model in an ONNX file, with its `preprocessor_config.json`.
 
     Raises InputError if the output does not have `width` numbers for each image.
     """
@@ -159,8 +160,8 @@ def from_files(
 
 
 def _input(model: OnnxModel, preprocessing: Preprocessing) -> str:
-    """Returns the name of the model's input. Raises InputError if it is not one for images as the
-    preprocessing makes them."""
+    """Returns the name of the model's input. Raises InputError if the model has several inputs, or
+    if the input does not take the images that the preprocessing makes."""
     if len(model.inputs) != 1:
         parts = " Of a model of images and texts, take the part for images (vision_model.onnx)."
         inputs = f"the model has the inputs {list(model.inputs)}, not one input"
@@ -183,9 +184,9 @@ def _check_size(
     size = preprocessing.size
     if size is None:
         raise InputError(
-            "by its preprocessor configuration, images of different shapes stay different",
+            "the preprocessor configuration does not give all images the same height and width",
             model.place,
-            "Use a configuration with a size of height and width, or with do_center_crop.",
+            "Use a configuration in which size has a height and a width, or with do_center_crop.",
         )
     if any(a not in (None, b) for a, b in zip(shape[2:], size[::-1], strict=True)):
         raise InputError(

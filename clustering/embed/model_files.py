@@ -10,8 +10,9 @@ from manifests.storage.file_entry import inside
 
 
 def weight_files(model: str) -> dict[str, str]:
-    """Returns the paths of the files that have weights of the ONNX file `model`, by the names that
-    the model has for them; empty if the model has its weights itself.
+    """Returns the paths of the files that have weights of the ONNX model `model`; the keys are the
+    names of these files in the model. The result is empty if all weights are in the ONNX file
+    itself.
 
     Raises InputError if the file is no ONNX model, or if a file of weights is not beside it.
     """
@@ -36,13 +37,13 @@ def _beside(model: str, name: str) -> str:
         path = storage.join(storage.folder_of(model), inside(name))
     except ValueError:
         raise InputError(
-            f"the model has its weights in the file {name!r}, which is not in its folder",
+            f"the model has its weights in the file {name!r}, which is outside of its folder",
             model,
             "Export the model with its weights in a file beside it.",
         ) from None
     if not storage.exists(path):
         raise InputError(
-            f"the model has its weights in the file {name!r}, which is not beside it",
+            f"the model has its weights in the file {name!r}, but this file is not beside it",
             model,
             "Copy this file to the folder of the model.",
         )

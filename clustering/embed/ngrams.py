@@ -1,10 +1,10 @@
 """N-grams of characters as a sparse matrix, and its truncated singular value decomposition: latent
 semantic analysis (Deerwester et al. 1990).
 
-A text has a 1 for each of its different n-grams. Each n-gram is weighted by how rare it is, and
-each text divided by its length. The decomposition is fitted by randomised subspace iteration (Halko
-et al. 2011). Each of its components is divided by its singular value, so that frequent words do not
-decide alone which texts are similar (our choice).
+A text has a 1 for each of its different n-grams. Each n-gram is weighted by how rare it is, and the
+vector of each text is divided by its length. The decomposition is fitted by randomised subspace
+iteration (Halko et al. 2011). Each of its components is divided by its singular value, so that
+frequent words do not decide alone which texts are similar (our choice).
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def grams(texts: pa.Array, max_chars: int) -> Grams:
 
 
 def fit_projection(sample: Grams, width: int, seed: int) -> np.ndarray:
-    """Returns (BUCKETS, width) float32: what each n-gram adds to the vector of a text. It is the
-    same for any number of threads.
+    """Returns (BUCKETS, width) float32: what each n-gram adds to the vector of a text. The result
+    is the same for any number of threads.
 
-    Components over the rank of the sample are zeros.
+    If the rank of the sample is below `width`, the components over this rank are zeros.
     """
     from manifests.kernels.sparse_rows import times_dense, transposed_times_dense
     from manifests.kernels.symmetric import eigen, gram, orthonormal, times_small
@@ -112,8 +112,8 @@ def project(found: Grams, projection: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _weights(sample: Grams) -> tuple[np.ndarray, np.ndarray]:
     """Returns the rarity of each bucket, and the length of each text.
 
-    The rarity is ln((1 + n) / (1 + texts with the n-gram)) + 1, the smoothed inverse document
-    frequency of scikit-learn (documented: TfidfTransformer).
+    The rarity is ln((1 + number of texts) / (1 + number of texts with the n-gram)) + 1, the
+    smoothed inverse document frequency of scikit-learn (documented: TfidfTransformer).
     """
     rows = len(sample.offsets) - 1
     rarity = np.log((1 + rows) / (1 + np.bincount(sample.buckets, minlength=BUCKETS))) + 1

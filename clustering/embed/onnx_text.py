@@ -21,10 +21,10 @@ _EXPORT = f"Export the part of the model for texts, with the inputs {IDS}, {MASK
 class OnnxText:
     """Embeds the texts of records.
 
-    On a CPU the model sees one text at a time, so no text is padded and a vector does not depend on
-    the batch: a model with 8-bit numbers scales its activations by the whole batch. On a GPU it
-    sees a batch, padded to the longest text. With `pad_to`, or an input of fixed length, every text
-    is padded to that length.
+    On a CPU the model gets one text at a time. So no text is padded, and a vector does not depend
+    on other texts (a model with 8-bit numbers scales its activations by the whole batch). On a GPU
+    the model gets a batch, padded to the longest text. If `pad_to` is set, or if the input of the
+    model has a fixed length, every text is padded to this length.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class OnnxText:
                 f"texts must be padded, but the model has no input {MASK} and the tokenizer.json "
                 "names no padding token",
                 model.place,
-                "Add the section `padding` to it, or set gpus: 0 and no pad_to.",
+                "Add the section `padding` to tokenizer.json, or set gpus: 0 and remove pad_to.",
             )
 
     def check(self, max_tokens: int) -> None:
-        """Runs the model on a short text and on one of `max_tokens` tokens. Raises InputError if it
-        fails, or does not return vectors of the right shape."""
+        """Runs the model on a short text and on one of `max_tokens` tokens. Raises InputError if
+        the model fails, or if its vectors do not have the right shape."""
         short, long = self._tokens.encode(["a", "a " * max_tokens])
         for one in (short, long):
             try:
@@ -139,8 +139,9 @@ def _inputs(model: OnnxModel) -> tuple[str, str, str]:
 
 
 def _padded_length(model: OnnxModel, fixed: int | None, step: TextSettings) -> int | None:
-    """Returns to how many tokens every text is padded; None: to the longest of a batch. `fixed` is
-    the number of tokens that the model takes; None if it takes any number."""
+    """Returns the number of tokens that every text is padded to; None if the texts of a batch are
+    padded to the longest of them. `fixed` is the number of tokens that the model takes; None if it
+    takes any number."""
     if fixed is not None and step.pad_to not in (None, fixed):
         raise InputError(
             f"pad_to is {step.pad_to}, but the model takes texts of {fixed} tokens",

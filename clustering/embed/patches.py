@@ -81,8 +81,8 @@ class Patches(NamedTuple):
     colours: np.ndarray
 
     def vector(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns the vector of an image, float32 (128,). `pixels`: uint8 (32, 32, 3). It is the
-        same for any number of threads."""
+        """Returns the vector of an image, float32 (128,). `pixels`: uint8 (32, 32, 3). The vector
+        is the same for any number of threads."""
         from manifests.kernels.single_products import times
 
         pooled = times((self.dictionary.pooled(pixels) - self.centre)[None], self.axes)[0]
@@ -120,9 +120,9 @@ def _dictionary(patches: np.ndarray, random: np.random.Generator) -> Dictionary:
 
 
 def _centroids(white: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """Returns the centroids of whitened patches, of the length 1: k-means by the cosine, from the
-    given first ones. A centroid moves by the sum of its patches, as in Coates and Ng 2012, Learning
-    Feature Representations with K-means."""
+    """Returns centroids of whitened patches, of the length 1, by k-means with the cosine. `words`
+    are the first centroids. In each round, a centroid is moved by the sum of its patches, weighted
+    by their cosines, as in Coates and Ng 2012, Learning Feature Representations with K-means."""
     from manifests.kernels.symmetric import times_small
 
     words = _units(words)

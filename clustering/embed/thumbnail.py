@@ -19,11 +19,11 @@ BYTES = SIDE * SIDE * 3
 class Thumbnail(RowStep):
     """Reduce the first image of each record to a square of 32 x 32 pixels.
 
-    `pixels` is the square as 3072 bytes (RGB, row by row), as the image is shown; null for a record
-    without an image. `embed_patches` computes embeddings from it. Images are decoded at the
-    smallest scale of their codec that leaves their shorter side at least 32 pixels; steps that run
-    together decode each image only once, at a scale large enough for all. A record whose first
-    image cannot be decoded is quarantined.
+    `pixels` has the 3072 bytes of the square (RGB, row by row), upright as the image is shown; null
+    for a record without an image. `embed_patches` computes embeddings from it. Images are decoded
+    at the smallest scale of their codec that leaves their shorter side at least 32 pixels; steps
+    that run together decode each image only once, at a scale that is large enough for all these
+    steps. A record whose first image cannot be decoded is quarantined.
     """
 
     def reads(self) -> tuple[str, ...]:

@@ -38,8 +38,9 @@ def vector_schema(width: int) -> pa.Schema:
 
 
 class Nearest(NamedTuple):
-    """The nearest clusters of each row of a part, in order: (rows, 2) int32, or (rows, 1) if there
-    is one cluster; -1 for a row without a usable vector. `distance` (rows,) float32: 1 - cosine."""
+    """The nearest clusters of each row of a part, the nearest first: (rows, 2) int32, or (rows, 1)
+    if there is one cluster; -1 for a row without a usable vector. `distance` (rows,) float32: 1 -
+    cosine of the vector and the nearest centroid."""
 
     clusters: np.ndarray
     distance: np.ndarray
@@ -63,8 +64,8 @@ class Nearest(NamedTuple):
 
 @dataclass(frozen=True)
 class AssignPart:
-    """A task: finds the two nearest clusters of the records of a part, and writes them, and the
-    vectors by bin."""
+    """A task: finds the two nearest clusters of each record of a part. Writes these clusters, and
+    the vectors, sorted by bin."""
 
     source: Source
     search: Search

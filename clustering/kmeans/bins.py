@@ -12,8 +12,9 @@ BIN_BYTES = 64 << 20
 
 
 class Bin(NamedTuple):
-    """The rows of the clusters `first` to `end` - 1, or, of one large cluster, those whose random
-    key is in range `slice` of `slices` equal ranges. A bin is one file, and a task of a phase."""
+    """The rows of a file, and the task of a phase that works on them: all rows of the clusters
+    `first` to `end` - 1; or, of one large cluster, the rows whose random key is in the range with
+    the number `slice`, where all keys are divided into `slices` equal ranges."""
 
     number: int
     first: int
@@ -27,10 +28,10 @@ class Bin(NamedTuple):
 
 
 def plan_bins(sizes: np.ndarray, row_bytes: int) -> tuple[Bin, ...]:
-    """Returns the bins for clusters of the given expected sizes: bins of BIN_BYTES, if the
-    expectation is right. A cluster that is larger alone has several bins.
+    """Returns the bins for clusters that are expected to have the numbers of rows `sizes`. A bin
+    has at most BIN_BYTES if the sizes are as expected. A cluster of more bytes gets several bins.
 
-    plan_bins([2, 3, 900], 2**20 / 4) -> clusters 0 and 1; four slices of cluster 2
+    plan_bins([2, 3, 900], 2**18) -> one bin for clusters 0 and 1; four bins for cluster 2
     """
     return tuple(_bins(np.ceil(sizes * float(row_bytes)).astype(np.int64).tolist()))
 

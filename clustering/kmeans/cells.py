@@ -26,7 +26,8 @@ _PER_CELL = 256
 
 @dataclass(frozen=True)
 class FitCells:
-    """A task: fits the centroids of the cells of a bin. `clusters`: how many each cell gets."""
+    """A task: fits the centroids of the cells of a bin. `clusters`: how many centroids each cell
+    gets."""
 
     files: ClusterFiles
     clusters: tuple[int, ...]
@@ -54,8 +55,8 @@ class FitCells:
 def fit_in_cells(
     sample: Sample, clusters: int, cells: int, rounds: int, seed: int, space: Workspace
 ) -> Fitted:
-    """Fits `cells` cells, then `clusters` centroids: each cell gets a share by its number of
-    vectors in the sample, and its centroids are fitted on these."""
+    """Fits `cells` cells, then `clusters` centroids in these cells. The more vectors of the sample
+    a cell has, the more centroids it gets; they are fitted on the vectors of the cell."""
     few = sample.first(_PER_CELL * cells)
     coarse = fit_sample(few, cells, rounds, seed, space, "cells")
     search = Search.over(coarse, storage.join(space.scratch, "cells"))
@@ -73,7 +74,7 @@ def fit_in_cells(
 
 
 def _joined(folder: str, commits: Iterable[Commit], coarse: Fitted, width: int) -> Fitted:
-    """Returns the centroids of all cells, without the cells that have none."""
+    """Returns the centroids of all cells. Cells that have no centroids are left out."""
     uris = [storage.join(folder, file.name) for commit in commits for file in commit.files]
     table = pa.concat_tables(map(parts.read_columns, uris)).combine_chunks()
     used, cells = np.unique(np.asarray(table["cell"]), return_inverse=True)
@@ -83,8 +84,9 @@ def _joined(folder: str, commits: Iterable[Commit], coarse: Fitted, width: int) 
 
 
 def quotas(sizes: np.ndarray, total: int) -> np.ndarray:
-    """Returns how many of `total` each group gets, in proportion to its size and at most its size;
-    one at least for a group that is not empty; what is left goes to the largest remainders.
+    """Divides `total` over groups in proportion to their sizes. Each group gets at most its size,
+    and at least 1 if it is not empty. What is left after rounding goes to the groups with the
+    largest remainders.
 
     quotas([60, 30, 0, 10], 10) -> [6, 3, 0, 1]
     """

@@ -17,9 +17,9 @@ from manifests.vectors.units import dimensions_of, present_units
 
 
 class Keyed(NamedTuple):
-    """The usable vectors of a part. `rows` (n,) int64: their rows. `vectors` (n, width) float32, of
-    unit length. `keys` (n,) uint64: the random keys of their records. `labels` (n,) uint64: hashes
-    of their labels, null without a label."""
+    """The usable vectors of a part. `rows` (n,) int64: the numbers of their rows in the part.
+    `vectors` (n, width) float32, of unit length. `keys` (n,) uint64: the random keys of their
+    records. `labels` (n,) uint64: hashes of their labels, null without a label."""
 
     rows: np.ndarray
     vectors: np.ndarray
@@ -72,7 +72,8 @@ def _label_hashes(column: pa.ChunkedArray, name: str) -> pa.Array:
 
 class Counted(NamedTuple):
     """How many records have a usable vector, the width of the vectors (0 if there are none), how
-    many records have no vector, and how many a vector that is all zeros or not finite."""
+    many records have no vector, and how many records have a vector that is all zeros or not
+    finite."""
 
     usable: int
     width: int

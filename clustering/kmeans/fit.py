@@ -1,5 +1,5 @@
-"""Fits k-means on the files of a sample, on the workers: a phase for each round, or, if the sample
-has one shard, one task for all rounds."""
+"""Fits k-means on the files of a sample, on the workers. Each round is a phase of several tasks; if
+the sample has only one shard, one task does all rounds."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def fit_sample(
     sample: Sample, clusters: int, rounds: int, seed: int, space: Workspace, name: str = "rounds"
 ) -> Fitted:
     """Fits `clusters` centroids; fewer if the sample has fewer different vectors. The first
-    centroids are the first different vectors of the sample. `name`: begins the names of phases."""
+    centroids are the first different vectors of the sample. The names of the phases begin with
+    `name`."""
     shards = len(sample.rows)
     if shards == 1:
         fit = FitShard(sample, clusters, rounds, seed)

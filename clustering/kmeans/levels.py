@@ -19,16 +19,17 @@ from manifests.storage import parts
 
 
 class Level(NamedTuple):
-    """A level above the first: its centroids (k, width) float32, and for each cluster of the level
-    below the number of its cluster on this level, (k below,) int32."""
+    """A level above the first. `centroids` (k, width) float32. `of_below` int32: for each cluster
+    of the level below, the number of the cluster of this level that it is in."""
 
     centroids: np.ndarray
     of_below: np.ndarray
 
 
 class Plan(NamedTuple):
-    """What a level is fitted with, and the task that fits it: level `number`, 2 for the first above
-    the records; `clusters`; `nearest`, the vectors of each cluster that resampling takes."""
+    """The plan of a level, and the task that fits it. `number` of the level: 2 for the first level
+    above the clusters of records. `clusters`: how many clusters the level gets. `nearest`: how many
+    vectors of each cluster resampling takes."""
 
     number: int
     clusters: int
@@ -41,10 +42,11 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class FitLevel:
-    """A task: fits a level on the centroids of the level below, which it holds in memory.
+    """A task: fits a level on the centroids of the level below, which are all in memory.
 
-    Resampling (section 3.3 of the paper): the vectors nearest to each centroid are clustered
-    alone, and their centroids replace the others. So dense places do not get most centroids.
+    Resampling (Vo et al. 2024, section 3.3): of each cluster, only the vectors nearest to its
+    centroid are taken, and new centroids are fitted on these vectors. So dense places do not get
+    most centroids.
     """
 
     uri: str
@@ -76,8 +78,8 @@ class FitLevel:
 
 
 def nearest_members(points: np.ndarray, centroids: np.ndarray, count: int) -> np.ndarray:
-    """Returns the positions of the `count` points of each cluster that are nearest to its centroid,
-    in ascending order; of a smaller cluster all points."""
+    """Returns the positions, in ascending order, of the `count` points of each cluster that are
+    nearest to its centroid. If a cluster has fewer points, all of them are taken."""
     clusters, cosines = Centroids(centroids).nearest(points, 1)
     order = np.lexsort((np.arange(len(points)), -cosines, clusters[:, 0]))
     own = clusters[order, 0]
@@ -88,7 +90,7 @@ def nearest_members(points: np.ndarray, centroids: np.ndarray, count: int) -> np
 def fit_levels(
     fitted: Fitted, plans: list[Plan], resamplings: int, rounds: int, seed: int, space: Workspace
 ) -> list[Level]:
-    """Fits the levels above the first, from below, one phase each."""
+    """Fits the levels above the first, the lowest of them first. Each level is a phase."""
     levels: list[Level] = []
     below = fitted.centroids
     for plan in plans:

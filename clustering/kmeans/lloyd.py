@@ -1,6 +1,6 @@
 """One round of spherical k-means (Dhillon and Modha 2001): assign vectors, then move centroids.
 
-The new centroid of a cluster is the sum of its unit vectors, divided by its length.
+The new centroid of a cluster is the sum of its unit vectors, divided by the length of this sum.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ _SPLIT = 1 / 1024
 
 
 class Sums(NamedTuple):
-    """What one round finds: the sum of the vectors of each cluster, (k, width) float64, their
-    number, (k,) int64, and the sum of all cosines of a vector and its centroid."""
+    """What one round finds: the sum of the vectors of each cluster, (k, width) float64; the number
+    of vectors of each cluster, (k,) int64; and the sum of the cosines of all vectors and their
+    centroids."""
 
     sums: np.ndarray
     counts: np.ndarray
@@ -30,7 +31,8 @@ class Sums(NamedTuple):
         return cls(np.zeros((clusters, width)), np.zeros(clusters, np.int64), 0.0)
 
     def plus(self, other: Sums) -> Sums:
-        """Adds the other sums to these, in place, and returns these."""
+        """Returns the sum of this object and `other`. The array `sums` of this object is
+        changed."""
         np.add(self.sums, other.sums, out=self.sums)
         return Sums(self.sums, self.counts + other.counts, self.cosines + other.cosines)
 
@@ -51,8 +53,9 @@ def assign(vectors: np.ndarray, centroids: Centroids, found: Sums) -> Sums:
 def moved(found: Sums, before: np.ndarray, seeds: list[int]) -> np.ndarray:
     """Returns the centroids of the next round, (k, width) float32, of unit length.
 
-    An empty cluster takes half of another one, as in faiss: a cluster is drawn with a probability
-    that grows with its number of vectors, and its centroid is moved a little in two directions.
+    For each empty cluster, another cluster is split, as in faiss: it is drawn with a probability
+    that grows with its number of vectors, and both clusters get its centroid, moved a little in two
+    opposite directions.
     """
     lengths = np.linalg.norm(found.sums, axis=1, keepdims=True)
     centroids = np.where(lengths > 0, found.sums / np.where(lengths > 0, lengths, 1), before)

@@ -23,7 +23,7 @@ class Fitted(NamedTuple):
 
 
 class Search(NamedTuple):
-    """The files of centroids, which a task searches. `probe`: how many cells are searched, if the
+    """The files of the centroids that a task searches. `probe`: how many cells are searched, if the
     centroids are in cells."""
 
     uris: tuple[str, ...]

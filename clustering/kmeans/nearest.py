@@ -1,4 +1,5 @@
-"""Finds the nearest centroids of vectors: faiss finds candidates, and fixed-order sums decide."""
+"""Finds the nearest centroids of vectors: faiss finds candidates, and sums in a fixed order
+decide."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _COSINES = 1 << 20
 
 
 class Centroids:
-    """Unit vectors (k, width) float32, of which the nearest ones of other vectors are searched."""
+    """Centroids, unit vectors (k, width) float32, among which the nearest ones to a vector are
+    found."""
 
     def __init__(self, vectors: np.ndarray) -> None:
         self.vectors = np.ascontiguousarray(vectors, np.float32)
@@ -33,9 +35,9 @@ class Centroids:
 
     def nearest(self, vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the numbers (n, count) int32 of the `count` nearest centroids of each unit vector
-        (n, width) float32, the nearest first, and the cosine (n,) float32 of the nearest; of
-        equally near centroids the one with the lowest number. `count` is at most the number of
-        centroids.
+        (n, width) float32, the nearest first, and the cosine (n,) float32 of the nearest; if
+        centroids are equally near, the one with the lowest number comes first. `count` is at most
+        the number of centroids.
 
         faiss computes in float32, and its last bits depend on the processor and on the number of
         vectors. So the cosines of a few candidates are computed again in float64 in a fixed order.
@@ -49,7 +51,8 @@ class Centroids:
         return numbers, found
 
     def _find(self, vectors: np.ndarray, numbers: np.ndarray, found: np.ndarray) -> None:
-        """Writes the nearest centroids of a block of vectors, and the highest cosines."""
+        """Writes the nearest centroids of a block of vectors to `numbers`, and the cosines of the
+        very nearest to `found`."""
         from manifests.kernels.centroids import best_candidates
 
         count, total = numbers.shape[1], len(self)
@@ -76,8 +79,9 @@ class Centroids:
     def _candidates(
         self, vectors: np.ndarray, size: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the cosines (n, m) of faiss in descending order, the numbers (n, m) int64 of the
-        centroids, -1 where there are fewer, and a cosine (n,) that no other centroid exceeds."""
+        """Returns the cosines (n, m) that faiss finds, in descending order; the numbers (n, m)
+        int64 of their centroids, -1 if there are fewer than m; and a bound (n,): no other centroid
+        has a higher cosine."""
         if size == len(self):
             everything = np.broadcast_to(np.arange(size), (len(vectors), size))
             unknown = np.zeros((len(vectors), size), np.float32)
@@ -88,7 +92,8 @@ class Centroids:
 
 
 class CellCentroids(Centroids):
-    """Centroids that are searched in the `probe` nearest cells of a vector only.
+    """Centroids in cells. For a vector, only the centroids in its `probe` nearest cells are
+    compared.
 
     `centres` (cells, width) are the centroids of the cells, and `cells` (k,) is the cell of each
     centroid, in ascending order. Every cell has a centroid, and `probe` is at least 2.

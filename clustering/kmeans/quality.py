@@ -26,11 +26,11 @@ _SAMPLED = "-sampled"
 
 class Quality(NamedTuple):
     """`distances` (k,) float64: the mean distance of each cluster's records to its centroid, nan
-    for an empty cluster. `inertia`: the sum of the squared Euclidean distances of all unit vectors
-    to their centroids, which are 2 (1 - cosine). `silhouette`: the mean silhouette (Rousseeuw 1987)
-    of sampled records by 1 - cosine, None if there is only one cluster. `purity`: of the records
-    with a label, the share whose label is the most frequent one of their cluster; None without
-    labels."""
+    for an empty cluster. `inertia`: the sum over all records of the squared Euclidean distance of
+    unit vector and centroid, computed as 2 (1 - cosine). `silhouette`: the mean silhouette
+    (Rousseeuw 1987) of sampled records, with the distance 1 - cosine; None if there is only one
+    cluster. `purity`: the share of records whose label is the most frequent label of their cluster,
+    among all records with a label; None if there are no labels."""
 
     distances: np.ndarray
     inertia: float
@@ -40,8 +40,9 @@ class Quality(NamedTuple):
 
 @dataclass(frozen=True)
 class DescribeBin:
-    """A task: adds up each cluster of a bin, and writes its sum of vectors, and its sampled
-    records: those whose random key is below `bound`."""
+    """A task: for each cluster of a bin, writes the sum of its vectors, the sum of its distances,
+    and the vectors of its sampled records. A record is sampled if its random key is below
+    `bound`."""
 
     files: ClusterFiles
     bound: int
@@ -126,8 +127,9 @@ def silhouette(
 ) -> list[np.ndarray]:
     """Returns the silhouettes of records (n, width), in blocks of (rows,) float64.
 
-    The mean of 1 - cosine over all records of a cluster is 1 - the product with the mean of their
-    unit vectors. So the silhouette of a record is exact: it is compared with all records.
+    The mean of 1 - cosine of a record and all records of a cluster is 1 - the product of its vector
+    and the mean of their unit vectors. So each silhouette is exact: it counts all records of the
+    corpus.
     """
     full = np.flatnonzero(sizes > 0)
     means = (sums[full] / sizes[full, None]).T

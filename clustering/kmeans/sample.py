@@ -26,7 +26,8 @@ SHARD_ROWS = 1 << 16
 
 
 class Shard(NamedTuple):
-    """A range of the random keys of the sample, and its file: the task that sorts it."""
+    """A shard of the sample: the vectors of a range of random keys, in one file. It is also the
+    task that sorts these vectors."""
 
     number: int
 
@@ -63,7 +64,8 @@ class Sample(NamedTuple):
         return Keyed(np.arange(len(own)), own, keys, pa.nulls(len(own), pa.uint64()))
 
     def first(self, count: int) -> Sample:
-        """Returns the first shards of the sample, with at least `count` vectors if it has them."""
+        """Returns the first shards of the sample: as few as have at least `count` vectors together,
+        or all shards."""
         enough = int(np.searchsorted(np.cumsum(self.rows), count)) + 1
         return self._replace(rows=self.rows[:enough])
 
@@ -84,7 +86,8 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class WriteSample:
-    """A task: writes the vectors of a part that are in the sample, one record batch a shard.
+    """A task: writes the vectors of a part that are in the sample, in one record batch for each
+    shard.
 
     `limits` are the first key of each shard, then the end of the last shard: Python integers,
     because the end may be 2^64.

@@ -71,7 +71,8 @@ def _level_table(
 
 
 def write_table(uri: str, table: ClusterTable, durable: bool = True) -> FileEntry:
-    """Writes the table. The figures are in the metadata of its schema, as JSON under `quality`."""
+    """Writes the table to a file. The figures about its quality are in the metadata of the schema,
+    as JSON under `quality`."""
     rows = table.rows.replace_schema_metadata({"quality": orjson.dumps(table.quality)})
     return parts.write(uri, rows.schema, [rows], durable=durable)
 

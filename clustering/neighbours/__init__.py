@@ -1,1 +1,1 @@
-"""The search of the step `retrieve`: what of a pool is nearest to marked records."""
+"""The search of the step `retrieve`: which records of a pool are nearest to marked records."""

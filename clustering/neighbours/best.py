@@ -13,7 +13,7 @@ from manifests.vectors.units import Units, cosines
 
 class Nearest:
     """For each of `rows` records, the nearest other record: its number `at` (-1 for none), its
-    `cosine`, and its `key`, the lowest of equally near ones."""
+    `cosine`, and its `key`. If records are equally near, the one with the lowest key is taken."""
 
     def __init__(self, rows: int) -> None:
         self.at = np.full(rows, -1, np.int64)
@@ -33,9 +33,9 @@ class Nearest:
 
 
 class Top:
-    """For each of `rows` records, the `count` nearest others: (rows, count) arrays of their numbers
-    `at` (-1 for none) and `cosine`s, the nearest first. Of equally near ones, the lower number
-    counts."""
+    """For each of `rows` records, the `count` nearest others, the nearest first: arrays (rows,
+    count) of their numbers `at` (-1 for none) and of their cosines. If records are equally near,
+    the one with the lowest number comes first."""
 
     def __init__(self, rows: int, count: int) -> None:
         self.count = count
@@ -72,12 +72,13 @@ def compare(
     keys: np.ndarray,
     least: float,
 ) -> None:
-    """Compares a block of marked records with a block of the pool's, whose numbers are `numbers`.
+    """Compares a block of marked records with a block of the pool's records. `numbers` has the
+    numbers of these records of the pool.
 
-    `top` has for each of these marked records the numbers of the nearest records of the pool, if
-    their cosine is at least `least`. `nearest` has for each of these records of the pool the number
-    of the nearest marked record, which are numbered from `first` on; `keys` orders marked records
-    that are equally near.
+    Adds to `top`, for each marked record, the nearest records of the pool whose cosine is at least
+    `least`. Adds to `nearest`, for each record of the pool, the nearest marked record. The marked
+    records are numbered from `first` on; if they are equally near, the one with the lowest of
+    `keys` is taken.
     """
     for left in range(0, marked.rows, TILE):
         rows = slice(left, min(left + TILE, marked.rows))
@@ -97,8 +98,9 @@ def compare(
 
 
 def _floor(product: np.ndarray, reached: np.ndarray, count: int) -> np.ndarray:
-    """Returns a cosine for each row of `product` that the `count` highest of the row reach.
-    `reached` is the lowest of the `count` highest cosines so far."""
+    """Returns a lower bound for each row of `product`: the `count` highest cosines so far, those of
+    the row included, are at least as high. `reached` is the lowest of the `count` highest cosines
+    before this row."""
     if not np.isneginf(reached).any() or product.shape[1] <= count:
         return reached
     ranked = np.partition(product, product.shape[1] - count, axis=1)

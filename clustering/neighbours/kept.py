@@ -41,8 +41,9 @@ def check_embedder(run: str, column: str, maker: Step, base: str) -> None:
                 continue
             if differing := [name for name in now if step[name] != now[name]]:
                 raise RecipeError(
-                    f"the step '{step['name']}' made the vectors of the earlier run with other "
-                    f"{differing[0]}: {step[differing[0]]}, not {now[differing[0]]}",
+                    f"the {differing[0]} of the step '{step['name']}', which makes the vectors, "
+                    f"changed: {step[differing[0]]} in the earlier run, "
+                    f"{now[differing[0]]} in this run",
                     run,
                     "Embed with the same model, or embed the pool in this run, without `against`.",
                 )

@@ -43,8 +43,8 @@ class Columns(NamedTuple):
         return np.asarray(pc.is_in(rows["source"], pa.array(self.pool, pa.string())))
 
     def marked(self, rows: pa.Table) -> np.ndarray:
-        """Returns bool (rows,): whether a record is marked. Raises StepError if the column of marks
-        is not one of true and false."""
+        """Returns bool (rows,): whether a record is marked. Raises StepError if the values of the
+        column of marks are not true and false."""
         kind = rows[self.near].type
         if not pa.types.is_boolean(kind):
             raise StepError(
@@ -92,13 +92,14 @@ class Block(NamedTuple):
     rows: int
 
     def read(self, width: int) -> tuple[pa.Array, Units]:
-        """Returns the ids and the vectors."""
+        """Returns the ids and the vectors of the records of the block."""
         table = pa.table(parts.open_part(self.uri).get_batch(self.batch))
         return record.one_chunk(table["id"]), present_units(table["vector"], width).units
 
 
 def blocks_of(files: list[tuple[str, int]]) -> list[Block]:
-    """Returns the blocks of all files of marked records, which are given with their rows."""
+    """Returns the blocks of all files of marked records. `files` has the path of each file and its
+    number of rows."""
     found, first = [], 0
     for uri, rows in files:
         for batch, start in enumerate(range(0, rows, MARKED_ROWS)):
@@ -112,10 +113,10 @@ def blocks_of(files: list[tuple[str, int]]) -> list[Block]:
 class SearchPart:
     """A task: compares all records of the pool in a part with all marked records.
 
-    In the file NEAREST it writes for each record of the pool its nearest marked record; in the file
-    TOP, in a record batch for each block, the `count` nearest records of the part for each marked
-    record. A task holds POOL_ROWS vectors of the pool, a block of marked ones, and `count` numbers
-    for each marked record (12 bytes each).
+    To the file NEAREST it writes the nearest marked record of each record of the pool. To the file
+    TOP it writes the `count` nearest records of the part for each marked record, in one record
+    batch for each block of marked records. A task holds POOL_ROWS vectors of the pool, the vectors
+    of one block of marked records, and 12 x `count` bytes for each marked record.
     """
 
     corpus: Corpus
@@ -151,8 +152,9 @@ class SearchPart:
         return TaskResult([entry, parts.write(uri, _TOP, batches, durable=False)], {})
 
     def _nearest(self, table: pa.Table, start: int, tops: list[Top], part: Part) -> pa.Table:
-        """Compares some records of the pool, numbered from `start` on. Returns the nearest marked
-        record of each, with the schema _NEAREST."""
+        """Compares some records of the pool with all marked records. The records of the pool are
+        numbered from `start` on. Returns the nearest marked record of each, with the schema
+        _NEAREST."""
         own = sorted(self.kept, key=lambda one: storage.base_name(one.ids) != part.name)
         pool = pool_vectors(table["id"], table[self.columns.of], self.width, tuple(own))
         nearest = Nearest(pool.units.rows)
@@ -214,8 +216,8 @@ class Merge:
         return TaskResult([parts.write(uri, _CHOSEN, [chosen], durable=False)], {})
 
     def _nearest(self, table: pa.Table) -> pa.Table:
-        """Returns the `count` nearest of each marked record; of equally near ones, those with the
-        lowest ids."""
+        """Returns the rows of the `count` nearest records of each marked record. If records are
+        equally near, those with the lowest ids are taken."""
         marked, cosine, key = (np.asarray(table[name]) for name in ("marked", "cosine", "key"))
         order = np.lexsort((key, -cosine, marked))
         marked = marked[order]

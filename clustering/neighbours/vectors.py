@@ -71,7 +71,8 @@ def pool_vectors(
 
 @lru_cache(maxsize=1)
 def _index(uri: str) -> Any:
-    """Returns a faiss index. The last one stays in memory, because a part is read in blocks."""
+    """Returns a faiss index. The index that was read last stays in memory, because a part is read
+    in blocks."""
     import faiss
 
     return faiss.deserialize_index(np.frombuffer(storage.read_bytes(uri), np.uint8))
@@ -84,8 +85,8 @@ def _read(uri: str, at: np.ndarray, width: int) -> Units:
     index = _index(uri)
     if index.d != width:
         raise StepError(
-            f"the index of the earlier run has vectors of {index.d} values, and this run of "
-            f"{width}: {uri}", "setting against", "Embed both with the same model.",
+            f"the vectors in the index of the earlier run have {index.d} values, those of this run "
+            f"{width}: {uri}", "setting against", "Embed both pools with the same model.",
         )  # fmt: skip
     vectors = index.reconstruct_batch(at.astype(np.int64))
     every = np.arange(len(vectors))

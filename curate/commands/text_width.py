@@ -14,8 +14,8 @@ def shown_width(text: str) -> int:
 
 
 def fitted(text: str, width: int) -> str:
-    """Return the text on one line of exactly `width` columns: cut, with "…" at the end, or filled
-    with spaces."""
+    """Return the text on one line of exactly `width` columns. A longer text is cut and ends with
+    "…"; a shorter text is filled with spaces."""
     line = on_one_line(" ".join(text.split()))
     if shown_width(line) > width:
         kept, used = [], 1

@@ -60,9 +60,10 @@ class ClusterRow(NamedTuple):
 
 
 class ClusterReport(NamedTuple):
-    """The clusters of the step `step`. `clusters` counts those with records, `records` the records
-    in them, `without` the records in none. `quality` is what the step measured of the whole; `rows`
-    are the clusters asked for."""
+    """The clusters of the step `step`. `clusters` is the number of clusters that have records,
+    `records` the number of records in clusters, and `without` the number of records in no cluster.
+    `quality` has what the step measured of all clusters together; `rows` are the clusters to
+    show."""
 
     step: str
     clusters: int
@@ -73,11 +74,11 @@ class ClusterReport(NamedTuple):
 
 
 def cluster_table(out: str, step: str | None, sort: str, limit: int) -> ClusterReport:
-    """Return the clusters of the run in the folder `out`: the first `limit` in the order `sort`
-    (one of SORTS), the largest or the sparsest first. 0 means all.
+    """Return the clusters of the run in the folder `out`. `sort` is one of SORTS: the largest or
+    the sparsest clusters come first. `limit` is the number of clusters; 0 means all.
 
-    `step` is the name of the step that made the clusters; None means the first. Raises InputError
-    if no step did. Parts are read one after the other.
+    `step` is the name of the step that made the clusters; None means the first such step. Raises
+    InputError if no step made clusters. Parts are read one after the other.
     """
     at, name = _found_step(out, step)
     passes = passes_of(out)[: at + 1]
@@ -116,7 +117,8 @@ def _quality(made: PassFiles) -> dict[str, Any]:
 
 
 class _Sums(NamedTuple):
-    """Sums over the records of each cluster, by its number. `dense` is None without densities."""
+    """Sums over the records of each cluster, by the number of the cluster. `density` and `sparse`
+    are None if the step measured no density. `without` is the number of records in no cluster."""
 
     sizes: np.ndarray
     distance: np.ndarray
@@ -147,15 +149,16 @@ class _Sums(NamedTuple):
 
 
 class _Clustered(NamedTuple):
-    """The records of a run as they are after the passes `passes`, of which the last made clusters
-    by the step `name`."""
+    """The records of a run as they are after the passes `passes`. The step `name` made the clusters
+    in the last of these passes."""
 
     passes: list[PassFiles]
     name: str
 
     def tables(self, *columns: str) -> Iterator[pa.Table]:
-        """Yield the columns of the records of each part. Those of the step are `.id` and so on,
-        and lose the dot; a column that the step did not make is left out."""
+        """Yield the given columns of the records of each part. A name that begins with a dot is a
+        measure of the step: `.id` is named `cluster_id` in the table. A measure that the step did
+        not make is left out."""
         known = {f.removeprefix(self.name) for f in self._made()}
         wanted = [c for c in columns if not c.startswith(".") or c in known]
         names = tuple(self.name + c if c.startswith(".") else c for c in wanted)
@@ -207,7 +210,7 @@ class _Clustered(NamedTuple):
         return found
 
     def terms(self, clusters: np.ndarray, sums: _Sums) -> dict[int, list[str]]:
-        """Return the terms of each of the clusters that distinguish its texts."""
+        """Return, for each of the clusters, the terms that distinguish its texts."""
         own: dict[int, Counter[str]] = {one: Counter() for one in clusters.tolist()}
         corpus: Counter[str] = Counter()
         share = np.zeros(len(sums.sizes) + 1)
@@ -238,8 +241,8 @@ def _add(totals: dict[str, np.ndarray], name: str, counts: np.ndarray) -> None:
 
 
 def _first_of_each(table: pa.Table) -> pa.Table:
-    """Return the NEAREST rows of each cluster with the smallest distances, in that order; rows of
-    equal distance in the order of their ids."""
+    """Return the NEAREST rows of each cluster with the smallest distances, the smallest first. Rows
+    of equal distance are in the order of their ids."""
     keys = [("cluster_id", "ascending"), ("cluster_distance", "ascending"), ("id", "ascending")]
     order = pc.sort_indices(table.select([name for name, _ in keys]), sort_keys=keys)
     clusters = np.asarray(table["cluster_id"])[np.asarray(order)]

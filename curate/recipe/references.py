@@ -9,11 +9,11 @@ from manifests.step.spelling import nearest
 
 
 def with_maker(planned: list[PlannedStep], place: str) -> PlannedStep:
-    """Returns the last step, with the step that makes the column which its method `made_by` names.
+    """Returns the last step of `planned`, together with the step that makes the column which the
+    method `made_by` of the last step names.
 
-    Raises RecipeError if no earlier step makes the column, or if the last step cannot use the one
-    that does. `place` is the place of the
-    last step in the recipe.
+    Raises RecipeError if no earlier step makes the column, or if the last step cannot use the step
+    that makes it. `place` is the place of the last step in the recipe.
     """
     last = planned[-1]
     column = last.step.made_by()
@@ -33,7 +33,8 @@ def with_maker(planned: list[PlannedStep], place: str) -> PlannedStep:
 
 def check_sources(planned: list[PlannedStep], sources: list[str], text: Text) -> None:
     """Raises RecipeError if a setting of a step, such as `pool`, names a source that the recipe
-    does not have. `sources` are the names of the recipe's sources, and `text` has its lines."""
+    does not have. `sources` are the names of the recipe's sources, and `text` has the lines of the
+    recipe."""
     for one in planned:
         for name in one.step.named_sources():
             if name not in sources:

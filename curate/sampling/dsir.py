@@ -64,7 +64,7 @@ class Dsir(CorpusStep):
 
     def fit(self, corpus: Corpus, workspace: Workspace, seed: int) -> np.ndarray:
         """Returns (buckets,) float64: ln(p / q) of each bucket, where p is the bucket's frequency
-        in the target and q the one in this corpus."""
+        in the target and q its frequency in this corpus."""
         from manifests.kernels.gram_buckets import bucket_counts
 
         target = np.zeros(self.buckets, np.int64)

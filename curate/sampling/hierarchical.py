@@ -25,18 +25,18 @@ class Hierarchical(CorpusStep):
     """Keep `records` records, as equally as possible from all clusters, and drop the others.
 
     The column `of` lists the clusters of a record from the top level down, as `cluster` with
-    several `levels` makes it. The number is divided over the clusters of the top level: x is chosen
-    so that the sum of min(x, size of a cluster) is the number. What a cluster gets is divided in
-    the same way over the clusters inside it, and so on. This is the hierarchical sampling of Vo et
-    al. 2024 (arXiv 2405.15613). What is left after rounding goes to the first clusters in the order
-    of their names (our choice).
+    several `levels` makes it. The number `records` is divided over the clusters of the top level:
+    each gets min(x, its size) records, with x chosen so that the sum is `records`. The number of a
+    cluster is divided in the same way over the clusters inside it, and so on. This is the
+    hierarchical sampling of Vo et al. 2024 (arXiv 2405.15613). What is left after rounding goes to
+    the first clusters in the order of their names (our choice).
 
     Inside the smallest clusters, records are chosen at random, by the hash of the recipe's seed and
-    the record's id; or with `order: cluster.distance` those nearest to the centre.
+    the record's id; with `order: cluster.distance`, those nearest to the centre are chosen.
 
-    `rank` is the number by which the records of a cluster are taken, the lowest first.
-    `probability` is the probability that the record is kept, given the ranks of all others, as in
-    the step `sample`; null with `order`. A record without clusters is dropped.
+    From each cluster, the records with the lowest `rank` are taken. `probability` is the
+    probability that the record is kept, given the ranks of all others, as in the step `sample`;
+    null with `order`. A record without clusters is dropped.
     """
 
     version: ClassVar[int] = 1
@@ -68,7 +68,7 @@ class Hierarchical(CorpusStep):
         if len(depths) > 1:
             raise StepError(
                 f"records have lists of {depths[0]} and of {depths[-1]} clusters", "setting of",
-                "Name a column that lists as many clusters for every record.",
+                "Name a column with the same number of clusters for every record.",
             )  # fmt: skip
         given = quotas.equal(self.records, {path: totals[paths[path]] for path in paths})
         return {paths[path]: amount for path, amount in given.items()}
@@ -116,7 +116,8 @@ class Hierarchical(CorpusStep):
 
 @dataclass(frozen=True)
 class _Ranking:
-    """Ranks the records of a part on a worker; leaves out records without clusters or a value."""
+    """Ranks the records of a part on a worker; leaves out records without clusters, or without a
+    value to order by."""
 
     step: Hierarchical
     seed: int

@@ -24,10 +24,11 @@ class Metaclip(CorpusStep):
     probability. This step drops no record.
 
     With `by: language`, each language has its own counts and its own t. In the language
-    `reference`, t is the setting `t`. The entities with fewer than t records are the tail; their
-    share of all matches is computed there. In every other language, counts are added up from the
-    rarest entity on, until their share of all matches is nearest to that of the tail; t is the last
-    count added (MetaCLIP 2: Chuang et al. 2025, arXiv 2507.22062).
+    `reference`, t is the setting `t`. The entities of this language with fewer than t records are
+    its tail, and the tail has a certain share of all matches of the language. In every other
+    language, counts are added up from the rarest entity on, until their share of all matches is
+    nearest to this share; t is the last count added (MetaCLIP 2: Chuang et al. 2025, arXiv
+    2507.22062).
     """
 
     of: str = Field("entities.ids", description="column with the list of each record's entities")
@@ -68,7 +69,8 @@ class Metaclip(CorpusStep):
             return [self.t] * len(counts)
         if self.reference not in counts:
             raise StepError(
-                f"no record with entities has the value '{self.reference}' in '{self.by}'",
+                f"no record with entities has the value '{self.reference}' in the column "
+                f"'{self.by}'",
                 "setting reference", f"Name one of: {', '.join(sorted(counts))}.",
             )  # fmt: skip
         tail = tail_share(counts[self.reference], self.t)

@@ -74,7 +74,8 @@ def present_units(column: pa.Array | pa.ChunkedArray, dimensions: int) -> Presen
 
 
 def units_of(vectors: np.ndarray) -> Units:
-    """Returns (n, dimensions) finite vectors that are not 0, as unit vectors."""
+    """Returns the unit vectors of `vectors` (n, dimensions). All values must be finite, and no
+    vector may have the length 0."""
     from manifests.kernels.cosine import dot_products
 
     units = np.empty(vectors.shape, np.float32)

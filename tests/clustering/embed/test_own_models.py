@@ -119,7 +119,7 @@ def test_weights_in_a_second_file_are_read_and_identify_the_model(folder: Path) 
     (folder / "own.onnx_data").write_bytes(data)
     assert prints(folder, step)[1] != before[1]
     (folder / "own.onnx_data").unlink()
-    fault = r"weights in the file 'own.onnx_data', which is not beside it. Copy this file"
+    fault = r"weights in the file 'own.onnx_data', but this file is not beside it. Copy this file"
     with pytest.raises(InputError, match=fault):
         prints(folder, step)
 
@@ -133,7 +133,7 @@ def test_weights_are_not_read_from_another_folder(folder: Path, name: str) -> No
         for entry in tensor.external_data:
             entry.value = name if entry.key == "location" else entry.value
     (folder / "own.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(InputError, match=f"the file '{name}', which is not in its folder"):
+    with pytest.raises(InputError, match=f"the file '{name}', which is outside of its folder"):
         Embed(**step).load(Worker(str(folder)))
 
 
@@ -214,5 +214,5 @@ def test_a_configuration_without_a_fixed_shape_is_refused(folder: Path) -> None:
     step = settings(folder, projection())
     config = {"size": {"shortest_edge": SIDE}, "do_normalize": False}
     (folder / "own.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match="images of different shapes stay different"):
+    with pytest.raises(InputError, match="does not give all images the same height and width"):
         Embed(**step).load(Worker(str(folder)))

@@ -1,1 +1,1 @@
-"""Steps that compute embeddings. Steps for clusters and rare concepts are planned."""
+"""Steps that compute embeddings, group records by them, and find sparse and near records."""

@@ -17,8 +17,9 @@ from manifests.examples.embedded import (
     checked_embedder,
     nothing_embedded,
 )
-from manifests.examples.files import Fields, ItemFiles
+from manifests.examples.files import ItemFiles
 from manifests.examples.items import Item, check_images, files_used, items_of
+from manifests.setting_values import Names
 from manifests.step import (
     Bound,
     Columns,
@@ -67,8 +68,8 @@ class Near(RowStep):
     action: Annotated[Literal["drop", "keep"], Bound()] = Field(
         "drop", description="what is done with records that are near"
     )
-    text: Fields = Field((), description="fields of a table that have texts")
-    image: Fields = Field((), description="fields of a table that have images")
+    text: Names = Field((), description="fields of a table that have texts")
+    image: Names = Field((), description="fields of a table that have images")
     embedding: str | None = Field(
         None, description="field of a table that has the vector; null: the examples are embedded"
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from clustering.neighbours.kept import check_embedder, kept_indexes
 from clustering.neighbours.search import (
@@ -28,14 +28,10 @@ from manifests import storage
 from manifests.errors import StepError
 from manifests.run.kept_index import corpus_passes
 from manifests.run.manifest import NAME
+from manifests.setting_values import Names
 from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, Part, Workspace, reasons
 from manifests.storage import parts
 
-Names = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
-    Field(min_length=1),
-]
 INDEXED = {"pool", "of"}
 """The settings in which two runs must agree for one to use the index of the other."""
 
@@ -79,7 +75,7 @@ class Retrieve(CorpusStep):
 
     version: ClassVar[int] = 1
 
-    pool: Names = Field(description="name or names of the sources that are the pool")
+    pool: Names = Field(min_length=1, description="name or names of the sources that are the pool")
     near: str = Field(
         "cluster.sparse", description="column of true and false: which records of the other "
         "sources are marked"

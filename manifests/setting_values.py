@@ -1,5 +1,5 @@
-"""Validators of settings: for numbers, for sizes in bytes, and for groups of settings of which a
-recipe gives only some."""
+"""Validators of settings: for numbers, for sizes in bytes, for lists that may be given as one
+value, and for groups of settings of which a recipe gives only some."""
 
 from __future__ import annotations
 
@@ -40,6 +40,21 @@ def size_in_bytes(value: Any) -> Any:
 Bytes = Annotated[PositiveInt, BeforeValidator(size_in_bytes, json_schema_input_type=int | str)]
 """The type of a setting that is a size: bytes, or a number with a unit such as `512MB` or
 `64MiB`."""
+
+
+def as_list(value: Any) -> Any:
+    """Returns a single text as a list with one element, and any other value unchanged."""
+    return [value] if isinstance(value, str) else value
+
+
+def one_or_more(item: Any) -> BeforeValidator:
+    """Returns a validator for a list of texts of the type `item`, which a recipe may also give as
+    one text: `by: language` is `by: [language]`. The JSON Schema of recipes has both forms."""
+    return BeforeValidator(as_list, json_schema_input_type=item | list[item])
+
+
+Names = Annotated[tuple[str, ...], one_or_more(str)]
+"""The type of a setting that takes one name (`caption`) or several names (`[caption, alt]`)."""
 
 
 def plain_number(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:

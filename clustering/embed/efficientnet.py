@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from manifests.errors import InputError
-from manifests.models.onnx import INSTALL
-from manifests.models.packages import PackagedFile
+from manifests.models.packages import INSTALL, PackagedFile
 from manifests.models.preprocessing import Preprocessing
 from manifests.models.torch_state import read_state
 from manifests.step import ModelIdentity

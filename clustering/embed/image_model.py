@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from clustering.embed import efficientnet
 from clustering.embed.embedder import Vectors
 from clustering.embed.model_files import open_model
 from manifests import storage
 from manifests.errors import InputError, MediaError, is_of_environment
-from manifests.media import Reference
+from manifests.media import references
 from manifests.models.image_processor import from_config
 from manifests.models.onnx import OnnxModel
 from manifests.models.preprocessing import Preprocessing
@@ -101,15 +100,14 @@ class ImageEmbedder:
     def embed(self, batch: pa.Table, context: Context) -> Vectors:
         rows, images = image_rows(batch["media"])
         first = np.flatnonzero(np.diff(rows, prepend=-1))
-        columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
-        references = [Reference(*fields) for fields in zip(*columns, strict=True)]
+        found = references(images)
         errors = RowErrors(batch.num_rows)
         prepared: list[np.ndarray] = []
         embedded: list[int] = []
         # One image at a time: a codec takes one file, and decoding costs far more than the loop.
         for number in first.tolist():
             try:
-                image = context.media.decoded(references[number]).upright()
+                image = context.media.decoded(found[number]).upright()
                 prepared.append(self._model.prepare(image))
                 context.media.forget()  # full-size images of a whole batch would fill the memory
                 embedded.append(int(rows[number]))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.errors import MediaError
-from manifests.media import Reference
+from manifests.media import references
 from manifests.record.images import image_rows
 from manifests.step import Context, Images, Measured, RowErrors, RowStep
 
@@ -40,14 +39,13 @@ class Thumbnail(RowStep):
 
         rows, images = image_rows(batch["media"])
         first = np.flatnonzero(np.diff(rows, prepend=-1))
-        columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
-        references = [Reference(*fields) for fields in zip(*columns, strict=True)]
+        found = references(images)
         pixels: list[bytes | None] = [None] * batch.num_rows
         errors = RowErrors(batch.num_rows)
         # One image at a time: a codec takes one file, and decoding costs far more than the loop.
         for number in first.tolist():
             try:
-                image = context.media.decoded(references[number]).upright()
+                image = context.media.decoded(found[number]).upright()
                 small = image.resize((SIDE, SIDE), Resampling.BILINEAR, reducing_gap=2.0)
                 pixels[rows[number]] = small.tobytes()
             except MediaError as error:

@@ -51,7 +51,7 @@ class SumShards:
             found = lloyd.assign(self.sample.read(shard), centroids, found)
         sums = vectors.lists(found.sums.astype(np.float32))
         table = pa.table({"vector": sums, "count": pa.array(found.counts)})
-        return TaskResult([write_table(folder, task.name, table)], {"cosines": found.cosines})
+        return TaskResult([write_table(folder, task.name, table)], {})
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _added(folder: str, commits: list[Commit], shape: tuple[int, ...]) -> Sums:
     total = Sums.nothing(*shape)
     for commit in commits:
         sums, counts = read_table(folder, commit, shape[1])
-        total = total.plus(Sums(sums, counts, commit.detail["cosines"]))
+        total = total.plus(Sums(sums, counts))
     return total
 
 

@@ -18,36 +18,33 @@ _SPLIT = 1 / 1024
 
 
 class Sums(NamedTuple):
-    """What one round finds: the sum of the vectors of each cluster, (k, width) float64; the number
-    of vectors of each cluster, (k,) int64; and the sum of the cosines of all vectors and their
-    centroids."""
+    """What one round finds: the sum of the vectors of each cluster, (k, width) float64, and
+    their number, (k,) int64."""
 
     sums: np.ndarray
     counts: np.ndarray
-    cosines: float
 
     @classmethod
     def nothing(cls, clusters: int, width: int) -> Sums:
-        return cls(np.zeros((clusters, width)), np.zeros(clusters, np.int64), 0.0)
+        return cls(np.zeros((clusters, width)), np.zeros(clusters, np.int64))
 
     def plus(self, other: Sums) -> Sums:
         """Returns the sum of this object and `other`. The array `sums` of this object is
         changed."""
         np.add(self.sums, other.sums, out=self.sums)
-        return Sums(self.sums, self.counts + other.counts, self.cosines + other.cosines)
+        return Sums(self.sums, self.counts + other.counts)
 
 
 def assign(vectors: np.ndarray, centroids: Centroids, found: Sums) -> Sums:
-    """Adds vectors (n, width), of any float type, to the sums of their nearest centroids."""
+    """Adds vectors (n, width), of any float type, to the sums of their nearest centroids, in
+    place, and returns these."""
     from manifests.kernels.centroids import add_vectors
 
-    total = found.cosines
     for start in range(0, len(vectors), BLOCK_ROWS):
         block = np.ascontiguousarray(vectors[start : start + BLOCK_ROWS], np.float32)
-        numbers, cosines = centroids.nearest(block, 1)
+        numbers, _ = centroids.nearest(block, 1)
         add_vectors(block, np.ascontiguousarray(numbers[:, 0]), found.sums, found.counts)
-        total += float(cosines.sum(dtype=np.float64))
-    return found._replace(cosines=total)
+    return found
 
 
 def moved(found: Sums, before: np.ndarray, seeds: list[int]) -> np.ndarray:

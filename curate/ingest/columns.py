@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BeforeValidator
 
 from manifests.errors import InputError
 from manifests.step.spelling import nearest
-
-
-def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-Names = Annotated[
-    tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])
-]
-"""The type of a setting that takes one name (`caption`) or several names in order of preference
-(`[caption, alt]`)."""
 
 
 def require_columns(

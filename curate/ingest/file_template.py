@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator
 
-from curate.ingest.columns import Names
+from manifests.setting_values import Names
 
 USUAL_FILES = (
     "{url_path}",

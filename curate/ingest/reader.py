@@ -21,7 +21,6 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from curate.ingest.columns import Names
 from curate.ingest.evidence import Findings
 from curate.ingest.source_files import EXCLUDED, SourceFiles, ending_of, excluding, sort_files
 from manifests import storage
@@ -29,7 +28,7 @@ from manifests.errors import CurateError, InputError, RowError
 from manifests.media import Limits, Media
 from manifests.media.blobs import BlobFile
 from manifests.run.counted import FILES
-from manifests.setting_values import plain_number
+from manifests.setting_values import Names, plain_number
 from manifests.storage import File
 
 BATCH_ROWS = 4096

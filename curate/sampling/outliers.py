@@ -9,10 +9,10 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from curate.sampling.representatives import RankByColumn
-from curate.sampling.sample import Columns
 from curate.sampling.selection.limits import Limit, inside, limits
 from curate.sampling.selection.ordering import Order, column_of, ordered_ranks
 from curate.sampling.selection.ranking import groups
+from manifests.setting_values import Names
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace, reasons
 from manifests.step.bounds import Share, check_min_max, outside
 
@@ -33,7 +33,7 @@ class Outliers(CorpusStep):
 
     of: Order = Field("cluster.density", description="column of numbers; the lowest are outliers")
     share: Share | None = Field(None, description="share of the records to drop")
-    by: Columns = Field((), description="column or columns whose groups each lose this share")
+    by: Names = Field((), description="column or columns whose groups each lose this share")
     min: float | None = Field(None, description="drop records with a lower value")
     max: float | None = Field(None, description="drop records with a higher value")
 

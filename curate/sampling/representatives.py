@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, PositiveInt
 
-from curate.sampling.sample import Columns
 from curate.sampling.selection.limits import RANKED, Limit, inside, limits
 from curate.sampling.selection.ordering import Order, column_of, ordered_ranks
 from curate.sampling.selection.ranking import groups
+from manifests.setting_values import Names
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace, reasons
 
 
@@ -28,7 +28,7 @@ class Representatives(CorpusStep):
     version: ClassVar[int] = 1
 
     count: PositiveInt = Field(description="number of records to keep of each group")
-    by: Columns = Field(
+    by: Names = Field(
         ("cluster.id",), description="column or columns; records with the same values are a group"
     )
     order: Order = Field(

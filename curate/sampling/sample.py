@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BeforeValidator, Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from curate.sampling.selection import quotas
 from curate.sampling.selection.counts import Count
 from curate.sampling.selection.exponentials import exponential, one_minus_exponential
 from curate.sampling.selection.limits import RANKED, Limit, inside, last_ranks, limits
 from curate.sampling.selection.ranking import SEPARATOR, Chances, Ranked, chances_of, rank_rows
+from manifests.setting_values import Names
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Workspace, reasons
 from manifests.step.bounds import Share
-
-Columns = Annotated[
-    tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
-]
 
 
 class Sample(CorpusStep):
@@ -86,7 +83,7 @@ class Sample(CorpusStep):
     token_column: str = Field(
         "tokens.total", description="column with each record's number of tokens, for `tokens`"
     )
-    by: Columns = Field(
+    by: Names = Field(
         (), description="column or columns; records with the same values in them are a group"
     )
     quotas: Literal["equal", "proportional"] | dict[str, NonNegativeFloat] | None = Field(

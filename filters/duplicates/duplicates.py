@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from filters.duplicates.corpus.image_families import IMAGE_FAMILIES, write_image_families
 from filters.duplicates.corpus.index import (
@@ -46,12 +46,13 @@ from filters.duplicates.phases.forest import Forest
 from filters.duplicates.phases.image_proof import ImageProof
 from filters.duplicates.phases.search import Found, Search
 from filters.duplicates.ranking.members import image_similarity
-from filters.duplicates.ranking.sort_key import Keep, as_list, sort_key, sort_keys
+from filters.duplicates.ranking.sort_key import Keep, sort_key, sort_keys
 from filters.image.image_hash import ImageHash
 from filters.image.media_digest import MediaDigest
 from manifests import storage
 from manifests.run.kept_index import corpus_passes
 from manifests.run.manifest import NAME
+from manifests.setting_values import as_list, one_or_more
 from manifests.step import Context, Corpus, CorpusStep, Location, Outcome, RowStep, Workspace
 
 
@@ -119,7 +120,7 @@ class Duplicates(CorpusStep):
 
     version: ClassVar[int] = 3
 
-    by: Annotated[tuple[By, ...], BeforeValidator(as_list)] = Field(
+    by: Annotated[tuple[By, ...], one_or_more(By)] = Field(
         min_length=1,
         description="what makes records duplicates; a pair must match on all listed values",
     )

@@ -9,8 +9,8 @@ import numpy as np
 
 from manifests.errors import InputError
 from manifests.geometry.boxes import areas, iou
-from manifests.models.onnx import INSTALL, OnnxModel
-from manifests.models.packages import PackagedFile
+from manifests.models.onnx import OnnxModel
+from manifests.models.packages import INSTALL, PackagedFile
 from manifests.step import ModelIdentity
 
 if TYPE_CHECKING:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.errors import MediaError
-from manifests.media import Reference
+from manifests.media import references
 from manifests.record.images import image_rows
 from manifests.step import Context, Images, Measured, RowErrors, RowStep
 
@@ -34,11 +33,10 @@ class ImageDecodes(RowStep):
         rows, images = image_rows(batch["media"])
         decoded = np.zeros(batch.num_rows, np.int32)
         errors = RowErrors(batch.num_rows)
-        columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
         # One image at a time: a codec takes one file, and decoding costs far more than the loop.
-        for row, *fields in zip(rows.tolist(), *columns, strict=True):
+        for row, reference in zip(rows.tolist(), references(images), strict=True):
             try:
-                context.media.image(Reference(*fields))
+                context.media.image(reference)
                 decoded[row] += 1
             except MediaError as error:
                 errors.add(row, error)

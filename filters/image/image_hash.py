@@ -17,7 +17,7 @@ from filters.image.perceptual.small_image import (
     small_image,
 )
 from manifests.errors import MediaError
-from manifests.media import Media, Reference
+from manifests.media import Media, references
 from manifests.record import media_lists
 from manifests.record.images import image_rows
 from manifests.step import Context, Images, Measured, RowErrors, RowStep
@@ -113,11 +113,10 @@ def _small_images(images: pa.Array, media: Media) -> tuple[SmallImage, dict[int,
     lumas = np.zeros((len(images), SIDE, SIDE), np.uint8)
     colours = np.zeros((len(images), COLOURS_SIDE, COLOURS_SIDE, 3), np.uint8)
     errors: dict[int, MediaError] = {}
-    columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
     # One image at a time: a codec takes one file, and decoding costs far more than the loop.
-    for number, fields in enumerate(zip(*columns, strict=True)):
+    for number, reference in enumerate(references(images)):
         try:
-            small = small_image(media.decoded(Reference(*fields)), SIDE)
+            small = small_image(media.decoded(reference), SIDE)
             lumas[number], colours[number] = small
         except MediaError as error:
             errors[number] = error

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import MediaError
-from manifests.media import Media, Reference
+from manifests.media import Media, Reference, references
 from manifests.record import MEDIA, media_lists
 from manifests.step import Context, Measured, RowErrors, RowStep
 from manifests.storage.digest import bytes_digest
@@ -49,15 +49,14 @@ class MediaDigest(RowStep):
 def _digests(flat: pa.Array, media: Media) -> tuple[pa.Array, dict[int, MediaError]]:
     """Returns the digest of each image or video, null if the file could not be read; and a dict
     from the number of an image or video to its error."""
-    columns = [pc.struct_field(flat, name).to_pylist() for name in Reference._fields]
     digests: dict[Reference, str | None] = {}
     errors: dict[int, MediaError] = {}
-    references = [Reference(*fields) for fields in zip(*columns, strict=True)]
+    every = references(flat)
     # One medium at a time: each is a file or part of a file, and reading takes most of the time.
-    for number, reference in enumerate(references):
+    for number, reference in enumerate(every):
         if digests.get(reference) is None:
             try:
                 digests[reference] = bytes_digest(media.read(reference))
             except MediaError as error:
                 digests[reference], errors[number] = None, error
-    return pa.array([digests[reference] for reference in references], pa.string()), errors
+    return pa.array([digests[reference] for reference in every], pa.string()), errors

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import MediaError
-from manifests.media import Media, Reference
+from manifests.media import Media, references
 from manifests.record import media_lists
 from manifests.step import RowErrors
 
@@ -37,13 +37,12 @@ def shown_images(
     places = np.arange(len(rows)) - np.asarray(offsets)[rows]
     is_image = np.asarray(pc.equal(pc.struct_field(flat, "kind"), "image").fill_null(False))
     images = flat.filter(pa.array(is_image))
-    columns = (pc.struct_field(images, name).to_pylist() for name in Reference._fields)
     # One image at a time: a codec takes one file, and the model costs far more than the loop.
-    for row, place, *fields in zip(
-        rows[is_image].tolist(), places[is_image].tolist(), *columns, strict=True
+    for row, place, reference in zip(
+        rows[is_image].tolist(), places[is_image].tolist(), references(images), strict=True
     ):
         try:
-            image = media.decoded(Reference(*fields)).upright()
+            image = media.decoded(reference).upright()
         except MediaError as error:
             errors.add(row, error)
             continue

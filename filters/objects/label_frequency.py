@@ -3,7 +3,6 @@ corpus."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -18,11 +17,11 @@ from manifests.record.images import reduce_by_record
 from manifests.record.objects import Objects, count_objects, edit_objects, flat_objects
 from manifests.step import Context, Corpus, CorpusStep, Outcome, Part, Workspace, reasons
 from manifests.step.bounds import check_min_max
+from manifests.step.grouped import Grouping
 from manifests.storage import parts
 
 _SCHEMA = pa.schema([("label", pa.string()), ("count", pa.int64())])
-_MERGE_ROWS = 1 << 16
-"""The number of rows of counts that are collected before they are summed (our choice)."""
+_SUMS = Grouping(_SCHEMA, ("sum",))
 
 
 class LabelFrequency(CorpusStep):
@@ -67,7 +66,8 @@ class LabelFrequency(CorpusStep):
         storage.make_folder(workspace.scratch)
         uri = storage.join(workspace.scratch, "labels.arrow")
         count = _CountLabels(corpus, self.of == "records")
-        table = _add_counts(counts for _, counts in workspace.map(count, corpus.parts))
+        of_parts = workspace.map(count, corpus.parts)
+        table = _SUMS.of_many(counts for _, counts in of_parts).sort_by("label")
         parts.write(uri, _SCHEMA, [table], durable=False)
         return uri
 
@@ -130,22 +130,6 @@ class _CountLabels:
             codes = np.unique(rows * len(labels) + codes) % max(len(labels), 1)
         counts = np.bincount(codes, minlength=len(labels))
         return pa.table([labels, pa.array(counts, pa.int64())], schema=_SCHEMA)
-
-
-def _add_counts(tables: Iterator[pa.Table]) -> pa.Table:
-    """Returns one table with the sum of the counts of each label in all tables, sorted by label."""
-    total, waiting, waiting_rows = _SCHEMA.empty_table(), [], 0
-    for table in tables:
-        waiting.append(table)
-        waiting_rows += table.num_rows
-        if waiting_rows > max(total.num_rows, _MERGE_ROWS):
-            total, waiting, waiting_rows = _sum_by_label([total, *waiting]), [], 0
-    return _sum_by_label([total, *waiting]).sort_by("label")
-
-
-def _sum_by_label(tables: list[pa.Table]) -> pa.Table:
-    sums = pa.concat_tables(tables).group_by("label").aggregate([("count", "sum")])
-    return sums.select(["label", "count_sum"]).rename_columns(_SCHEMA.names)
 
 
 def _frequencies(uri: str, labels: pa.Array) -> np.ndarray:

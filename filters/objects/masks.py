@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from filters.objects.rules.emptied_records import Empty, emptied_records
 from manifests.geometry.boxes import all_finite, iou
@@ -22,6 +22,7 @@ from manifests.record.objects import (
     flat_objects,
     replace_where,
 )
+from manifests.setting_values import one_or_more
 from manifests.step import Bound, Columns, Context, RowStep
 
 ASPECT_TOLERANCE = 0.02
@@ -29,8 +30,7 @@ ASPECT_TOLERANCE = 0.02
 another image (our choice: small differences come from rounding to whole pixels)."""
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+To = Literal["box", "point"]
 
 
 class Masks(RowStep):
@@ -59,7 +59,7 @@ class Masks(RowStep):
     rewrites: ClassVar[tuple[str, ...]] = ("objects",)
     renamed: ClassVar[dict[str, str]] = {"disagree": "removed", "unread": "unreadable"}
 
-    to: Annotated[tuple[Literal["box", "point"], ...], BeforeValidator(_as_list)] = Field(
+    to: Annotated[tuple[To, ...], one_or_more(To)] = Field(
         ("box", "point"), min_length=1, description="what to make: box, point, or both"
     )
     overwrite: bool = Field(False, description="replace boxes and points that exist already")

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from manifests import storage
 from manifests.errors import InputError
+from manifests.setting_values import Names
 from manifests.storage import File
 from manifests.tables import TABLES, Kind, kind_of
-
-
-def _as_list(value: Any) -> Any:
-    """Returns a single string as a list with one element, and any other value unchanged."""
-    return [value] if isinstance(value, str) else value
-
-
-Fields = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
 class ItemFiles(BaseModel):
@@ -31,13 +22,13 @@ class ItemFiles(BaseModel):
         "of .txt with an item on each line (all but Parquet also as .gz, .zst, .bz2, .lz4), or of "
         "images"
     )
-    text: Fields = Field((), description="fields that have text; each field is compared separately")
+    text: Names = Field((), description="fields that have text; each field is compared separately")
     id: str | None = Field(
         None,
         description="field that has the item's id; null: the id is the file name and the number "
         "of the item, such as a.jsonl#1",
     )
-    image: Fields = Field(
+    image: Names = Field(
         (), description="fields that have images: bytes, base64, Hugging Face's struct of bytes "
         "and path, or a path relative to the file's folder"
     )  # fmt: skip

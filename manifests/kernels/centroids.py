@@ -1,6 +1,6 @@
 """Cosines of vectors and centroids, and sums of vectors by cluster, the same on every machine.
 
-The order of additions is fixed, and sums are float64, as in the module `cosine`.
+The order of additions is fixed, and sums are float64.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import numpy as np
 from numba import float32, float64, int32, int64, types, void
 
 from manifests.kernels.compiling import compiled, inlined
+from manifests.kernels.cosine import dot
 
 _VECTORS = types.Array(float32, 2, "C", readonly=True)
 _NUMBERS = types.Array(int32, 1, "C", readonly=True)
@@ -38,26 +39,6 @@ def best_candidates(
     highest = np.empty(len(vectors), np.float32)
     _best_candidates(vectors, centroids, candidates, approximate, error, numbers, highest)
     return numbers, highest
-
-
-@inlined
-def _dot(one: np.ndarray, other: np.ndarray) -> np.float32:
-    """The dot product, by eight sums that are added in a fixed order."""
-    width = len(one)
-    full = width - width % 8
-    a = b = c = d = e = f = g = h = 0.0
-    for at in range(0, full, 8):
-        a += np.float64(one[at]) * np.float64(other[at])
-        b += np.float64(one[at + 1]) * np.float64(other[at + 1])
-        c += np.float64(one[at + 2]) * np.float64(other[at + 2])
-        d += np.float64(one[at + 3]) * np.float64(other[at + 3])
-        e += np.float64(one[at + 4]) * np.float64(other[at + 4])
-        f += np.float64(one[at + 5]) * np.float64(other[at + 5])
-        g += np.float64(one[at + 6]) * np.float64(other[at + 6])
-        h += np.float64(one[at + 7]) * np.float64(other[at + 7])
-    for at in range(full, width):
-        a += np.float64(one[at]) * np.float64(other[at])
-    return np.float32(((a + b) + (c + d)) + ((e + f) + (g + h)))
 
 
 @inlined
@@ -94,7 +75,7 @@ def _best_candidates(
         if decided:
             for place in range(count):
                 numbers[row, place] = candidates[row, place]
-            highest[row] = _dot(vectors[row], centroids[candidates[row, 0]])
+            highest[row] = dot(vectors[row], centroids[candidates[row, 0]])
             continue
         floor = approximate[row, count - 1] - 2 * error
         found[:] = -np.inf
@@ -103,7 +84,7 @@ def _best_candidates(
             number = candidates[row, place]
             if number < 0 or approximate[row, place] < floor:
                 break
-            cosine = _dot(vectors[row], centroids[number])
+            cosine = dot(vectors[row], centroids[number])
             _insert(numbers[row], found, number, cosine)
         highest[row] = found[0]
 

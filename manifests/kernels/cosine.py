@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import float32, int64, types, void
 
-from manifests.kernels.compiling import compiled
+from manifests.kernels.compiling import compiled, inlined
 
 _VECTORS = types.Array(float32, 2, "C", readonly=True)
 _PLACES = types.Array(int64, 1, "C", readonly=True)
-_LANES = 8
 
 
 def dot_products(
@@ -29,22 +28,29 @@ def dot_products(
     return products
 
 
+@inlined
+def dot(one: np.ndarray, other: np.ndarray) -> np.float32:
+    """The dot product of two vectors, by eight sums that are added in a fixed order."""
+    width = len(one)
+    full = width - width % 8
+    a = b = c = d = e = f = g = h = 0.0
+    for at in range(0, full, 8):
+        a += np.float64(one[at]) * np.float64(other[at])
+        b += np.float64(one[at + 1]) * np.float64(other[at + 1])
+        c += np.float64(one[at + 2]) * np.float64(other[at + 2])
+        d += np.float64(one[at + 3]) * np.float64(other[at + 3])
+        e += np.float64(one[at + 4]) * np.float64(other[at + 4])
+        f += np.float64(one[at + 5]) * np.float64(other[at + 5])
+        g += np.float64(one[at + 6]) * np.float64(other[at + 6])
+        h += np.float64(one[at + 7]) * np.float64(other[at + 7])
+    for at in range(full, width):
+        a += np.float64(one[at]) * np.float64(other[at])
+    return np.float32(((((((a + b) + c) + d) + e) + f) + g) + h)
+
+
 @compiled(void(_VECTORS, _VECTORS, _PLACES, _PLACES, float32[::1]))
 def _dot_products(
     vectors: np.ndarray, others: np.ndarray, a: np.ndarray, b: np.ndarray, products: np.ndarray
 ) -> None:
-    dimensions = vectors.shape[1]
-    full = dimensions - dimensions % _LANES
-    sums = np.empty(_LANES, np.float64)
     for pair in range(len(products)):
-        one, other = vectors[a[pair]], others[b[pair]]
-        sums[:] = 0
-        for start in range(0, full, _LANES):
-            for lane in range(_LANES):
-                sums[lane] += np.float64(one[start + lane]) * np.float64(other[start + lane])
-        for place in range(full, dimensions):
-            sums[0] += np.float64(one[place]) * np.float64(other[place])
-        total = 0.0
-        for lane in range(_LANES):
-            total += sums[lane]
-        products[pair] = total
+        products[pair] = dot(vectors[a[pair]], others[b[pair]])

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from manifests.errors import InputError, is_of_environment
+from manifests.models.onnx_files import operators
+from manifests.models.packages import INSTALL
 
-INSTALL = "Run: pip install 'curate[models]'"
 GROUPS = {False: 1, True: 64}
 """How many rows a model with a variable batch is given at once, on a CPU and on a GPU (our choice).
 It is always the same number, because a model may compute a row differently in another batch; a
@@ -162,8 +163,6 @@ def _add_weights(options: Any, weights: Mapping[str, bytes], place: str) -> None
 
 
 def _broken(data: bytes, place: str, error: Exception) -> InputError:
-    from manifests.models.onnx_files import operators
-
     unknown = sorted(f"{d}:{op}" for d, op in operators(data) if d not in _KNOWN_DOMAINS)
     if unknown:
         return InputError(

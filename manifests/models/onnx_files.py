@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from manifests.errors import InputError
-from manifests.models.onnx import INSTALL
+from manifests.models.packages import INSTALL
 
 
 def weight_names(data: bytes, place: str) -> list[str]:

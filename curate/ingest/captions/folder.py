@@ -17,7 +17,6 @@ from curate.ingest.captions.records.sidecars import (
     describe,
     with_suffix,
 )
-from curate.ingest.columns import Names
 from curate.ingest.images import OpenedImage, check_size
 from curate.ingest.reader import (
     BATCH_ROWS,
@@ -33,6 +32,7 @@ from curate.ingest.reader import (
 from manifests.errors import MediaError, RowError
 from manifests.media import Reference
 from manifests.media.header import SUFFIXES, is_image
+from manifests.setting_values import Names
 from manifests.storage import File
 
 GROUP_STEMS = 2000

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from curate.ingest.captions.records.rows import CaptionColumns, add_caption, batch_of_columns
-from curate.ingest.columns import Names, column, first_text, fully_used, text_columns
+from curate.ingest.columns import column, first_text, fully_used, text_columns
 from curate.ingest.conversations import add_chat, chat_segments, check_placeholders
 from curate.ingest.formats.columnar import (
     SUFFIXES,
@@ -30,6 +30,7 @@ from curate.ingest.meta import meta_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests import record
 from manifests.errors import InputError, RowError
+from manifests.setting_values import Names
 from manifests.storage import File
 
 CHATS = ("conversations", "messages")

@@ -14,7 +14,6 @@ from curate.ingest.captions.records.rows import (
     batch_of_rows,
     one_unit_each,
 )
-from curate.ingest.columns import Names
 from curate.ingest.formats.json_elements import batches, element_groups
 from curate.ingest.formats.json_fields import as_object, caption_field, text_field
 from curate.ingest.formats.json_object import (
@@ -31,6 +30,7 @@ from curate.ingest.meta import to_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import RowError
 from manifests.media import Media
+from manifests.setting_values import Names
 from manifests.storage import File
 
 

@@ -19,7 +19,6 @@ from curate.ingest.captions.records.rows import (
     with_lines,
 )
 from curate.ingest.columns import (
-    Names,
     as_text,
     blank_to_null,
     first_item,
@@ -49,6 +48,7 @@ from curate.ingest.meta import json_column, meta_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import FileError, RowError
 from manifests.media import Media
+from manifests.setting_values import Names
 from manifests.storage import File
 from manifests.text.json_values import dump_json
 

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from curate.ingest.captions.records.rows import CaptionColumns, batch_of_columns
 from curate.ingest.columns import (
-    Names,
     as_text,
     first_text,
     fully_used,
@@ -33,6 +32,7 @@ from curate.ingest.media_folder import MediaFolder, open_row_images
 from curate.ingest.meta import meta_json
 from curate.ingest.reader import Context, Count, Head, ReadBatch, Reader, Split
 from manifests.errors import InputError
+from manifests.setting_values import Names
 from manifests.storage import File
 
 URLS = ("url", "image_url", "img_url")

@@ -21,7 +21,6 @@ from curate.ingest.captions.records.sidecars import (
     is_image_suffix,
     with_suffix,
 )
-from curate.ingest.columns import Names
 from curate.ingest.formats import tar
 from curate.ingest.formats.random_access import Source
 from curate.ingest.formats.tar_samples import Sample, samples
@@ -30,6 +29,7 @@ from curate.ingest.reader import BATCH_ROWS, Context, Count, Failure, Head, Read
 from manifests.errors import InputError, MediaError, RowError
 from manifests.media import Limits, Reference
 from manifests.media.header import FIRST_BYTES, SHORT_BYTES, Header, probe
+from manifests.setting_values import Names
 from manifests.storage import File, base_name
 
 SPLIT_TAR_BYTES = 1 << 30

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curate.ingest.columns import Names, require_columns
+from curate.ingest.columns import require_columns
 from curate.ingest.formats.columnar import sniffed_schema
 from curate.ingest.formats.json_heads import first_object
 from curate.ingest.formats.nested_tables import (
@@ -36,6 +36,7 @@ from curate.ingest.media_root import ROOT_DESCRIPTION, root_of
 from curate.ingest.reader import Context, Head, ReadBatch, Split, existing_files
 from manifests.errors import RowError
 from manifests.geometry.space import SpaceSetting
+from manifests.setting_values import Names
 from manifests.storage import File
 
 SHAPES = ("box", "point", "polygon")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from curate.ingest.columns import Names, has_text
+from curate.ingest.columns import has_text
 from curate.ingest.formats.json_elements import ByteRange, elements
 from curate.ingest.formats.json_fields import as_object, id_field, text_field
 from curate.ingest.formats.json_object import find_arrays
@@ -27,6 +27,7 @@ from manifests import storage
 from manifests.errors import FileError, RowError
 from manifests.geometry.space import SPACES, Space
 from manifests.models.pickles import loads
+from manifests.setting_values import Names
 from manifests.storage import File
 
 

@@ -8,7 +8,7 @@ the bits of their ids. So neither a worker nor the driver holds all ranks of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from manifests import record
 from manifests.step import Corpus, Part, Workspace
+from manifests.step.grouped import Grouping
 
 _BITS = 16
 """How many bits of a rank each round adds to a bin (our choice). A rank has 64 bits, and so has the
@@ -25,8 +26,6 @@ beginning of an id, so there are at most eight rounds."""
 _FEW = 1 << 20
 """If the bins in which budgets end have at most this many records together, the driver collects
 these records (our choice: 50 MB)."""
-_MERGE_ROWS = 1 << 16
-"""How many rows of counts are collected before they are summed (our choice)."""
 
 RANKED = pa.schema(
     [("group", pa.string()), ("rank", pa.float64()), ("id", pa.string()), ("amount", pa.int64())]
@@ -36,6 +35,7 @@ uses."""
 _BINS = pa.schema(
     [("group", pa.string()), ("bin", pa.int64()), ("records", pa.int64()), ("amount", pa.int64())]
 )
+_SUMS = Grouping(_BINS, ("sum", "sum"))
 
 
 class Ranking(Protocol):
@@ -197,7 +197,7 @@ class _CountBins:
         bins = (bits & np.uint64((1 << _BITS) - 1)).astype(np.int64)
         ones = pa.array(np.ones(len(bins), np.int64))
         columns = [ranked["group"], pa.array(bins), ones, ranked["amount"]]
-        return _summed([pa.table(columns, schema=_BINS)])
+        return _SUMS.of([pa.table(columns, schema=_BINS)])
 
 
 @dataclass(frozen=True)
@@ -238,16 +238,4 @@ def _ordered_bits(ranks: pa.ChunkedArray) -> np.ndarray:
 
 def _counted(workspace: Workspace, corpus: Corpus, count: _CountBins) -> pa.Table:
     """Returns the counts of all parts, summed by group and bin."""
-    total, waiting, rows = _BINS.empty_table(), list[pa.Table](), 0
-    for _, table in workspace.map(count, corpus.parts):
-        waiting.append(table)
-        rows += table.num_rows
-        if rows > max(total.num_rows, _MERGE_ROWS):
-            total, waiting, rows = _summed([total, *waiting]), [], 0
-    return _summed([total, *waiting])
-
-
-def _summed(tables: Iterable[pa.Table]) -> pa.Table:
-    sums = pa.concat_tables(tables).group_by(["group", "bin"])
-    added = sums.aggregate([("records", "sum"), ("amount", "sum")])
-    return added.select(["group", "bin", "records_sum", "amount_sum"]).rename_columns(_BINS.names)
+    return _SUMS.of_many(table for _, table in workspace.map(count, corpus.parts))

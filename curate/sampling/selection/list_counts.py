@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,10 @@ from curate.sampling.selection.ranking import groups
 from manifests import record
 from manifests.errors import StepError
 from manifests.step import Corpus, Part, Workspace
+from manifests.step.grouped import Grouping
 
 COUNTS = pa.schema([("group", pa.string()), ("value", pa.string()), ("count", pa.int64())])
-_MERGE_ROWS = 1 << 16
-"""How many rows of counts are collected before they are summed (our choice)."""
+_SUMS = Grouping(COUNTS, ("sum",))
 
 
 def distinct_values(rows: pa.Table, column: str, by: tuple[str, ...]) -> pa.Table:
@@ -43,14 +42,9 @@ def count_values(
 ) -> pa.Table:
     """Returns how many records of each group have each value of `column`, with the schema COUNTS,
     sorted by group and value."""
-    total, waiting, rows = COUNTS.empty_table(), list[pa.Table](), 0
-    for _, table in workspace.map(_CountPart(corpus, column, by), corpus.parts):
-        waiting.append(table)
-        rows += table.num_rows
-        if rows > max(total.num_rows, _MERGE_ROWS):
-            total, waiting, rows = _summed([total, *waiting]), [], 0
+    of_parts = workspace.map(_CountPart(corpus, column, by), corpus.parts)
     order = [("group", "ascending"), ("value", "ascending")]
-    return _summed([total, *waiting]).sort_by(order)
+    return _SUMS.of_many(table for _, table in of_parts).sort_by(order)
 
 
 def union(rows: np.ndarray, probabilities: np.ndarray, records: int) -> np.ndarray:
@@ -76,8 +70,3 @@ class _CountPart:
         values = distinct_values(self.corpus.read(part), self.column, self.by)
         counted = values.group_by(["group", "value"]).aggregate([("row", "count")])
         return counted.select(["group", "value", "row_count"]).rename_columns(COUNTS.names)
-
-
-def _summed(tables: Iterable[pa.Table]) -> pa.Table:
-    sums = pa.concat_tables(tables).group_by(["group", "value"]).aggregate([("count", "sum")])
-    return sums.select(["group", "value", "count_sum"]).rename_columns(COUNTS.names)

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator
 from manifests import record
 from manifests.errors import StepError
 from manifests.record import media_lists
+from manifests.setting_values import as_list
 from manifests.step.spelling import nearest
 
 RECORD_MEASURES = {
@@ -110,16 +111,10 @@ def _media_measure(table: pa.Table, measure: str) -> np.ndarray:
     return np.bincount(rows, values, minlength=len(offsets) - 1)
 
 
-def as_list(value: Any) -> Any:
-    """Returns a single string or mapping as a list with one element, and any other value
-    unchanged."""
-    return [value] if isinstance(value, str | dict) else value
-
-
 def _lines_as_lists(value: Any) -> Any:
     """Returns the value of the setting `keep` with single values as lists: {"source": "web"} ->
     [{"source": ["web"]}]."""
-    lines = as_list(value)
+    lines = [value] if isinstance(value, dict) else as_list(value)
     if not isinstance(lines, list | tuple):
         return lines
     return [
@@ -156,5 +151,10 @@ def unknown_measure(measure: str) -> str:
     return f"records have no measure '{measure}'. {nearest(measure, list(RECORD_MEASURES))}"
 
 
-Keep = Annotated[tuple[Line, ...], BeforeValidator(_lines_as_lists), AfterValidator(_checked)]
+_Given = str | dict[str, str | list[str]]
+Keep = Annotated[
+    tuple[Line, ...],
+    BeforeValidator(_lines_as_lists, json_schema_input_type=_Given | list[_Given]),
+    AfterValidator(_checked),
+]
 """The type of the setting `keep`, in the steps `duplicates` and `duplicate_images`."""

@@ -49,7 +49,7 @@ def test_shares_of_groups_add_up() -> None:
 
 def test_an_empty_cluster_takes_half_of_another() -> None:
     centroids = np.eye(3, dtype=np.float32)
-    found = Sums(np.array([[9.0, 1, 0], [0, 0, 0], [0, 0, 1]]), np.array([10, 0, 1]), 0.0)
+    found = Sums(np.array([[9.0, 1, 0], [0, 0, 0], [0, 0, 1]]), np.array([10, 0, 1]))
     after = moved(found, centroids, [1, 0])
     assert after[1] @ after[0] > 0.999
     assert not np.array_equal(after[1], after[0])

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import curate
+from curate.shared_options import (
+    add_executor,
+    add_flag,
+    add_json,
+    add_out,
+    add_recipe,
+    add_run_folder,
+    at_least,
+)
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -36,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _add_manuals(commands)
     _add_beginning(commands)
     for command in commands.choices.values():
-        _flag(command, "--debug", "if there is an error, print its traceback too")
+        add_flag(command, "--debug", "if there is an error, print its traceback too")
     return top
 
 
@@ -58,23 +66,23 @@ def _add_running(commands: Commands) -> None:
         "probe",
         help="measure a sample of the records, and count how many each step would remove",
     )
-    _recipe(probe)
+    add_recipe(probe)
     probe.add_argument(
         "--rows",
-        type=_at_least(1),
+        type=at_least(1),
         default=2000,
         help="maximum number of records to measure; if there are more sources, one record of each "
         "(default 2000)",
     )
-    _json(probe)
+    add_json(probe)
 
 
 def _add_run(commands: Commands) -> None:
     run = commands.add_parser("run", help="run a recipe, from sources to shards")
-    _recipe(run)
-    _out(run)
-    _executor(run)
-    _flag(
+    add_recipe(run)
+    add_out(run)
+    add_executor(run)
+    add_flag(
         run,
         "--retry",
         "process quarantined inputs again; a part with such inputs is processed again as a "
@@ -94,7 +102,7 @@ def _add_plan(commands: Commands) -> None:
         "plan",
         help="list the passes over the data that a recipe needs, and which of them are done",
     )
-    _recipe(plan)
+    add_recipe(plan)
     plan.add_argument(
         "-o",
         "--out",
@@ -103,13 +111,13 @@ def _add_plan(commands: Commands) -> None:
     )
     plan.add_argument(
         "--sample",
-        type=_at_least(1),
+        type=at_least(1),
         default=0,
         metavar="N",
         help="send N requests of each request step, which costs money, and forecast from their "
         "replies what the other requests will cost; a later run finds the replies in the journal",
     )
-    _json(plan)
+    add_json(plan)
 
 
 def _add_inspection(commands: Commands) -> None:
@@ -140,12 +148,12 @@ def _add_journal(commands: Commands) -> None:
         help="join the files of the journal into a few larger ones, even while runs use "
         "the journal",
     )
-    _json(journal)
+    add_json(journal)
 
 
 def _add_explain(commands: Commands) -> None:
     explain = commands.add_parser("explain", help="show what happened to one record, step by step")
-    _run_folder(explain)
+    add_run_folder(explain)
     explain.add_argument(
         "record",
         nargs="?",
@@ -154,12 +162,12 @@ def _add_explain(commands: Commands) -> None:
             "its origin"
         ),
     )
-    _flag(
+    add_flag(
         explain,
         "--quarantine",
         "list all inputs and records that had an error, instead of one record",
     )
-    _json(explain)
+    add_json(explain)
 
 
 def _add_duplicates(commands: Commands) -> None:
@@ -167,13 +175,13 @@ def _add_duplicates(commands: Commands) -> None:
         "duplicates",
         help="list the largest families, which are groups of records that duplicate each other",
     )
-    _run_folder(duplicates)
+    add_run_folder(duplicates)
     duplicates.add_argument(
-        "--top", type=_at_least(1), default=10, help="families to list (default 10)"
+        "--top", type=at_least(1), default=10, help="families to list (default 10)"
     )
     duplicates.add_argument(
         "--members",
-        type=_at_least(0),
+        type=at_least(0),
         default=3,
         help="dropped records to list for each family (default 3)",
     )
@@ -185,7 +193,7 @@ def _add_duplicates(commands: Commands) -> None:
     )
     duplicates.add_argument(
         "--each",
-        type=_at_least(0),
+        type=at_least(0),
         default=8,
         help="--pairs: pairs to draw for each distance, at most (default 8)",
     )
@@ -198,7 +206,7 @@ def _add_duplicates(commands: Commands) -> None:
         help="list only families that the step of this name found; --pairs: use the `distance` and "
         "`colour_distance` of this step",
     )
-    _json(duplicates)
+    add_json(duplicates)
 
 
 def _add_clusters(commands: Commands) -> None:
@@ -206,7 +214,7 @@ def _add_clusters(commands: Commands) -> None:
         "clusters",
         help="list the clusters of a run: size, sparse records, density, terms, nearest records",
     )
-    _run_folder(clusters)
+    add_run_folder(clusters)
     clusters.add_argument(
         "--step", help="list the clusters of the step of this name (default: the first such step)"
     )
@@ -214,11 +222,12 @@ def _add_clusters(commands: Commands) -> None:
         "--sort",
         choices=("size", "sparsity"),
         default="size",
-        help="list the largest clusters first, or those with most sparse records (default size)",
+        help="list the largest clusters first, or those with the largest share of sparse records "
+        "(default size)",
     )
     clusters.add_argument(
         "--limit",
-        type=_at_least(0),
+        type=at_least(0),
         default=20,
         metavar="N",
         help="clusters to list; 0: all (default 20)",
@@ -230,7 +239,7 @@ def _add_clusters(commands: Commands) -> None:
         "--base",
         help="--html: folder to which relative paths of images refer (default: as in the run)",
     )
-    _json(clusters)
+    add_json(clusters)
 
 
 def _add_distinct(commands: Commands) -> None:
@@ -238,17 +247,17 @@ def _add_distinct(commands: Commands) -> None:
         "distinct",
         help="estimate the number of different texts, images and n-grams that a run read and wrote",
     )
-    _run_folder(distinct)
+    add_run_folder(distinct)
     distinct.add_argument(
-        "--ngram", type=_at_least(2), default=5, help="number of words in an n-gram (default 5)"
+        "--ngram", type=at_least(2), default=5, help="number of words in an n-gram (default 5)"
     )
-    _executor(distinct)
-    _json(distinct)
+    add_executor(distinct)
+    add_json(distinct)
 
 
 def _add_show(commands: Commands) -> None:
     show = commands.add_parser("show", help="print a few records of a run")
-    _run_folder(show)
+    add_run_folder(show)
     show.add_argument(
         "records",
         nargs="*",
@@ -257,7 +266,7 @@ def _add_show(commands: Commands) -> None:
         "follow a / or a #",
     )
     show.add_argument(
-        "-n", type=_at_least(1), default=3, help="number of records, if none is named (default 3)"
+        "-n", type=at_least(1), default=3, help="number of records, if none is named (default 3)"
     )
     show.add_argument("--source", help="print only records of this source")
     show.add_argument(
@@ -265,8 +274,8 @@ def _add_show(commands: Commands) -> None:
         help="--dropped, --quarantined: print only records of the step of this name; --prompt: the "
         "step that sends the requests, needed if several steps ask a model",
     )
-    _flag(show, "--dropped", "print dropped records with their reasons instead")
-    _flag(show, "--quarantined", "print quarantined inputs with their errors instead")
+    add_flag(show, "--dropped", "print dropped records with their reasons instead")
+    add_flag(show, "--quarantined", "print quarantined inputs with their errors instead")
     show.add_argument(
         "--prompt",
         metavar="ID",
@@ -284,7 +293,7 @@ def _add_show(commands: Commands) -> None:
     show.add_argument(
         "--base", help="folder to which relative paths of images refer (default: as in the run)"
     )
-    _json(show)
+    add_json(show)
 
 
 def _add_comparison(commands: Commands) -> None:
@@ -292,17 +301,17 @@ def _add_comparison(commands: Commands) -> None:
         "verify",
         help="check that the files of a run are intact, and that its numbers of records agree",
     )
-    _run_folder(verify)
-    _flag(verify, "--no-inputs", "check only the output: do not list and count the inputs again")
+    add_run_folder(verify)
+    add_flag(verify, "--no-inputs", "check only the output: do not list and count the inputs again")
     verify.add_argument(
         "--base", help="folder to which relative paths of inputs refer (default: as in the run)"
     )
-    _json(verify)
+    add_json(verify)
 
     diff = commands.add_parser("diff", help="list what differs between two runs")
-    _run_folder(diff)
+    add_run_folder(diff)
     diff.add_argument("other", help="the folder of another run")
-    _json(diff)
+    add_json(diff)
 
     rerun = commands.add_parser(
         "rerun", help="run the recipe of an earlier run again, and compare the results"
@@ -315,8 +324,8 @@ def _add_comparison(commands: Commands) -> None:
         "--base",
         help="folder to which relative paths of the recipe refer (default: as in the run)",
     )
-    _executor(rerun)
-    _json(rerun)
+    add_executor(rerun)
+    add_json(rerun)
 
 
 def _add_manuals(commands: Commands) -> None:
@@ -328,11 +337,11 @@ def _add_manuals(commands: Commands) -> None:
             name, help=f"list all {listed}, or print the manual page of one"
         )
         listing.add_argument("name", nargs="?", help=what)
-        _json(listing)
+        add_json(listing)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of recipes, for editors")
-    _flag(schema, "--record", "print the columns of a record instead")
-    _json(schema)
+    add_flag(schema, "--record", "print the columns of a record instead")
+    add_json(schema)
 
 
 def _add_beginning(commands: Commands) -> None:
@@ -345,73 +354,14 @@ def _add_beginning(commands: Commands) -> None:
         default="curate-demo",
         help="folder for the data set and the run (default curate-demo)",
     )
-    _flag(
+    add_flag(
         demo,
         "--serve",
         "only run the server that answers the requests of the demo's recipe, until Ctrl-C",
     )
-    _executor(demo)
+    add_executor(demo)
 
     init = commands.add_parser("init", help="write a commented recipe to start from")
     init.add_argument(
         "path", nargs="?", default="recipe.yaml", help="file to write (default recipe.yaml)"
     )
-
-
-def _recipe(command: argparse.ArgumentParser) -> None:
-    command.add_argument("recipe", help="the recipe, a YAML file")
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="change a setting of the recipe, such as steps.words.min=5; can be repeated",
-    )
-
-
-def _run_folder(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", help="the folder of a run")
-
-
-def _out(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--out", required=True, help="the folder for the results of the run")
-
-
-def _executor(command: argparse.ArgumentParser) -> None:
-    _flag(command, "--inline", "run in one process, without Ray")
-    command.add_argument(
-        "--workers",
-        type=_at_least(1),
-        help="number of parallel tasks on Ray (default: the number of CPUs of Ray)",
-    )
-    command.add_argument(
-        "--address",
-        help=(
-            "address of a Ray cluster (default: RAY_ADDRESS, "
-            "or a Ray that is started on this machine)"
-        ),
-    )
-    command.add_argument(
-        "-q", "--quiet", action="store_true", help="show no progress and no warnings"
-    )
-
-
-def _json(command: argparse.ArgumentParser) -> None:
-    _flag(command, "--json", "print JSON, for programs")
-
-
-def _at_least(smallest: int) -> Callable[[str], int]:
-    """Return a function that converts the text of an option to a whole number, and refuses a number
-    below `smallest`."""
-
-    def whole_number(text: str) -> int:
-        number = int(text)
-        if number < smallest:
-            raise argparse.ArgumentTypeError(f"{number} is below {smallest}, the smallest value")
-        return number
-
-    return whole_number
-
-
-def _flag(command: argparse.ArgumentParser, name: str, meaning: str) -> None:
-    command.add_argument(name, action="store_true", help=meaning)

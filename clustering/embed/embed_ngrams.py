@@ -72,7 +72,7 @@ class EmbedNgrams(CorpusStep):
         texts = sum(found for _, found in workspace.map(CountTexts(corpus), corpus.parts))
         if not texts:
             return ""
-        limit = 2**64 if self.sample >= texts else 2**64 * self.sample // texts
+        limit = record.key_limit(self.sample, texts)
         write = WriteGrams(corpus, seed, limit, self.max_chars)
         folder, commits = workspace.phase("sample", write, corpus.parts)
         if not sum(commit.rows for commit in commits):

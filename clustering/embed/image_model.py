@@ -11,14 +11,13 @@ import pyarrow as pa
 
 from clustering.embed import efficientnet
 from clustering.embed.embedder import Vectors
+from clustering.embed.first_images import first_images
 from clustering.embed.model_files import open_model
 from manifests import storage
-from manifests.errors import InputError, MediaError, is_of_environment
-from manifests.media import references
+from manifests.errors import InputError, is_of_environment
 from manifests.models.image_processor import from_config
 from manifests.models.onnx import OnnxModel
 from manifests.models.preprocessing import Preprocessing
-from manifests.record.images import image_rows
 from manifests.step import Context, RowErrors, Worker
 
 if TYPE_CHECKING:
@@ -98,21 +97,13 @@ class ImageEmbedder:
         self._model, self.width = model, width
 
     def embed(self, batch: pa.Table, context: Context) -> Vectors:
-        rows, images = image_rows(batch["media"])
-        first = np.flatnonzero(np.diff(rows, prepend=-1))
-        found = references(images)
         errors = RowErrors(batch.num_rows)
         prepared: list[np.ndarray] = []
         embedded: list[int] = []
-        # One image at a time: a codec takes one file, and decoding costs far more than the loop.
-        for number in first.tolist():
-            try:
-                image = context.media.decoded(found[number]).upright()
-                prepared.append(self._model.prepare(image))
-                context.media.forget()  # full-size images of a whole batch would fill the memory
-                embedded.append(int(rows[number]))
-            except MediaError as error:
-                errors.add(int(rows[number]), error)
+        for row, image in first_images(batch["media"], context.media, errors):
+            prepared.append(self._model.prepare(image))
+            context.media.forget()  # full-size images of a whole batch would fill the memory
+            embedded.append(row)
         vectors = np.zeros((batch.num_rows, self.width), np.float32)
         present = np.zeros(batch.num_rows, bool)
         if prepared:

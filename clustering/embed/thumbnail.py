@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from manifests.errors import MediaError
-from manifests.media import references
-from manifests.record.images import image_rows
+from clustering.embed.first_images import first_images
 from manifests.step import Context, Images, Measured, RowErrors, RowStep
 
 SIDE = 32
@@ -37,17 +34,9 @@ class Thumbnail(RowStep):
     def measure(self, batch: pa.Table, context: Context) -> Measured:
         from PIL.Image import Resampling
 
-        rows, images = image_rows(batch["media"])
-        first = np.flatnonzero(np.diff(rows, prepend=-1))
-        found = references(images)
         pixels: list[bytes | None] = [None] * batch.num_rows
         errors = RowErrors(batch.num_rows)
-        # One image at a time: a codec takes one file, and decoding costs far more than the loop.
-        for number in first.tolist():
-            try:
-                image = context.media.decoded(found[number]).upright()
-                small = image.resize((SIDE, SIDE), Resampling.BILINEAR, reducing_gap=2.0)
-                pixels[rows[number]] = small.tobytes()
-            except MediaError as error:
-                errors.add(int(rows[number]), error)
+        for row, image in first_images(batch["media"], context.media, errors):
+            small = image.resize((SIDE, SIDE), Resampling.BILINEAR, reducing_gap=2.0)
+            pixels[row] = small.tobytes()
         return Measured({"pixels": pa.array(pixels, pa.binary(BYTES))}, errors)

@@ -12,7 +12,7 @@ from clustering.kmeans import vectors
 from clustering.kmeans.bins import Bin
 from clustering.kmeans.cluster_files import ClusterFiles
 from clustering.kmeans.fit import write_table
-from manifests import storage
+from manifests import record, storage
 from manifests.step import TaskResult, Workspace
 from manifests.storage import parts
 
@@ -93,8 +93,7 @@ class _Described(NamedTuple):
 
 def measure_quality(files: ClusterFiles, space: Workspace) -> Quality:
     """Measures the quality of clusters by their files."""
-    total = max(1, int(files.sizes.sum()))
-    bound = 2**64 if total <= SILHOUETTES else 2**64 * SILHOUETTES // total
+    bound = record.key_limit(SILHOUETTES, int(files.sizes.sum()))
     firsts = [one for one in files.bins if one.slice == 0]
     folder, commits = space.phase("quality", DescribeBin(files, bound), firsts)
     sums, distances = np.zeros((len(files.sizes), files.width)), np.zeros(len(files.sizes))

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from clustering.kmeans import vectors
 from clustering.kmeans.column import Column, Counted, Keyed
-from manifests import storage
+from manifests import record, storage
 from manifests.step import Part, TaskResult, Workspace
 from manifests.storage import parts
 
@@ -141,7 +141,7 @@ class SortShard:
 
 def draw_sample(column: Column, counted: Counted, size: int, space: Workspace) -> Sample:
     """Writes a random sample of about `size` vectors; all vectors if the corpus has no more."""
-    total = 2**64 if size >= counted.usable else 2**64 * size // counted.usable
+    total = record.key_limit(size, counted.usable)
     shards = max(1, -(-min(size, counted.usable) // SHARD_ROWS))
     limits = tuple(total * number // shards for number in range(shards + 1))
     write = WriteSample(column, limits, counted.width)

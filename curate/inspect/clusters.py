@@ -217,7 +217,7 @@ class _Clustered(NamedTuple):
         share[clusters] = _TEXTS / sums.sizes[clusters]
         of_corpus = _CORPUS_TEXTS / max(1, int(sums.sizes.sum()) + sums.without)
         for table in self.tables(".id", "id", "content"):
-            keys = record.random_keys(table["id"], _SEED) / 2.0**64
+            keys = record.uniform_numbers(record.random_keys(table["id"], _SEED))
             numbers = np.asarray(table["cluster_id"].fill_null(-1))  # -1: the last share, 0
             every = keys < of_corpus
             needed = np.flatnonzero((keys < share[numbers]) | every)

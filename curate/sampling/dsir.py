@@ -37,8 +37,8 @@ class Dsir(CorpusStep):
     Words are the matches of the pattern `\w+|[^\w\s]+` in lower case, and there are 10,000 buckets,
     as in the authors' code. The authors hash with SHA-256 and this step with a faster hash, so
     single weights differ a little. The longer a text, the further its weight is from 1, mostly far
-    below 1, so short texts are preferred; therefore the authors' code first drops texts under 100
-    words (`words: {min: 100}`).
+    below 1, so short texts are preferred; therefore the authors' code leaves out texts with fewer
+    than 100 words and signs, which the measure `tokens` counts.
     """
 
     uses_seed: ClassVar[bool] = True
@@ -102,11 +102,10 @@ class _CountBuckets:
         from manifests.kernels.gram_buckets import bucket_counts
 
         rows = self.corpus.read(part)
-        keys = record.random_keys(rows["id"], self.seed)
-        chosen = keys.astype(np.float64) * 2.0**-64 < self.step.raw_share
         texts = record.texts(rows["content"])
         if self.step.raw_share < 1:
-            texts = texts.filter(pa.array(chosen))
+            keys = record.random_keys(rows["id"], self.seed)
+            texts = texts.filter(pa.array(record.uniform_numbers(keys) < self.step.raw_share))
         return bucket_counts(texts, self.step.buckets)
 
 

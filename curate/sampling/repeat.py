@@ -84,7 +84,7 @@ class Repeat(ReshapeStep):
             errors.add(row, RowError(fault, fix="It must be finite, and not negative."))
         capped = np.minimum(np.where(wrong, 0, given), self.max)
         whole = np.floor(capped)
-        uniform = record.random_keys(batch["id"], seed).astype(np.float64) * 2.0**-64
+        uniform = record.uniform_numbers(record.random_keys(batch["id"], seed))
         counts: np.ndarray = (whole + (uniform < capped - whole)).astype(np.int64)
         return counts
 

@@ -55,6 +55,22 @@ def random_keys(ids: pa.Array | pa.ChunkedArray, seed: int) -> np.ndarray:
     return keys
 
 
+def uniform_numbers(keys: np.ndarray) -> np.ndarray:
+    """Returns random keys (uint64) as numbers from 0 to 1, (key + 1/2) / 2^64: the larger the key,
+    the larger the number."""
+    numbers: np.ndarray = (keys.astype(np.float64) + 0.5) * 2.0**-64
+    return numbers
+
+
+def key_limit(size: int, total: int) -> int:
+    """Returns the number that the random keys of about `size` of `total` records are below; 2^64,
+    which all keys are below, if there are no more.
+
+    key_limit(1, 4) -> 2^62
+    """
+    return 2**64 if size >= total else 2**64 * size // total
+
+
 def id_keys(ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Returns (n,) uint64: the first 16 hex digits of each id as a number. Numbers sort in the same
     order as ids; ids that differ only in later digits have the same number."""

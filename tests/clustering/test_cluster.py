@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from clustering.cluster import Cluster
-from clustering.kmeans import bins, sample
+from clustering.kmeans import bins, quality, sample
 from clustering.kmeans.table import read_table
 from curate.engine.progress import Progress
 from manifests.errors import StepError
@@ -57,6 +57,24 @@ def test_distance_and_nearest_are_those_of_the_centroids() -> None:
     order = np.argsort(-cosines, axis=1)[:, :2]
     assert found["nearest"].to_pylist() == order.tolist()
     assert np.allclose(np.asarray(found["distance"]), 1 - cosines.max(axis=1), atol=1e-3)
+
+
+def test_no_distance_is_below_0() -> None:
+    vectors = np.repeat(mixture(40, 37, 40), 5, axis=0)
+    distances = np.asarray(clustered(in_parts(embedded(vectors)), k=100)["distance"])
+    assert 0 <= distances.min() <= distances.max() < 1e-6
+
+
+def test_the_sampled_silhouette_does_not_depend_on_the_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quality, "SILHOUETTES", 50)
+    table, found = embedded(mixture(900, 16, 9)), []
+    for corpus in (in_parts(table), in_parts(table, 1, 300, 301, 850)):
+        with temporary_workspace() as workspace:
+            fit = Cluster(k=9, rounds=5, neighbours=0).fit(corpus, workspace, 5)
+            found.append(read_table(fit.table).quality)
+    assert found[0] == found[1]
 
 
 def test_records_without_a_direction_are_in_no_cluster() -> None:
@@ -124,9 +142,12 @@ def test_clusters_in_cells_are_nearly_as_good() -> None:
     assert two.equals(clustered(in_parts(table, 1, 4000), k=100, cells=10, sample=60, rounds=10))
 
 
+LABELS = [None if i % 5 else i % 9 // 3 for i in range(900)]
+
+
 def test_the_table_of_clusters_is_kept() -> None:
     vectors = mixture(900, 16, 9, spread=0.05)
-    table = embedded(vectors).append_column("label", pa.array([i % 9 // 3 for i in range(900)]))
+    table = embedded(vectors).append_column("label", pa.array(LABELS))
     step = Cluster(levels=(9, 3), labels="label")
     with temporary_workspace() as workspace, step_context(step, seed=3) as context:
         corpus = in_parts(table, 400)
@@ -148,9 +169,9 @@ def test_the_table_of_clusters_is_kept() -> None:
     distance = np.concatenate([np.asarray(outcome.columns["distance"]) for outcome in outcomes])
     assert kept.quality["inertia"] == pytest.approx(2 * distance.sum(dtype=np.float64), abs=1e-2)
     assert kept.quality["records"] == 900
-    labels = np.array([i % 9 // 3 for i in range(900)])
-    pure = sum(np.bincount(labels[np.asarray(ids) == c], minlength=1).max() for c in range(9))
-    assert kept.quality["purity"] == pytest.approx(pure / 900, abs=1e-4)
+    labels, own = np.array([-1 if one is None else one for one in LABELS]), np.asarray(ids)
+    pure = sum(np.bincount(labels[(own == c) & (labels >= 0)]).max() for c in range(9))
+    assert kept.quality["purity"] == pytest.approx(pure / (labels >= 0).sum(), abs=1e-4)
     assert 0.5 < kept.quality["silhouette"] <= 1
 
 

@@ -12,6 +12,8 @@ import math
 
 import numpy as np
 
+from manifests.record import uniform_numbers
+
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """ln 2 as a sum; the first term times a whole number below 2^20 is exact (fdlibm, e_exp.c)."""
 _ODD = [1 / (2 * k + 1) for k in range(11, -1, -1)]
@@ -33,10 +35,10 @@ def exponentials(keys: np.ndarray) -> np.ndarray:
     """Returns -ln(1 - x), a number over 0, for each key (uint64), where x = (key + 1/2) / 2^64.
     Uniformly distributed keys give numbers of the exponential distribution with rate 1. The larger
     the key, the larger the number."""
-    x = _between_0_and_1(keys)
+    x = uniform_numbers(keys)
     s = x / (2 - x)
     near = 2 * s * _horner(_ODD, np.minimum(s, 0.2) ** 2)
-    return np.where(x < _NEAR, near, -logarithm(_between_0_and_1(~keys)))
+    return np.where(x < _NEAR, near, -logarithm(uniform_numbers(~keys)))
 
 
 def logarithm(x: np.ndarray) -> np.ndarray:
@@ -63,10 +65,6 @@ def one_minus_exponential(x: np.ndarray) -> np.ndarray:
     power, rest = _reduced(-np.minimum(x, _ONE_FROM))
     inside = (1 - np.ldexp(np.ones_like(rest), power)) - np.ldexp(rest, power)
     return np.where(x > _ONE_FROM, 1.0, inside)
-
-
-def _between_0_and_1(keys: np.ndarray) -> np.ndarray:
-    return (keys.astype(np.float64) + 0.5) * 2.0**-64
 
 
 def _reduced(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

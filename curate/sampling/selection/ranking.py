@@ -90,7 +90,7 @@ def chances_of(rows: pa.Table, column: str, seed: int) -> Chances:
     given = numbers(rows, column, "probability")
     _refuse(errors, given, (given < 0) | (given > 1), f"the probability '{column}'", "from 0 to 1")
     probability = np.where((given >= 0) & (given <= 1), given, np.nan)
-    uniform = (record.random_keys(rows["id"], seed).astype(np.float64) + 0.5) * 2.0**-64
+    uniform = record.uniform_numbers(record.random_keys(rows["id"], seed))
     kept = (uniform < probability) | (probability == 1)
     return Chances(uniform_ranks(rows["id"], seed), probability, kept, errors)
 

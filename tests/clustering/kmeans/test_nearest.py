@@ -37,6 +37,30 @@ def test_of_equally_near_centroids_the_lowest_numbers_are_found() -> None:
     assert set(map(tuple, found.tolist())) <= {(0, 1), (300, 301), (600, 601)}
 
 
+def nearly_equal_centroids() -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (200, 100), and 300 centroids whose cosines differ less than float32 can show, so
+    that faiss finds others than the nearest."""
+    random = np.random.default_rng(10)
+    base = units(1, 100, 5).astype(np.float64)
+    centroids = (base + 1e-7 * random.standard_normal((300, 100))).astype(np.float32)
+    return units_of(units(200, 100, 6) + base).vectors, centroids
+
+
+def test_of_nearly_equal_centroids_exact_cosines_decide() -> None:
+    vectors, centroids = nearly_equal_centroids()
+    assert np.array_equal(
+        Centroids(centroids).nearest(vectors, 2)[0], expected(vectors, centroids, 2)
+    )
+
+
+def test_nearly_equal_centroids_in_one_of_the_searched_cells_are_all_compared() -> None:
+    vectors, centroids = nearly_equal_centroids()
+    both = np.concatenate([centroids, -centroids[:40]])
+    centres, cells = units_of(both[[0, 300]]).vectors, np.repeat([0, 1], [300, 40])
+    found, _ = CellCentroids(both, centres, cells, 2).nearest(vectors, 2)
+    assert np.array_equal(found, expected(vectors, both, 2))
+
+
 def test_a_vector_has_the_same_centroids_and_cosines_in_any_batch() -> None:
     vectors, centroids = units(300, 100, 5), units(1000, 100, 6)
     search = Centroids(centroids)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from clustering.kmeans.bins import BIN_BYTES, Bin, bin_numbers, plan_bins
 from clustering.kmeans.cells import quotas
-from clustering.kmeans.levels import nearest_members
+from clustering.kmeans.levels import FitLevel, Plan, nearest_members
 from clustering.kmeans.lloyd import Sums, moved
+from clustering.kmeans.model import write_array
 from clustering.kmeans.quality import silhouette
+from clustering.kmeans.vectors import matrix
+from manifests.storage import parts
 from manifests.vectors.units import units_of
 
 
@@ -41,10 +46,19 @@ def test_bins_hold_whole_clusters_and_slices_of_large_ones() -> None:
     assert bin_numbers(bins, np.array([1, 2, 4]), keys).tolist() == [0, 1, 5]
 
 
+def test_clusters_after_a_large_one_share_a_bin() -> None:
+    sizes = np.array([2 * BIN_BYTES, BIN_BYTES // 2, BIN_BYTES // 2])
+    assert plan_bins(sizes, 1) == (Bin(0, 0, 1, 0, 2), Bin(1, 0, 1, 1, 2), Bin(2, 1, 3))
+
+
 def test_shares_of_groups_add_up() -> None:
     assert quotas(np.array([60, 30, 0, 10]), 10).tolist() == [6, 3, 0, 1]
     assert quotas(np.array([1, 1, 1000]), 100).tolist() == [1, 1, 98]
     assert quotas(np.array([2, 3]), 100).tolist() == [2, 3]
+
+
+def test_what_is_left_goes_to_the_largest_remainder() -> None:
+    assert quotas(np.array([26, 24, 50]), 10).tolist() == [3, 2, 5]
 
 
 def test_an_empty_cluster_takes_half_of_another() -> None:
@@ -54,6 +68,18 @@ def test_an_empty_cluster_takes_half_of_another() -> None:
     assert after[1] @ after[0] > 0.999
     assert not np.array_equal(after[1], after[0])
     assert np.array_equal(after, moved(found, centroids, [1, 0]))
+
+
+def test_a_level_starts_from_random_centroids_of_the_level_below(tmp_path: Path) -> None:
+    uri, points = str(tmp_path / "below.npy"), np.eye(50, dtype=np.float32)
+    write_array(uri, points)
+    found = []
+    for seed in (1, 2):
+        fit = FitLevel(uri, resamplings=0, rounds=0, seed=seed)
+        entry, _ = fit(Plan(2, 5, 1), str(tmp_path)).files
+        table = parts.read_columns(str(tmp_path / entry.name))
+        found.append(set(matrix(table["vector"], 50).argmax(axis=1).tolist()))
+    assert len(found[0] | found[1] | set(range(5))) > 10
 
 
 def test_resampling_takes_the_nearest_of_each_cluster() -> None:

@@ -109,8 +109,10 @@ def _text(row: Row, field: str | None, place: str) -> str | None:
 
 def _aliases(row: Row, field: str | None, place: str) -> list[str]:
     cell: Any = row.get(field) if field is not None else None
-    given = cell if isinstance(cell, list) else (cell or "").split(ALIAS_SEPARATOR)
-    if not all(isinstance(one, str) for one in given):
+    if cell is None:
+        return []
+    given = cell.split(ALIAS_SEPARATOR) if isinstance(cell, str) else cell
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise InputError(
             f"the field '{field}' is {cell!r:.80}, which is not a list of text.", place
         )

@@ -145,6 +145,13 @@ def test_a_broken_table_is_named_with_its_row(
         step.load(Worker(str(tmp_path)))
 
 
+@pytest.mark.parametrize("value", ["7", "true", '{"a": "b"}', '["cat", 7]'])
+def test_aliases_that_are_no_text_are_named(tmp_path: Path, value: str) -> None:
+    (tmp_path / "e.jsonl").write_text(f'{{"name": "cat", "a": {value}}}')
+    with pytest.raises(InputError, match="'a' is .*, which is not a list of text"):
+        Entities(table=str(tmp_path / "e.jsonl"), aliases="a").load(Worker(str(tmp_path)))
+
+
 @pytest.mark.parametrize("value", ["many", "-1", "inf", "nan"])
 def test_a_prominence_that_is_no_number_is_named(tmp_path: Path, value: str) -> None:
     (tmp_path / "e.csv").write_text(f"name,p\ncat,{value}\n")

@@ -148,7 +148,7 @@ def test_a_broken_table_is_named_with_its_row(
 @pytest.mark.parametrize("value", ["7", "true", '{"a": "b"}', '["cat", 7]'])
 def test_aliases_that_are_no_text_are_named(tmp_path: Path, value: str) -> None:
     (tmp_path / "e.jsonl").write_text(f'{{"name": "cat", "a": {value}}}')
-    with pytest.raises(InputError, match="'a' is .*, which is not a list of text"):
+    with pytest.raises(InputError, match=r"'a' is .*, which is not a list of text"):
         Entities(table=str(tmp_path / "e.jsonl"), aliases="a").load(Worker(str(tmp_path)))
 
 

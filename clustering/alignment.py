@@ -19,10 +19,10 @@ class Alignment(RowStep):
 
     `cosine` is the cosine of the vector in the column `image` and the one in the column `text`.
     Both must come from the two parts of one model that was trained on pairs of images and texts,
-    such as CLIP or SigLIP: the cosine of vectors of other models means nothing. A record without
-    one of the vectors has the cosine null, and is kept. A threshold is right for one model only;
-    the presets `laion_400m`, `laion_5b_english` and `laion_5b_other` have the published thresholds
-    for CLIP ViT-B/32.
+    such as CLIP or SigLIP: the cosine of vectors of other models means nothing. If a record lacks
+    one of the vectors, its `cosine` is null, and the record is kept. A threshold is right for one
+    model only; the presets `laion_400m`, `laion_5b_english` and `laion_5b_other` have the published
+    thresholds for CLIP ViT-B/32.
 
         - embed: {model: clip/vision_model.onnx, config: clip/preprocessor_config.json,
                   output: image_embeds, width: 512}

@@ -1,10 +1,10 @@
 """N-grams of characters as a sparse matrix, and its truncated singular value decomposition: latent
 semantic analysis (Deerwester et al. 1990).
 
-A text has a 1 for each of its different n-grams. Each n-gram is weighted by how rare it is, and the
-vector of each text is divided by its length. The decomposition is fitted by randomised subspace
-iteration (Halko et al. 2011). Each of its components is divided by its singular value, so that
-frequent words do not decide alone which texts are similar (our choice).
+The row of a text has a 1 for each of its different n-grams. Each n-gram is weighted by how rare it
+is, and the vector of each text is divided by its length. The decomposition is fitted by randomised
+subspace iteration (Halko et al. 2011). Each of its components is divided by its singular value, so
+that frequent words do not decide alone which texts are similar (our choice).
 """
 
 from __future__ import annotations

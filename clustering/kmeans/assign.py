@@ -47,7 +47,7 @@ class Nearest(NamedTuple):
 
     @classmethod
     def nothing(cls, rows: int, count: int) -> Nearest:
-        """Returns the clusters of rows without vectors."""
+        """Returns the value for rows that all have no vector: each cluster is -1."""
         return cls(np.full((rows, count), -1, np.int32), np.full(rows, np.nan, np.float32))
 
     def write(self, folder: str, part: Part) -> FileEntry:

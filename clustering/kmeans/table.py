@@ -30,8 +30,8 @@ def cluster_table(
     centroids: np.ndarray, levels: list[Level], sizes: np.ndarray, quality: Quality
 ) -> ClusterTable:
     """Returns the table of clusters: `id`, `level` (1: the clusters of records; 2: clusters of
-    these), `parent` (`id` on the level above; null on the highest), `size` in records,
-    `mean_distance` of the records to the centroid (null above level 1), and `centroid`."""
+    these clusters; and so on), `parent` (`id` on the level above; null on the highest), `size` in
+    records, `mean_distance` of the records to the centroid (null above level 1), and `centroid`."""
     tables = [_level_table(1, centroids, sizes, levels[:1], quality.distances)]
     for number, level in enumerate(levels):
         sizes = np.bincount(level.of_below, sizes, len(level.centroids)).astype(np.int64)

@@ -29,7 +29,8 @@ def fitted(text: str, width: int) -> str:
 
 
 def fitted_end(text: str, width: int) -> str:
-    """Return the text as `fitted` does, but keep its end, such as the name of a file."""
+    """Return the text as `fitted` does, but cut the start of a longer text, so that its end, such
+    as the name of a file, stays."""
     if shown_width(on_one_line(text)) <= width:
         return fitted(text, width)
     kept, used = [], 1

@@ -47,8 +47,8 @@ class NearRecord(NamedTuple):
 
 
 class ClusterRow(NamedTuple):
-    """One cluster. `sparse` is the share of its records that are sparse. `sparse` and `density` are
-    None if the step measured no density."""
+    """One cluster. `sparse` is the share of its records that are sparse. `distance` and `density`
+    are means over its records. `sparse` and `density` are None if the step measured no density."""
 
     cluster: int
     size: int

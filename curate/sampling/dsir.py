@@ -92,7 +92,8 @@ class Dsir(CorpusStep):
 
 @dataclass(frozen=True)
 class _CountBuckets:
-    """A task for a worker: counts the words and pairs of a part's texts in each bucket."""
+    """A task: counts, for each bucket, the words and the pairs of neighbouring words in the texts
+    of a part."""
 
     corpus: Corpus
     step: Dsir

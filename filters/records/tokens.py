@@ -193,6 +193,6 @@ def visual_tokens(batch: pa.Table, how: Resize, errors: RowErrors) -> np.ndarray
 def _uncounted(size: list[float]) -> RowError:
     """Returns the error of an image without tokens, from its width and height."""
     if np.isnan(size).any():
-        return RowError(UNKNOWN_SIZE, fix="Or set `vision: null` to count only text.")
+        return RowError(UNKNOWN_SIZE, fix="To count only the text instead, set `vision: null`.")
     fault = f"an image of {size[0]:.0f} x {size[1]:.0f} pixels is over the aspect of {MAX_ASPECT}"
     return RowError(fault, fix=f"Use `image_shape: {{max_aspect: {MAX_ASPECT}}}` before this step.")

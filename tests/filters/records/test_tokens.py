@@ -109,7 +109,7 @@ def test_records_whose_visual_tokens_are_not_known_are_quarantined() -> None:
     found = answers(Tokens(max=1), rows(*UNCOUNTED))
     unknown = (
         "the width and height of an image are not known: read the source with its image files. "
-        "Or set `vision: null` to count only text."
+        "To count only the text instead, set `vision: null`."
     )
     aspect = (
         "an image of 4001 x 20 pixels is over the aspect of 200. Use `image_shape: {max_aspect: "

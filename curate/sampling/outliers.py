@@ -72,9 +72,8 @@ class Outliers(CorpusStep):
         self, rows: pa.Table, fit: dict[str, Limit | None] | None, context: Context
     ) -> Outcome:
         rank = ordered_ranks(rows, self.of, "of")
-        missing = np.isnan(rank)
         if fit is None:
-            values = pa.array(rank, mask=missing)
+            values = pa.array(rank, mask=np.isnan(rank))
             return Outcome({}, outside(self, values, "outlier", "outlier"))
         dropped = inside(groups(rows, self.by), rank, rows["id"], fit)
-        return Outcome({}, reasons(rows.num_rows, (dropped & ~missing, "outlier")))
+        return Outcome({}, reasons(rows.num_rows, (dropped, "outlier")))

@@ -15,6 +15,8 @@ from clustering import density
 from clustering.cluster import Cluster
 from clustering.density import clusters_around, density_of_part, measure_density
 from clustering.kmeans.bins import Bin
+from clustering.sparsest import last_of_sparsest, sparsest
+from manifests.storage import parts
 from tests.clustering.cluster_files import Clustered, clustered, parts_of, unit, write_files
 from tests.clustering.embeddings import embedded, in_parts, mixture
 from tests.filters.corpus_steps import decide, temporary_workspace
@@ -134,6 +136,16 @@ def test_of_equal_records_the_random_keys_decide(tmp_path: Path) -> None:
     found = measured(tmp_path / "files", made, share=0.13, bins=(Bin(0, 0, 1),))
     first = np.argsort(made.keys)[:13]
     assert np.flatnonzero(found["sparse"]).tolist() == sorted(first.tolist())
+
+
+def test_random_keys_that_differ_in_the_last_bits_decide(tmp_path: Path) -> None:
+    keys = np.array([9, 3, 7, 5], np.uint64) + np.uint64(2**63)
+    rows = pa.table({"sparsity": pa.array([0.5] * 4, pa.float32()), "key": keys})
+    one = Bin(0, 0, 1)
+    parts.write(str(tmp_path / f"{one.name}.arrow"), rows.schema, [rows], durable=False)
+    with temporary_workspace() as space:
+        last = last_of_sparsest(str(tmp_path), (one,), 2, space)
+    assert sparsest(rows, last).tolist() == [False, True, False, True]
 
 
 def test_a_record_in_no_cluster_has_no_density(tmp_path: Path) -> None:

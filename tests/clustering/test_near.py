@@ -91,6 +91,13 @@ def test_images_near_those_of_a_folder_are_found(tmp_path: Path) -> None:
     assert found["drop"] == [None, "near an example", "near an example", None]
 
 
+def test_a_cosine_of_exactly_the_bound_is_near() -> None:
+    measured = pa.table({"cosine": pa.array([0.8999, 0.9, None], pa.float32())})
+    drop, keep = (Near(examples="x", min=0.9, action=action) for action in ("drop", "keep"))
+    assert drop.decide(measured).to_pylist() == [None, "near an example", None]
+    assert keep.decide(measured).to_pylist() == ["not near an example", None, "no vector"]
+
+
 def test_vectors_of_a_table_are_used_as_they_are(tmp_path: Path) -> None:
     rows = [{"v": [1, 0], "n": "a"}, {"v": [0, 3], "n": "b"}]
     (tmp_path / "v.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from clustering.embed.embed import Embed
 from clustering.neighbours import search
 from clustering.retrieve import Retrieve
 from curate import recipe as recipes
 from curate.engine.inline import Inline
 from curate.engine.ray import RayExecutor
 from manifests import record
-from manifests.errors import RecipeError, StepError
-from manifests.step import CorpusStep
+from manifests.errors import ManifestError, RecipeError, StepError
+from manifests.step import CorpusStep, ModelIdentity
 from manifests.vectors import nearest
 from tests.clustering.test_cluster_runs import Interrupted, Interrupting
 from tests.filters.corpus_steps import MemoryCorpus, decide
@@ -232,6 +233,25 @@ def test_an_index_of_another_model_or_of_no_run_is_refused(base: Path) -> None:
     run_engine(recipe(), base, base / "no-index")
     with pytest.raises(RecipeError, match="the earlier run has no index to compare with"):
         run_engine(recipe(against=["no-index"]), base, base / "third")
+
+
+def test_an_index_of_another_packaged_model_is_refused(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_engine(recipe(index=True), base, base / "first")
+    monkeypatch.setattr(Embed, "models", lambda step, base: (ModelIdentity("other", "1"),))
+    with pytest.raises(RecipeError, match="which makes the vectors, changed:"):
+        run_engine(recipe({"only": {"source": ["main"]}}, against=["first"]), base, base / "second")
+
+
+def test_a_damaged_index_is_refused(base: Path) -> None:
+    run_engine(recipe(index=True), base, base / "first")
+    (damaged, *_) = sorted((base / "first").rglob("*.retrieve.faiss"))
+    data = bytearray(damaged.read_bytes())
+    data[-1] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(ManifestError, match=damaged.name):
+        run_engine(recipe({"only": {"source": ["main"]}}, against=["first"]), base, base / "second")
 
 
 def test_a_changed_index_runs_the_step_again(base: Path) -> None:

@@ -57,6 +57,17 @@ def ranked(whole: pa.Table, column: str, sign: int = 1) -> list[tuple[float, str
     return sorted((sign * value, key, row) for row, (value, key) in rows if value is not None)
 
 
+def test_0_and_minus_0_are_equal_so_that_ids_decide() -> None:
+    whole = table(2, **{"cluster.id": pa.array([1, 1]), "cluster.distance": pa.array([0.0, -0.0])})
+    later = int(whole["id"][0].as_py() < whole["id"][1].as_py())
+    for values in ([0.0, -0.0], [-0.0, 0.0]):
+        some = whole.set_column(
+            whole.schema.get_field_index("cluster.distance"), "cluster.distance", pa.array(values)
+        )
+        kept = [one is None for one in reasons_of(Representatives(count=1), some, 1)]
+        assert kept == [later == 1, later == 0]
+
+
 @pytest.mark.parametrize(("order", "sign"), [("cluster.distance", 1), ("-cluster.density", -1)])
 @pytest.mark.parametrize("parts", [1, 7])
 def test_the_nearest_records_of_each_cluster_are_kept(order: str, sign: int, parts: int) -> None:

@@ -76,6 +76,7 @@ def test_metaclip_2_has_a_limit_for_each_language_with_the_same_tail() -> None:
 
 def test_the_tail_of_one_language_gives_the_limit_of_another() -> None:
     assert tail_share(np.array([1, 2, 7]), 5) == pytest.approx(0.3)
+    assert tail_share(np.array([1, 5, 4]), 5) == pytest.approx(0.5)  # 5 records are no tail
     assert limit_of_share(np.array([7, 1, 2]), 0.3) == 2
     assert limit_of_share(np.array([7, 1, 2]), 0.0) == 1
     assert limit_of_share(np.array([7, 1, 2]), 1.0) == 7
@@ -194,5 +195,6 @@ def test_power_is_a_clipped_number_to_an_exponent() -> None:
         "the number 'x' is 0, which has no negative power. Set `floor` of the step `power`."
     )
     assert answers(Power(of="x", exponent=2), batch)["weight"][0] == 0
+    assert answers(Power(of="x", exponent=0), batch)["weight"][0] == 1  # also 0 to the power of 0
     with pytest.raises(ValueError, match=r"floor 3.0 is over cap 1.0"):
         Power(of="x", exponent=1, floor=3, cap=1)

@@ -27,6 +27,12 @@ def test_rows_without_a_usable_vector_are_left_out(kind: pa.DataType) -> None:
 
 
 @pytest.mark.filterwarnings("error")
+def test_squares_that_float64_cannot_hold_do_not_matter() -> None:
+    found = units_of(np.array([[3e200, 4e200], [-3e-200, 4e-200]]))
+    assert found.vectors == pytest.approx(np.array([[0.6, 0.8], [-0.6, 0.8]]))
+
+
+@pytest.mark.filterwarnings("error")
 def test_very_short_and_very_long_vectors_have_cosines() -> None:
     units = units_of(np.array([[1e-40, 0], [3e38, 3e38]], np.float32))
     one, other = np.array([0, 1]), np.array([1, 1])

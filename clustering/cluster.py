@@ -130,7 +130,7 @@ class Cluster(CorpusStep):
         if self.cells is not None and self.cells >= self._clusters:
             raise ValueError(
                 f"cells is {self.cells}, which must be less than the number of clusters, "
-                f"{self._clusters}: the square root of it is a common choice"
+                f"{self._clusters}; a common choice is the square root of the number of clusters"
             )
         return self
 

@@ -138,7 +138,7 @@ class Near(RowStep):
             if width != known.units.vectors.shape[1]:
                 raise StepError(
                     f"the vectors of the examples have {known.units.vectors.shape[1]} values, and "
-                    f"those of the records {width}", "setting embedding",
+                    f"those of the records {width}", "the setting 'embedding'",
                     "Embed the examples with the model of the records.",
                 )  # fmt: skip
             present = present_units(batch[self.of], width)

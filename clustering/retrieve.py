@@ -144,7 +144,7 @@ class Retrieve(CorpusStep):
         widths = sorted({one["width"] for one in details if one["width"] is not None})
         if len(widths) > 1:
             raise StepError(
-                f"the vectors have different numbers of values: {widths}", "setting of",
+                f"the vectors have different numbers of values: {widths}", "the setting 'of'",
                 "Embed all records with the same model.",
             )  # fmt: skip
         return widths[0] if widths else None

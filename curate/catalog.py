@@ -141,8 +141,8 @@ def _check_form(name: str, found: type[Step]) -> None:
             raise RecipeError(
                 f"the setting '{bound}' of {name} is marked Bound, but has no default",
                 fix=(
-                    "Give the setting a default, such as None. The method `measure` gets this "
-                    "default, whatever the recipe sets."
+                    "Give the setting a default, such as None. While the method `measure` runs, "
+                    "every setting that is marked Bound has its default."
                 ),
             )
     if missing:

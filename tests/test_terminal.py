@@ -101,7 +101,7 @@ def _texts(value: Any) -> list[str]:
         (["run", "r.yaml", "-o", "t.jsonl/o", "--inline"], 1, "t.jsonl/o"),
         (["init", "nowhere/r.yaml"], 1, "nowhere"),
         (["demo", "-o", "t.jsonl", "--inline"], 1, "t.jsonl"),
-        (["plan", "r.yaml", "--set", "name.x=1"], 2, "inside a single value"),
+        (["plan", "r.yaml", "--set", "name.x=1"], 2, "is a single value, not a mapping"),
         (["plan", "r.yaml", "--set", "=1"], 2, "not of the form PATH=VALUE"),
         (["plan", "r.yaml", "--set", "name=["], 2, "not valid YAML"),
         (["plan", "r.yaml", "--set", "steps.words=1"], 2, "--set steps.words.SETTING=VALUE"),

@@ -105,7 +105,7 @@ def count_vectors(column: Column, space: Workspace) -> Counted:
     if len(widths) > 1:
         raise StepError(
             f"the vectors have different numbers of values: {' and '.join(map(str, widths))}",
-            "setting of", "Embed all records with the same model.",
+            "the setting 'of'", "Embed all records with the same model.",
         )  # fmt: skip
     usable, present = (sum(detail[name] for detail in details) for name in ("usable", "present"))
     missing = sum(part.rows for part in corpus_parts) - present

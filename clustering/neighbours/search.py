@@ -48,7 +48,7 @@ class Columns(NamedTuple):
         kind = rows[self.near].type
         if not pa.types.is_boolean(kind):
             raise StepError(
-                f"the column '{self.near}' has the type {kind}", "setting near",
+                f"the column '{self.near}' has the type {kind}", "the setting 'near'",
                 "Name a column of true and false, such as cluster.sparse.",
             )  # fmt: skip
         return np.asarray(rows[self.near].fill_null(False))
@@ -226,7 +226,8 @@ class Merge:
 
 
 def chosen_rows(files: tuple[str, ...], part: int) -> np.ndarray:
-    """Returns the numbers of a part's rows that are among the nearest of a marked record."""
+    """Returns the numbers of the rows of a part that are among the nearest neighbours of at least
+    one marked record."""
     found = [np.empty(0, np.int64)]
     for uri in files:
         table = parts.read_columns(uri)

@@ -86,7 +86,7 @@ def _read(uri: str, at: np.ndarray, width: int) -> Units:
     if index.d != width:
         raise StepError(
             f"the vectors in the index of the earlier run have {index.d} values, those of this run "
-            f"{width}: {uri}", "setting against", "Embed both pools with the same model.",
+            f"{width}: {uri}", "the setting 'against'", "Embed both pools with the same model.",
         )  # fmt: skip
     vectors = index.reconstruct_batch(at.astype(np.int64))
     every = np.arange(len(vectors))

@@ -1,4 +1,4 @@
-"""Tasks that make one part from the part of the same name in the passes before."""
+"""Tasks that make one part of a pass from the files that the passes before made for this part."""
 
 from __future__ import annotations
 

@@ -157,8 +157,8 @@ class _Clustered(NamedTuple):
 
     def tables(self, *columns: str) -> Iterator[pa.Table]:
         """Yield the given columns of the records of each part. A name that begins with a dot is a
-        measure of the step: `.id` is named `cluster_id` in the table. A measure that the step did
-        not make is left out."""
+        measure of the step `cluster`: `.id` becomes the column `cluster_id` of the table. A measure
+        that the step did not make is left out."""
         known = {f.removeprefix(self.name) for f in self._made()}
         wanted = [c for c in columns if not c.startswith(".") or c in known]
         names = tuple(self.name + c if c.startswith(".") else c for c in wanted)

@@ -187,7 +187,8 @@ def assign(content: dict[str, Any], setting: str, text: Text) -> None:
         raise RecipeError(f"'{last}' is an item of a list, not a setting.", place, fix)
     if not isinstance(at, dict):
         raise RecipeError(
-            f"'{last}' cannot be set: it is inside a single value, which has no settings.", place
+            f"'{last}' cannot be set: what stands before it is a single value, not a mapping.",
+            place,
         )
     path = (*path, last)
     for known in [p for p in text.variables if p[: len(path)] == path]:
@@ -236,6 +237,4 @@ def _enter(at: Any, name: str, place: str, path: Path) -> tuple[Any, Path]:
                 at[number] = {at[number]: {}}
             return _enter(at[number], next(iter(at[number])), place, (*path, number))
         raise RecipeError(f"the list has no item named '{name}'.", place, nearest(name, known))
-    raise RecipeError(
-        f"'{name}' does not exist: it is inside a single value, which has no settings.", place
-    )
+    raise RecipeError(f"'{name}' does not exist: it is not below a mapping.", place)

@@ -36,9 +36,9 @@ class Dsir(CorpusStep):
 
     Words are the matches of the pattern `\w+|[^\w\s]+` in lower case, and there are 10,000 buckets,
     as in the authors' code. The authors hash with SHA-256 and this step with a faster hash, so
-    single weights differ a little. The longer a text, the further its weight is from 1, mostly far
-    below 1, so short texts are preferred; therefore the authors' code leaves out texts with fewer
-    than 100 words and signs, which the measure `tokens` counts.
+    single weights differ a little. Long texts mostly have weights far below 1, so short texts are
+    preferred. Therefore the authors' code leaves out texts with fewer than 100 such words. Their
+    number is the measure `tokens`.
     """
 
     uses_seed: ClassVar[bool] = True
@@ -48,7 +48,9 @@ class Dsir(CorpusStep):
         "TSV, or .txt with a text on each line"
     )
     text: str = Field("text", description="field that has the text, in tables of the target")
-    buckets: PositiveInt = Field(10_000, description="number of buckets (10,000: published)")
+    buckets: PositiveInt = Field(
+        10_000, description="number of buckets (10,000 in the authors' code)"
+    )
     raw_share: float = Field(
         1.0, gt=0, le=1, description="share of this corpus in which the frequencies q are counted"
     )

@@ -67,7 +67,8 @@ class Hierarchical(CorpusStep):
         depths = sorted({len(path) for path in paths})
         if len(depths) > 1:
             raise StepError(
-                f"records have lists of {depths[0]} and of {depths[-1]} clusters", "setting of",
+                f"records have lists of {depths[0]} and of {depths[-1]} clusters",
+                "the setting 'of'",
                 "Name a column with the same number of clusters for every record.",
             )  # fmt: skip
         given = quotas.equal(self.records, {path: totals[paths[path]] for path in paths})
@@ -101,7 +102,7 @@ class Hierarchical(CorpusStep):
             pa.types.is_integer(kind.value_type) or pa.types.is_string(kind.value_type)
         ):
             raise StepError(
-                f"the column '{self.of}' has the type {kind}", "setting of",
+                f"the column '{self.of}' has the type {kind}", "the setting 'of'",
                 "Name a column of lists of clusters, such as cluster.path.",
             )  # fmt: skip
         joined = pc.binary_join(lists.cast(pa.list_(pa.string())), SEPARATOR)

@@ -71,7 +71,7 @@ class Metaclip(CorpusStep):
             raise StepError(
                 f"no record with entities has the value '{self.reference}' in the column "
                 f"'{self.by}'",
-                "setting reference", f"Name one of: {', '.join(sorted(counts))}.",
+                "the setting 'reference'", f"Name one of: {', '.join(sorted(counts))}.",
             )  # fmt: skip
         tail = tail_share(counts[self.reference], self.t)
         return [

@@ -104,9 +104,9 @@ def _note(action: int, memory: np.ndarray, byte: int, at: int) -> None:
 
 @inlined
 def _can_resume(memory: np.ndarray, byte: int, at: int, end: int) -> bool:
-    """Returns whether the scan of an array or object can go on after an element of broken JSON. The
-    position `at` of the file is in a later line, and has the first `byte` of this line that is not
-    indentation. The scan can go on in two cases:
+    """Returns whether the scan of an array or object can go on after an element of broken JSON.
+    `at` is a position in one of the next lines, and `byte` is the byte there: the first byte of the
+    line after its indentation. The scan can go on in two cases:
 
     `byte` starts the next element: it is equal to the first byte of the broken element, and in the
     same column. Or `byte` is `end`, the closing bracket of the array or object, and in the same

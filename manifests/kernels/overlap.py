@@ -38,8 +38,9 @@ class Grams(NamedTuple):
     `window`: the number of tokens in a window. The next window starts one token later, so an n-gram
     that spans s windows has `window` + s - 1 tokens. `spans`: the different numbers of windows that
     n-grams span, ascending; each number is at least 2. `first`: a Bloom filter of the windows that
-    start an n-gram; the upper bits and the lower bits of a window's hash set one bit each. `keys`:
-    the keys of all n-grams, ascending; keys whose upper `bits` are i begin at `starts[i]`.
+    start an n-gram, with two bits for each window: one from the upper half of its hash, one from
+    the lower half. `keys`: the keys of all n-grams, ascending; the keys whose `bits` highest bits
+    have the value i begin at `starts[i]`.
     `items[bounds[g] : bounds[g + 1]]`: the items that have n-gram g, ascending. `totals`: how many
     n-grams each item has; 0 for an item too short to be compared.
     """

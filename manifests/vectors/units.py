@@ -45,14 +45,14 @@ def dimensions_of(column: pa.Array | pa.ChunkedArray, setting: str) -> int | Non
     lists = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
     if not (lists and (pa.types.is_floating(kind.value_type))):
         raise StepError(
-            f"the column has the type {kind}", f"setting {setting}",
+            f"the column has the type {kind}", f"the setting '{setting}'",
             "Name a column of embeddings, such as embed.vector.",
         )  # fmt: skip
     lengths = sorted(pc.unique(pc.list_value_length(column).drop_null()).to_pylist())
     if len(lengths) > 1:
         raise StepError(
             f"the vectors have different numbers of values: {' and '.join(map(str, lengths))}",
-            f"setting {setting}", "Embed all records with the same model.",
+            f"the setting '{setting}'", "Embed all records with the same model.",
         )  # fmt: skip
     return lengths[0] if lengths else None
 

@@ -57,8 +57,9 @@ class Stopping:
             self._failing_since = None
 
     def has_refused_all(self) -> bool:
-        """Counts a request that got no reply. Returns whether at least `REFUSED` such requests were
-        counted, and no request has got a reply from the endpoint or from the journal."""
+        """Counts one more request without a reply. Returns whether there are now at least
+        `REFUSED` such requests, and no other request has a reply, neither from the endpoint nor
+        from the journal."""
         with self._lock:
             self._refused += 1
             return self._refused >= REFUSED and not (self.has_reply or self._has_found)

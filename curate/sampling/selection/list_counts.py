@@ -25,7 +25,7 @@ def distinct_values(rows: pa.Table, column: str, by: tuple[str, ...]) -> pa.Tabl
     kind = lists.type
     if not (pa.types.is_list(kind) and pa.types.is_string(kind.value_type)):
         raise StepError(
-            f"the column '{column}' has the type {kind}", "setting of",
+            f"the column '{column}' has the type {kind}", "the setting 'of'",
             "Name a column of lists of text, such as entities.ids.",
         )  # fmt: skip
     row, values = pc.list_parent_indices(lists).cast(pa.int64()), pc.list_flatten(lists)

@@ -160,6 +160,6 @@ def groups(rows: pa.Table, by: tuple[str, ...]) -> pa.Array:
 def _unusable(rows: pa.Table, column: str, setting: str, wanted: str) -> StepError:
     kind = rows[column].type
     return StepError(
-        f"the column '{column}' has the type {kind}", f"setting {setting}",
+        f"the column '{column}' has the type {kind}", f"the setting '{setting}'",
         f"Name a column of {wanted}.",
     )  # fmt: skip

@@ -60,7 +60,7 @@ def cosines(column: pa.Array | pa.ChunkedArray, known: EmbeddedItems) -> Cosines
         raise StepError(
             f"the embeddings of records have {dimensions} dimensions, but the embeddings of "
             f"benchmarks have {known.units.vectors.shape[1]}.",
-            "setting embedding",
+            "the setting 'embedding'",
             "Embed records and benchmarks with the same model.",
         )
     present = present_units(column, dimensions)

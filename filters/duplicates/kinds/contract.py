@@ -162,10 +162,10 @@ def with_identity(
     values in the argument `identity` can be duplicates.
 
     `present` (n,) bool is false for units without such a value: these units are never duplicates.
-    The new keys are hashes of the old keys and of `identity`, (n, 2) uint64, so units with
-    different values in `identity` share no key. The field `identity` of the result is a hash of the
-    field `identity` of `units` and of `certain`, (n, 2) uint64: two units are duplicates without a
-    comparison if they agree in both.
+    The new keys are hashes of the old keys and of the argument `identity`, (n, 2) uint64, so units
+    with different values in it share no key. `units.identity` is replaced by a hash of itself and
+    of `certain`, (n, 2) uint64: two units are duplicates without a comparison if their values of
+    `units.identity` are equal and their values of `certain` are equal.
     """
     return DescribedUnits(
         units.present & present,

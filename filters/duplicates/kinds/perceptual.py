@@ -142,8 +142,8 @@ def image_identities(hashes: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SameImages:
-    """Two records may be equal if they have the same number of images, and each image may look the
-    same as the image at the same position in the other record.
+    """Finds candidate pairs of records: records with the same number of images, in which each image
+    may look the same as the image at the same position in the other record.
 
     Two images may look the same if `Images` has assigned them to one family: a chain of images in
     which neighbours have near hashes. The ends of a chain may look different, so the images of the

@@ -72,7 +72,7 @@ class SortKey(NamedTuple):
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise StepError(
                 f"the measure '{self.measure}' is not a number: its type is {column.type}",
-                "setting keep",
+                "the setting 'keep'",
                 "Name a measure that is a number.",
             )
         return np.asarray(column.cast(pa.float64()).fill_null(np.nan))

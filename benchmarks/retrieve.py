@@ -6,7 +6,7 @@
 First, on one thread: the comparison of all records of a pool with all marked records as a task of
 the step does it, and faiss' IndexFlatIP for the same answers: the nearest of the pool for each
 marked record, and the nearest marked record for each record of the pool. With `--memory`, the whole
-step over a pool that no process holds at once: seconds, and the peak of the memory.
+step over a pool that no process holds at once: CPU seconds, and the peak of the memory.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ def ours(marked: Units, pool: Units, count: int) -> tuple[list[Top], list[Neares
 
 
 def with_faiss(marked: Units, pool: Units, count: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """The same by faiss, and the seconds of its first search."""
+    """The same by faiss, and the CPU seconds of its first search."""
     import faiss
 
     faiss.omp_set_num_threads(1)
-    start = time.perf_counter()
+    start = time.process_time()
     index = faiss.IndexFlatIP(pool.vectors.shape[1])
     index.add(pool.vectors)
     _, top = index.search(marked.vectors, count)
-    first = time.perf_counter() - start
+    first = time.process_time() - start
     other = faiss.IndexFlatIP(pool.vectors.shape[1])
     other.add(marked.vectors)
     _, nearest = other.search(pool.vectors, 1)
@@ -83,15 +83,16 @@ def with_faiss(marked: Units, pool: Units, count: int) -> tuple[np.ndarray, np.n
 def compare_speed(pool_rows: int, marked_rows: int, width: int, count: int) -> None:
     pool, marked = (units_of(drawn(n, width, s)) for n, s in ((pool_rows, 1), (marked_rows, 2)))
     ours(marked.take(np.arange(9)), pool.take(np.arange(9)), 2)  # compiles the loops
-    start = time.perf_counter()
+    start = time.process_time()
     tops, found = ours(marked, pool, count)
-    own = time.perf_counter() - start
-    start = time.perf_counter()
+    own = time.process_time() - start
+    start = time.process_time()
     top, nearest, first = with_faiss(marked, pool, count)
-    both = time.perf_counter() - start
+    both = time.process_time() - start
     same_top = (np.concatenate([one.at for one in tops]) == top).mean()
     same_nearest = (np.concatenate([one.at for one in found]) == nearest).mean()
     print(f"pool {pool_rows:,} x {width}, {marked_rows:,} marked, the {count} nearest, one thread")
+    print("CPU seconds")
     print(f"retrieve, both directions        {own:8.2f} s")
     print(f"faiss IndexFlatIP, both          {both:8.2f} s")
     print(f"faiss IndexFlatIP, marked only   {first:8.2f} s")
@@ -128,7 +129,7 @@ def measure_memory(pool: int, marked: int, width: int, count: int) -> None:
     corpus, step = MadeCorpus(pool, marked, width), Retrieve(pool="pool", count=count, index=True)
     corpus.read(corpus.parts[-1])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    start, kept = time.perf_counter(), 0
+    start, kept = time.process_time(), 0
     with tempfile.TemporaryDirectory() as folder:
         space = Workspace(folder, "", folder, Inline(), Progress(quiet=True), "retrieve")
         fit = step.fit(corpus, space, 0)
@@ -137,10 +138,10 @@ def measure_memory(pool: int, marked: int, width: int, count: int) -> None:
             outcome = step.apply(corpus.read(part), fit, context)
             assert outcome.drop is not None
             kept += outcome.drop.null_count
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"pool {pool:,} x {width} ({pool * width * 2 / 2**20:,.0f} MB as float16)")
-    print(f"{seconds:.1f} s in one process, {kept - marked:,} records of the pool kept")
+    print(f"{seconds:.1f} CPU seconds in one process, {kept - marked:,} records of the pool kept")
     print(f"peak of the memory {after:,.0f} MB; {before:,.0f} MB before the step")
 
 

@@ -36,9 +36,10 @@ class Dsir(CorpusStep):
 
     Words are the matches of the pattern `\w+|[^\w\s]+` in lower case, and there are 10,000 buckets,
     as in the authors' code. The authors hash with SHA-256 and this step with a faster hash, so
-    single weights differ a little. Long texts mostly have weights far below 1, so short texts are
-    preferred. Therefore the authors' code leaves out texts with fewer than 100 such words. Their
-    number is the measure `tokens`.
+    other words share a bucket. That changes the weights, and with a small target it changes them
+    much. Long texts mostly have weights far below 1, so short texts are preferred. Therefore the
+    authors' code leaves out texts with fewer than 100 such words. Their number is the measure
+    `tokens`.
     """
 
     uses_seed: ClassVar[bool] = True

@@ -100,7 +100,8 @@ def limits(
         opened, records = _narrowed(opened, bins, budget)
     collect = _Collect(corpus, ranking, shift, opened)
     rest = pa.concat_tables([table for _, table in workspace.map(collect, corpus.parts)])
-    return found | _first_outside(rest, opened, budget)
+    found.update(_first_outside(rest, opened, budget))
+    return found
 
 
 def last_ranks(group: pa.Array, found: Mapping[str, Limit | None]) -> np.ndarray:
@@ -173,8 +174,9 @@ def _first_outside(rest: pa.Table, opened: _Open, budget: np.ndarray) -> dict[st
     up_to = _running(group, np.asarray(rest["amount"]), len(budget)) + opened.before[group]
     over = np.flatnonzero(up_to > budget[group])
     last = over[np.searchsorted(group[over], np.arange(len(budget)))]
-    rows = rest.take(pa.array(last)).select(["group", "rank", "id"]).to_pylist()
-    return {row["group"]: Limit(row["rank"], row["id"]) for row in rows}
+    chosen = rest.take(pa.array(last))
+    cuts = map(Limit, chosen["rank"].to_pylist(), chosen["id"].to_pylist())
+    return dict(zip(chosen["group"].to_pylist(), cuts, strict=True))
 
 
 @dataclass(frozen=True)

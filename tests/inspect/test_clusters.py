@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from curate.cli import FAILED, MISTAKE, OK, run
 from curate.commands.run import summary
 from curate.commands.text_width import fitted, fitted_end, shown_width
+from curate.inspect import clusters
 from curate.inspect.cluster_page import SIDE
 from manifests.run.manifest import load_run
 from tests.make import write_json_lines
@@ -222,3 +224,17 @@ def test_a_text_is_cut_or_filled_to_a_width() -> None:
     assert fitted_end("folder/a/b.jpg", 8) == "…a/b.jpg"
     assert fitted_end("b.jpg", 8) == "b.jpg   "
     assert shown_width("é漢e\u0301") == 4
+
+
+def test_of_equally_sparse_clusters_the_one_of_lower_density_is_first() -> None:
+    sizes, sparse = np.array([10, 10, 0, 10]), np.array([5.0, 5, 0, 1])
+    found = clusters._Sums(sizes, np.zeros(4), np.array([9.0, 3, 0, 1]), sparse, 0)
+    assert found.order("sparsity").tolist() == [1, 0, 3]
+    assert found.order("size").tolist() == [0, 1, 3]
+
+
+def test_of_equally_near_records_the_lower_ids_are_listed() -> None:
+    ids = [f"{number:02}" for number in reversed(range(9))]
+    table = pa.table({"cluster_id": [0] * 9, "cluster_distance": [0.5] * 9, "id": ids})
+    found = clusters._first_of_each(table)["id"].to_pylist()
+    assert found == sorted(ids)[: clusters.NEAREST]

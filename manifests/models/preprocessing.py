@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from manifests.errors import MediaError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_MAX_PIXELS = 1 << 26
+"""The largest number of pixels of a resized image (our choice: 192 MiB). An image of 1 x 20000
+pixels has 1.1 billion pixels when its shorter side is 224."""
 
 
 class Preprocessing(NamedTuple):
@@ -33,7 +39,8 @@ class Preprocessing(NamedTuple):
         return self.crop or (self.resize if isinstance(self.resize, tuple) else None)
 
     def tensor(self, image: Image) -> np.ndarray:
-        """Returns the tensor of an RGB image, float32 (3, height, width)."""
+        """Returns the tensor of an RGB image, float32 (3, height, width). Raises MediaError if the
+        image is so long and thin that it has more than _MAX_PIXELS pixels when it is resized."""
         pixels = np.asarray(self._fitted(image), np.float32)
         if self.bgr:
             pixels = pixels[:, :, ::-1]
@@ -49,6 +56,12 @@ class Preprocessing(NamedTuple):
             if isinstance(size, int):
                 shorter = min(image.size)
                 size = (_side(image.width, size, shorter), _side(image.height, size, shorter))
+            if size[0] * size[1] > _MAX_PIXELS:
+                raise MediaError(
+                    f"the image of {image.width} x {image.height} pixels is too long and thin for "
+                    f"the model: it would be resized to {size[0]} x {size[1]} pixels",
+                    fix="Drop such images before, for example by image_shape: {max_aspect: 20}.",
+                )
             image = image.resize(size, Resampling[self.resampling])
         if self.crop is None:
             return image

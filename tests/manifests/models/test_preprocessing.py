@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from manifests.errors import MediaError
 from manifests.models.image_processor import from_config
 from manifests.models.preprocessing import Preprocessing
 
@@ -45,3 +47,10 @@ def test_a_configuration_that_crops_the_centre() -> None:
     expected = (1.0 - np.array(CLIP["image_mean"])) / np.array(CLIP["image_std"])
     np.testing.assert_allclose(tensor[:, 100, 100], expected, rtol=1e-5)
     assert tensor.std(axis=(1, 2)).max() < 0.2
+
+
+def test_an_image_that_is_too_long_and_thin_is_refused_before_it_is_resized() -> None:
+    thin = Image.new("RGB", (2, 20000))
+    with pytest.raises(MediaError, match=r"2 x 20000 pixels is too long and thin .* 224 x 2240000"):
+        config(CLIP).tensor(thin)
+    assert config(SIGLIP).tensor(thin).shape == (3, 224, 224)

@@ -26,7 +26,8 @@ class Entities(RowStep):
     with a language is only found in records of that language.
 
     A name or an alias is found if the text has its words and signs in the same order, with at most
-    whitespace between them; case is ignored. Part of a word is no match: `cat` is found in "A cat's
+    whitespace between them; case is ignored, and an accent may be part of its letter or a
+    combining character after it. Part of a word is no match: `cat` is found in "A cat's
     bowl", but not in "cats". In scripts without spaces, each character is a word. Names that
     overlap are all found: "New York" and "York". `ids`, `names`, `categories` and `prominences` are
     lists of the record's entities, each entity once, in the order in which they begin in the text.

@@ -39,7 +39,7 @@ class Finder(NamedTuple):
 
     def find(self, texts: pa.Array, languages: pa.Array) -> Found:
         """Finds the entities in each text. `languages` has the language of each text."""
-        ends, phrases = find_phrases(texts, self.phrases)
+        ends, phrases = find_phrases(_composed(texts), self.phrases)
         rows = np.repeat(np.arange(len(texts)), np.diff(ends))
         sizes = np.diff(self.starts)[phrases]
         before = np.cumsum(sizes) - sizes
@@ -64,11 +64,17 @@ class Finder(NamedTuple):
         return np.asarray(pc.or_(own.is_null(), same))
 
 
+def _composed(texts: pa.Array) -> pa.Array:
+    """Returns the texts in the normal form NFC, in which "e" and a combining accent are one
+    character."""
+    return pc.utf8_normalize(texts, form="NFC")
+
+
 def finder_of(entities: Iterable[Entity]) -> Finder:
     listed = list(entities)
     names = [name for entity in listed for name in entity.names]
     owners = np.repeat(np.arange(len(listed)), [len(entity.names) for entity in listed])
-    phrases = pa.array(names, pa.string())
+    phrases = _composed(pa.array(names, pa.string()))
     _, _, tokens = phrase_hashes(phrases)
     for at in np.flatnonzero(tokens > MAX_TOKENS).tolist():
         fault = f"the name {names[at]!r:.80} has more than {MAX_TOKENS} words and signs."

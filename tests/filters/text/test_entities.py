@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def found(step: Entities, *texts: str, **settings: Any) -> list[Any]:
         ("ดูช้างใหญ่", ["Q5"]),
         ("Crème Brûlée", ["Q8"]),
         ("creme brulee", []),
+        (unicodedata.normalize("NFD", "Crème Brûlée"), ["Q8"]),
         ("", []),
     ],
 )
@@ -82,6 +84,14 @@ def test_a_record_has_what_the_table_states_of_each_entity(table: Path) -> None:
         "drop": [None, "too few entities", "too few entities"],
         "error": [None] * 3,
     }
+
+
+def test_a_name_in_a_table_may_have_combining_accents(tmp_path: Path) -> None:
+    table = tmp_path / "entities.txt"
+    table.write_text(unicodedata.normalize("NFD", "café\n"))
+    assert found(Entities(table=str(table)), "A café.", "A cafe.") == [
+        [unicodedata.normalize("NFD", "café")], [],
+    ]  # fmt: skip
 
 
 def test_an_entity_with_a_language_is_found_only_in_it(table: Path) -> None:

@@ -59,7 +59,7 @@ def test_what_is_retrieved_for_photos_of_raccoons_are_raccoons(
     found = retrieved(photos.table, pool=["pool"], count=count, min=0)
     kept = np.array([reason is None for reason in found.drop[EXAMPLES:]])
     assert photos.raccoon.mean() < 0.4
-    assert photos.raccoon[kept].mean() > 0.97
+    assert photos.raccoon[kept].mean() > 0.95
     assert kept[photos.raccoon].mean() > recall
 
 
